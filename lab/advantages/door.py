@@ -1,0 +1,180 @@
+"""The public door to advantage rules: checks what comes in, calls the rule, gives back the caller's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lab.advantages.credit import Credit
+from lab.advantages.statistics import Array
+from lab.errors import InputError, MissingFieldError
+from lab.registry import Rule, find
+
+__all__ = ["as_rewards", "call", "compute", "credit"]
+
+_SHAPES = "[G], [P, G], [P, G, K] or [S, P, G, K]"
+
+
+def compute(
+    name: str,
+    rewards: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    precision: str = "float64",
+    missing: str = "error",
+    **fields_and_options: Any,
+) -> Array:
+    """Advantages of `rewards` under the rule `name`.
+
+    Args:
+        name: A registered rule or preset, such as "gdpo" or "grpo@trl" (see `names`).
+        rewards: Rewards [G] of one group, [P, G], [P, G, K] with K components, or [S, P, G, K] for S runs.
+        weights: Weight of each component [K]; ones by default. Components are added before a rule of one reward.
+        precision: "float64", or "float32" to see what a trainer's arithmetic does.
+        missing: "error" refuses NaN; "skip" leaves them out of sums and means, an unscored rollout gets 0.
+        **fields_and_options: Fields that the rule reads (`mask`, `greedy_rewards`, ...) and its options by name.
+
+    Returns:
+        Advantages in the shape of the rewards without K, plus [T] for a rule per token.
+
+    Raises:
+        UnknownNameError: No such rule or option. MissingFieldError: the rule reads a field that is not given.
+        InputError: NaN or infinite rewards, or a shape that is not one of the above.
+    """
+    return credit(
+        name, rewards, weights=weights, precision=precision, missing=missing, **fields_and_options
+    ).advantage
+
+
+def credit(
+    name: str,
+    rewards: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    precision: str = "float64",
+    missing: str = "error",
+    **fields_and_options: Any,
+) -> Credit:
+    """As `compute`, with what the rule decides beside the advantages: which rollouts to keep, clip ranges."""
+    rule = find("advantage", name)
+    rule.check_options({k: v for k, v in fields_and_options.items() if v is not None})
+    array = as_rewards(rewards, precision, missing)
+    given = _fields(rule, fields_and_options, array)
+    result = call(
+        rule, array, weights=None if weights is None else _weights(weights, array), **given
+    )
+    lead = np.ndim(rewards)
+    return Credit(*(_restore(x, lead) for x in (result.advantage, result.keep, result.clip_scale)))
+
+
+def call(rule: Rule, rewards: Array, *, weights: Array | None = None, **given: Any) -> Credit:
+    """Call a rule on checked rewards [..., P, G, K]; used by the training loop, which checks once.
+
+    Raises:
+        MissingFieldError: A required field is missing.
+    """
+    absent = [f for f in rule.required if given.get(f) is None]
+    if absent:
+        raise MissingFieldError(
+            f"advantage rule {rule.name!r} reads {', '.join(absent)}, which these rollouts do not have; "
+            f"pass {absent[0]}=, or choose a world that provides it"
+        )
+    arguments = {**rule.options, **given}
+    if "weights" in rule.options:
+        arguments["weights"] = weights
+    elif not rule.components:
+        rewards = _add_components(rewards, weights)
+    result = rule.function(rewards, **arguments)
+    out = result if isinstance(result, Credit) else Credit(result)
+    if np.isnan(out.advantage).any():
+        out = Credit(np.nan_to_num(out.advantage, nan=0.0), out.keep, out.clip_scale)
+    return out
+
+
+def as_rewards(rewards: ArrayLike, precision: str = "float64", missing: str = "error") -> Array:
+    """Rewards as a checked array [..., P, G, K] of the chosen precision.
+
+    Raises:
+        InputError: Wrong shape, not numbers, or NaN or infinite values (named with their place).
+    """
+    if precision not in ("float64", "float32"):
+        raise InputError(f"precision={precision!r}; it must be 'float64' or 'float32'")
+    if missing not in ("error", "skip"):
+        raise InputError(f"missing={missing!r}; it must be 'error' or 'skip'")
+    try:
+        array = np.asarray(rewards, dtype=precision)
+    except (TypeError, ValueError) as reason:
+        raise InputError(f"rewards must be numbers in an array {_SHAPES}; {reason}") from None
+    if not 1 <= array.ndim <= 4 or array.size == 0:
+        raise InputError(
+            f"rewards have shape {array.shape}; they must be {_SHAPES}, none of them empty"
+        )
+    bad = ~np.isfinite(array) if missing == "error" else np.isinf(array)
+    if bad.any():
+        raise InputError(_where(array, bad))
+    if array.ndim <= 2:
+        array = array[..., None]
+    return array[None] if np.ndim(rewards) == 1 else array
+
+
+def _where(array: Array, bad: Array) -> str:
+    place = tuple(int(i) for i in np.argwhere(bad)[0])
+    axes = ["SPGK", "PGK", "PG", "G"][4 - array.ndim]
+    named = ", ".join(f"{axis.lower()}={i}" for axis, i in zip(axes, place, strict=True))
+    value = array[place]
+    hint = "; missing='skip' leaves unscored rollouts out" if np.isnan(value) else ""
+    return f"rewards hold {int(bad.sum())} value(s) that are not finite, the first is {value} at {named}{hint}"
+
+
+def _weights(weights: ArrayLike, rewards: Array) -> Array:
+    array = np.asarray(weights, dtype=rewards.dtype)
+    if array.shape != rewards.shape[-1:]:
+        raise InputError(
+            f"weights have shape {array.shape}; one per reward component is needed: {rewards.shape[-1:]}"
+        )
+    if not np.isfinite(array).all():
+        raise InputError(f"weights must be finite, got {array.tolist()}")
+    return array
+
+
+def _add_components(rewards: Array, weights: Array | None) -> Array:
+    """Weighted sum over K; a rollout none of whose components is scored stays NaN."""
+    if weights is None and rewards.shape[-1] == 1:
+        return rewards[..., 0]
+    weighted = rewards if weights is None else rewards * weights
+    if not np.isnan(weighted).any():
+        return weighted.sum(axis=-1)
+    unscored = np.isnan(weighted).all(axis=-1)
+    return np.where(unscored, rewards.dtype.type(np.nan), np.nansum(weighted, axis=-1))
+
+
+def _fields(rule: Rule, given: Mapping[str, Any], rewards: Array) -> dict[str, Any]:
+    """Options as they are; fields as arrays with the prompt axis in front of them."""
+    out: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in rule.fields or value is None:
+            out[name] = value
+            continue
+        array = np.asarray(value)
+        if name == "mask":
+            array = _mask(array, rewards)
+        out[name] = array
+    return out
+
+
+def _mask(mask: Array, rewards: Array) -> Array:
+    groups = rewards.shape[:-1]
+    if mask.ndim == 2 and groups[0] == 1:
+        mask = mask[None]
+    if mask.shape[:-1] != groups[-(mask.ndim - 1) :]:
+        raise InputError(
+            f"mask has shape {mask.shape}; it must be [..., P, G, T] with [..., P, G] = {groups}"
+        )
+    return mask
+
+
+def _restore(array: Array | None, lead: int) -> Any:
+    return array[0] if array is not None and lead == 1 else array

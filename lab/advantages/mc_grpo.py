@@ -1,0 +1,81 @@
+"""MC-GRPO: the median in place of the mean, one rollout more, and the median rollout left out of the update."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lab.advantages.credit import Credit
+from lab.advantages.grpo import CENTRED, largest
+from lab.advantages.statistics import Array, mean_std, median
+from lab.registry import preset, register
+
+_NOT_ZERO = 1e-6
+
+
+def _all_but(index: Array, shape: tuple[int, ...]) -> Array:
+    keep = np.ones(shape, dtype=bool)
+    np.put_along_axis(keep, index, False, axis=-1)
+    return keep
+
+
+@register(
+    "advantage",
+    "mc-grpo",
+    paper="mc-grpo",
+    equation="A = (R − median) / (MAD + 10⁻³),  the median rollout is dropped",
+    properties={"shift", "scale", "permutation", "silent", "groupwise"},
+    worked="({r} − {median}) / ({mad} + {eps})",
+)
+def mc_grpo(rewards: Array, *, eps: float = 1e-3, rescale: bool = False) -> Credit:
+    """MC-GRPO: A = (R - median)/(MAD + eps); the rollout at the median is removed from the update.
+
+    MAD is the median of |R - median|, without the factor 1.4826. It is 0 whenever more than half of the rewards coincide,
+    which is always so for binary rewards: the minority then gets ±1/eps, so train with clipped gradient norms.
+
+    Args:
+        rewards: Total rewards [..., P, n] of all n = G + 1 rollouts; for even n the lower middle value is the median.
+        eps: Floor of the MAD, in units of reward.
+        rescale: The released `gsm` form: times n over the number of advantages with |A| > 1e-6.
+
+    Returns:
+        Credit with advantages [..., P, n] and `keep`, False at the pivot (the first rollout at the median).
+
+    Source: mc-grpo card, mechanism 1-4 (arXiv 2601.22582); golden file mc-grpo.json.
+    """
+    middle = median(rewards)
+    advantage = (rewards - middle) / (median(np.abs(rewards - middle)) + eps)
+    if rescale:
+        alive = (np.abs(advantage) > _NOT_ZERO).sum(axis=-1, keepdims=True)
+        advantage = advantage * (rewards.shape[-1] / np.maximum(alive, 1))
+    pivot = np.argmin(np.abs(rewards - middle), axis=-1, keepdims=True)
+    return Credit(advantage, keep=_all_but(pivot, rewards.shape))
+
+
+@register(
+    "advantage",
+    "mc-grpo-control",
+    paper="mc-grpo",
+    equation="A = (R − mean) / (std + ε) over n rollouts, the smallest |R| is dropped",
+    properties=CENTRED | {"scale", "bounded"},
+    bound=largest,
+    worked="({r} − {mean}) / ({std} + {eps})",
+)
+def mc_grpo_control(rewards: Array, *, eps: float = 1e-4) -> Credit:
+    """The control of MC-GRPO's authors: mean and std over all n rollouts, the smallest |reward| dropped.
+
+    Args:
+        rewards: Total rewards [..., P, n] of all n = G + 1 rollouts.
+        eps: Floor of the sample deviation.
+
+    Returns:
+        Credit with advantages [..., P, n] and `keep`, False at the first rollout of smallest |reward|.
+
+    Source: mc-grpo card, control (mc=False); golden file mc-grpo.json (`mean_baseline_gsm`).
+    """
+    mean, std = mean_std(rewards)
+    dropped = np.argmin(np.abs(rewards), axis=-1, keepdims=True)
+    return Credit((rewards - mean) / (std + eps), keep=_all_but(dropped, rewards.shape))
+
+
+preset("advantage", "mc-grpo@gsm", "mc-grpo", "the released `gsm` trainer: rescaled by n over the non-zero ones",
+       rescale=True)  # fmt: skip

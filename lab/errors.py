@@ -1,0 +1,44 @@
+"""Errors of the lab: each says what was wrong, where, and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["InputError", "LabError", "MissingFieldError", "UnknownNameError", "nearest"]
+
+
+class LabError(Exception):
+    """Base of every error that the lab raises on purpose."""
+
+
+class InputError(LabError, ValueError):
+    """A value that the lab was given cannot be used; the message names it and its place."""
+
+
+class MissingFieldError(LabError, TypeError):
+    """A rule was asked for without a field of the rollouts that it reads."""
+
+
+class UnknownNameError(LabError, KeyError):
+    """A name that nothing is registered under; the message offers the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.kind, self.name = kind, name
+        near = nearest(name, known)
+        offer = (
+            "nearest: " + ", ".join(repr(n) for n in near) if near else "nothing similar is known"
+        )
+        super().__init__(f"unknown {kind} {name!r}; {offer}" + (f"; {hint}" if hint else ""))
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """The known names most like `name`, best first (at most `count`)."""
+    folded = {str(k).lower().replace("_", "-"): str(k) for k in known}
+    wanted = str(name).lower().replace("_", "-")
+    close = difflib.get_close_matches(wanted, folded, n=count, cutoff=0.5)
+    inside = [f for f in folded if f not in close and wanted and (wanted in f or f in wanted)]
+    return [folded[f] for f in [*close, *inside][:count]]

@@ -1,0 +1,236 @@
+"""The one registry of rules: a decorated function becomes a record that every page, notebook and test reads.
+
+A rule's signature is its contract. Positional parameters are what the kind of rule always receives; every keyword-only
+parameter is either a *field* of the rollouts (`mask`, `greedy_rewards`, ...) or an *option* with a default. `**kwargs` is
+refused, so a misspelt option is an error and never silently ignored.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from lab.errors import InputError, UnknownNameError
+
+__all__ = [
+    "FIELDS",
+    "KINDS",
+    "PROPERTIES",
+    "Rule",
+    "Shape",
+    "find",
+    "fold",
+    "preset",
+    "register",
+    "rules",
+]
+
+#: What a rule may read beside its positional inputs, named as in `simulators.records.Rollouts`.
+FIELDS = frozenset(
+    "rewards logp logp_ref mask task agent turn turn_rewards greedy_rewards clip_scale hidden lengths".split()
+)
+
+#: Kind of rule -> its positional parameters.
+KINDS = {
+    "advantage": ("rewards",),
+    "objective": ("logp_new", "advantage"),
+    "filter": ("rewards",),
+    "reward": ("rewards",),
+}
+
+#: What a rule may declare, with the sentence that the badges show. See `lab.advantages.check`.
+PROPERTIES: Mapping[str, str] = MappingProxyType(
+    {
+        "shift": "unchanged when one number is added to every reward of the batch",
+        "scale": "unchanged when every reward is multiplied by one positive number",
+        "permutation": "permuting the rollouts of a group permutes their advantages",
+        "zero_sum": "the advantages of a group sum to zero",
+        "bounded": "no reward can push an advantage past a fixed bound",
+        "silent": "a group whose rewards are all equal gets zero",
+        "groupwise": "a group's advantages depend on that group alone",
+    }
+)
+
+
+class Shape(NamedTuple):
+    """Sizes that a bound may depend on: prompts, rollouts per prompt, reward components, tokens per rollout."""
+
+    prompts: int
+    group_size: int
+    components: int = 1
+    tokens: int = 1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A registered rule.
+
+    Attributes:
+        name: What users write; `base@framework` is a preset of `base` with a framework's defaults.
+        kind: One of `KINDS`.
+        function: The function as its author wrote it.
+        paper: Slug of the paper's page in the catalogue ("" for a user's own rule).
+        equation: The rule in Unicode, as on the paper's page.
+        fields: Fields of the rollouts that the function reads; `required` are those without a default.
+        options: Names and defaults of everything else that the function accepts.
+        properties: The declared members of `PROPERTIES`.
+        bound: Largest possible |advantage| for a `Shape` of rewards, where `bounded` is declared.
+        worked: Template (or function) that fills the equation with one rollout's numbers.
+        components: The function takes rewards [..., P, G, K]; otherwise components are weighted and summed first.
+        extras: What only some kinds carry (an objective's loss and clip test).
+    """
+
+    name: str
+    kind: str
+    function: Callable[..., Any]
+    paper: str = ""
+    equation: str = ""
+    fields: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    properties: frozenset[str] = frozenset()
+    bound: Callable[[Shape], float] | None = None
+    worked: str | Callable[..., str] | None = None
+    components: bool = False
+    note: str = ""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Raise InputError for the first name in `options` that this rule neither reads nor accepts."""
+        for name in options:
+            if name not in self.options and name not in self.fields:
+                known = [*self.options, *self.fields]
+                raise UnknownNameError(
+                    f"option of {self.kind} rule {self.name!r},", name, known, self._accepts()
+                )
+
+    def _accepts(self) -> str:
+        shown = ", ".join(f"{k}={v!r}" for k, v in self.options.items()) or "no options"
+        return f"{self.name} accepts {shown}"
+
+
+_RULES: dict[str, dict[str, Rule]] = {kind: {} for kind in KINDS}
+
+
+def fold(name: str) -> str:
+    """Names are compared without case and with `_` equal to `-`."""
+    return str(name).strip().lower().replace("_", "-")
+
+
+def _inspect(
+    kind: str, function: Callable[..., Any]
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, Any]]:
+    fields, required, options = [], [], {}
+    where = f"{kind} rule {getattr(function, '__name__', function)!r}"
+    parameters = list(inspect.signature(function).parameters.values())
+    expected = KINDS[kind]
+    if tuple(p.name for p in parameters[: len(expected)]) != expected:
+        raise InputError(f"{where}: its first parameters must be {', '.join(expected)}")
+    for p in parameters[len(expected) :]:
+        if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+            raise InputError(f"{where}: *{p.name} hides what it reads; name each field and option")
+        if p.name in FIELDS:
+            fields.append(p.name)
+            if p.default is p.empty:
+                required.append(p.name)
+        elif p.default is p.empty:
+            raise InputError(
+                f"{where}: {p.name!r} is no field of the rollouts, so it needs a default to be an option"
+            )
+        else:
+            options[p.name] = p.default
+    return tuple(fields), tuple(required), options
+
+
+def _add(rule: Rule) -> Rule:
+    known = _RULES[rule.kind].get(fold(rule.name))
+    if known is not None and not _same_origin(known, rule):
+        raise InputError(
+            f"{rule.kind} rule {rule.name!r} exists already (in {known.function.__module__}); choose another name"
+        )
+    _RULES[rule.kind][fold(rule.name)] = rule
+    return rule
+
+
+def _same_origin(old: Rule, new: Rule) -> bool:
+    """A notebook cell that is run again replaces its own rule; nobody else's."""
+    a, b = old.function, new.function
+    return (a.__module__, a.__qualname__) == (b.__module__, b.__qualname__)
+
+
+def register(
+    kind: str, name: str | None = None, **facts: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator that records a function as a rule of `kind` and returns it unchanged.
+
+    Args:
+        kind: One of `KINDS`.
+        name: Registered name; the function's own name by default.
+        **facts: `paper`, `equation`, `properties`, `bound`, `worked`, `components`, `note`; the rest goes to `extras`.
+
+    Raises:
+        InputError: The name is taken, a property is unknown, or the signature hides what it reads.
+    """
+    extras = {k: facts.pop(k) for k in list(facts) if k not in Rule.__dataclass_fields__}
+    properties = frozenset(facts.pop("properties", ()))
+    unknown = properties - set(PROPERTIES)
+    if unknown:
+        raise UnknownNameError("property", sorted(unknown)[0], PROPERTIES)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        fields, required, options = _inspect(kind, function)
+        _add(
+            Rule(
+                name or function.__name__,
+                kind,
+                function,
+                fields=fields,
+                required=required,
+                options=MappingProxyType(options),
+                properties=properties,
+                extras=MappingProxyType(extras),
+                **facts,
+            )
+        )
+        return function
+
+    return decorate
+
+
+def preset(
+    kind: str,
+    name: str,
+    base: str,
+    note: str = "",
+    properties: Iterable[str] | None = None,
+    bound: Callable[[Shape], float] | None = None,
+    **options: Any,
+) -> None:
+    """Register `name` as the rule `base` with other defaults (a framework's, say), `note` saying whose they are."""
+    rule = find(kind, base)
+    rule.check_options(options)
+    declared = rule.properties if properties is None else frozenset(properties)
+    merged = MappingProxyType({**rule.options, **options})
+    changed = {"options": merged, "properties": declared, "bound": bound or rule.bound}
+    _add(replace(rule, name=name, note=note, **changed))
+
+
+def rules(kind: str) -> dict[str, Rule]:
+    """All registered rules of a kind by name, in order of registration."""
+    return {rule.name: rule for rule in _RULES[kind].values()}
+
+
+def find(kind: str, name: str) -> Rule:
+    """The rule of that kind and name.
+
+    Raises:
+        UnknownNameError: Nothing has that name; the nearest names are offered.
+    """
+    rule = _RULES[kind].get(fold(name))
+    if rule is None:
+        hint = "see `advlab variants`" if kind in ("advantage", "objective") else ""
+        raise UnknownNameError(f"{kind} rule", name, rules(kind), hint)
+    return rule
