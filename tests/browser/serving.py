@@ -1,0 +1,111 @@
+"""Serving a Streamlit script and opening its pages."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Page, Route
+
+HOST = "127.0.0.1"
+START_SECONDS = 60
+SETTLE_SECONDS = 60
+# Streamlit says on its outermost element whether the script still runs.
+SETTLED = """() => {
+  const app = document.querySelector('[data-testid="stApp"]');
+  return app && app.dataset.testScriptState === "notRunning"
+    && app.dataset.testConnectionState === "CONNECTED"
+    && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]');
+}"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as s:
+        s.bind((HOST, 0))
+        return int(s.getsockname()[1])
+
+
+@contextmanager
+def serve(script: Path) -> Iterator[str]:
+    """Serve a Streamlit script from its own folder while the block runs; yields its address."""
+    url = f"http://{HOST}:{(port := free_port())}"
+    command = [sys.executable, "-m", "streamlit", "run", script.name]
+    command += ["--server.headless=true", f"--server.address={HOST}", f"--server.port={port}"]
+    command += ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
+    with subprocess.Popen(command, cwd=script.parent, stdin=subprocess.DEVNULL) as server:
+        try:
+            _wait_until_healthy(server, url)
+            yield url
+        finally:
+            server.kill()
+
+
+def _wait_until_healthy(server: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"the server did not answer in {START_SECONDS} s; exit status {server.poll()}")
+
+
+def settle(page: Page) -> None:
+    """Wait until the script of the page has run and everything it wrote is drawn."""
+    page.wait_for_function(SETTLED, timeout=1000 * SETTLE_SECONDS)
+
+
+@dataclass
+class Opener:
+    """Opens pages in fresh browser profiles, and notes what they did wrong."""
+
+    browser: Browser
+    stack: ExitStack
+    screenshots: Path
+    thrown: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    def __call__(
+        self,
+        url: str,
+        *,
+        width: int = 1440,
+        height: int = 1000,
+        scheme: Literal["light", "dark"] = "light",
+    ) -> Page:
+        """A settled page at this address."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True
+        )
+        self.stack.callback(context.close)
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
+        context.route("**/*", self._stay_here)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.thrown.append(str(error)))
+        page.goto(url)
+        settle(page)
+        return page
+
+    def shot(self, page: Page, name: str) -> Path:
+        """Save the whole page as `build/screenshots/NAME-WIDTH-SCHEME.png`."""
+        dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+        width = (page.viewport_size or {})["width"]
+        path = self.screenshots / f"{name}-{width}-{'dark' if dark else 'light'}.png"
+        page.screenshot(path=path, full_page=True)
+        return path
+
+    def _stay_here(self, route: Route) -> None:
+        if urlsplit(route.request.url).hostname in (HOST, None):
+            route.continue_()
+        else:
+            self.foreign.append(route.request.url)
+            route.abort()
