@@ -26,9 +26,7 @@ class UnknownNameError(LabError, KeyError):
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name = kind, name
         near = nearest(name, known)
-        offer = (
-            "nearest: " + ", ".join(repr(n) for n in near) if near else "nothing similar is known"
-        )
+        offer = "nearest: " + ", ".join(repr(n) for n in near) if near else "nothing similar is known"
         super().__init__(f"unknown {kind} {name!r}; {offer}" + (f"; {hint}" if hint else ""))
 
     def __str__(self) -> str:

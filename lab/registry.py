@@ -1,8 +1,8 @@
 """The one registry of rules: a decorated function becomes a record that every page, notebook and test reads.
 
 A rule's signature is its contract. Positional parameters are what the kind of rule always receives; every keyword-only
-parameter is either a *field* of the rollouts (`mask`, `greedy_rewards`, ...) or an *option* with a default. `**kwargs` is
-refused, so a misspelt option is an error and never silently ignored.
+parameter is either a *field* of the rollouts (`mask`, `greedy_rewards`, ...) or an *option* with a default. `**kwargs`
+is refused, so a misspelt option is an error and never silently ignored.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ __all__ = [
 
 #: What a rule may read beside its positional inputs, named as in `simulators.records.Rollouts`.
 FIELDS = frozenset(
-    "rewards logp logp_ref mask task agent turn turn_rewards greedy_rewards clip_scale hidden lengths".split()
-)
+    (
+        "agent", "clip_scale", "greedy_rewards", "hidden", "logp", "logp_ref", "mask", "rewards", "task", "turn",
+        "turn_rewards",
+    )
+)  # fmt: skip
 
 #: Kind of rule -> its positional parameters.
 KINDS = {
@@ -103,9 +106,7 @@ class Rule:
         for name in options:
             if name not in self.options and name not in self.fields:
                 known = [*self.options, *self.fields]
-                raise UnknownNameError(
-                    f"option of {self.kind} rule {self.name!r},", name, known, self._accepts()
-                )
+                raise UnknownNameError(f"option of {self.kind} rule {self.name!r},", name, known, self._accepts())
 
     def _accepts(self) -> str:
         shown = ", ".join(f"{k}={v!r}" for k, v in self.options.items()) or "no options"
@@ -120,9 +121,7 @@ def fold(name: str) -> str:
     return str(name).strip().lower().replace("_", "-")
 
 
-def _inspect(
-    kind: str, function: Callable[..., Any]
-) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, Any]]:
+def _inspect(kind: str, function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, Any]]:
     fields, required, options = [], [], {}
     where = f"{kind} rule {getattr(function, '__name__', function)!r}"
     parameters = list(inspect.signature(function).parameters.values())
@@ -137,9 +136,7 @@ def _inspect(
             if p.default is p.empty:
                 required.append(p.name)
         elif p.default is p.empty:
-            raise InputError(
-                f"{where}: {p.name!r} is no field of the rollouts, so it needs a default to be an option"
-            )
+            raise InputError(f"{where}: {p.name!r} is no field of the rollouts, so it needs a default to be an option")
         else:
             options[p.name] = p.default
     return tuple(fields), tuple(required), options
@@ -161,9 +158,7 @@ def _same_origin(old: Rule, new: Rule) -> bool:
     return (a.__module__, a.__qualname__) == (b.__module__, b.__qualname__)
 
 
-def register(
-    kind: str, name: str | None = None, **facts: Any
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def register(kind: str, name: str | None = None, **facts: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator that records a function as a rule of `kind` and returns it unchanged.
 
     Args:

@@ -1,4 +1,4 @@
-"""One suite of checks for every rule: each declared property is proved on many inputs, each other one refuted by example."""
+"""One suite of checks for every rule: declared properties are proved on many inputs, the others refuted by example."""
 
 from __future__ import annotations
 

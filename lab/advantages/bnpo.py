@@ -68,9 +68,7 @@ def _worked(rewards: Array, prompt: int, rollout: int, options: Mapping[str, Any
     worked=_worked,
     components=True,
 )
-def bnpo(
-    rewards: Array, *, weights: Array | None = None, low: float = 0.0, high: float = 1.0
-) -> Array:
+def bnpo(rewards: Array, *, weights: Array | None = None, low: float = 0.0, high: float = 1.0) -> Array:
     """BNPO: A = (R - p)/f_N(p; alpha, beta), p the group mean, alpha and beta fitted to the batch's group means.
 
     Several components are normalised each on its own and averaged: A = (1/K) sum_k w_k A_k.
@@ -82,8 +80,8 @@ def bnpo(
         high: Reward that is mapped to 1.
 
     Returns:
-        Advantages [..., P, G]. One prompt, or equal success rates: alpha = beta = 1, that is R - p (the source gives NaN
-        or raises for equal rates). A group of one, or without spread: 0.
+        Advantages [..., P, G]. One prompt, or equal success rates: alpha = beta = 1, that is R - p (the source gives
+        NaN or raises for equal rates). A group of one, or without spread: 0.
 
     Raises:
         InputError: A group mean lies outside [low, high].

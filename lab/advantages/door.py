@@ -44,9 +44,7 @@ def compute(
         UnknownNameError: No such rule or option. MissingFieldError: the rule reads a field that is not given.
         InputError: NaN or infinite rewards, or a shape that is not one of the above.
     """
-    return credit(
-        name, rewards, weights=weights, precision=precision, missing=missing, **fields_and_options
-    ).advantage
+    return credit(name, rewards, weights=weights, precision=precision, missing=missing, **fields_and_options).advantage
 
 
 def credit(
@@ -63,9 +61,7 @@ def credit(
     rule.check_options({k: v for k, v in fields_and_options.items() if v is not None})
     array = as_rewards(rewards, precision, missing)
     given = _fields(rule, fields_and_options, array)
-    result = call(
-        rule, array, weights=None if weights is None else _weights(weights, array), **given
-    )
+    result = call(rule, array, weights=None if weights is None else _weights(weights, array), **given)
     lead = np.ndim(rewards)
     return Credit(*(_restore(x, lead) for x in (result.advantage, result.keep, result.clip_scale)))
 
@@ -109,9 +105,7 @@ def as_rewards(rewards: ArrayLike, precision: str = "float64", missing: str = "e
     except (TypeError, ValueError) as reason:
         raise InputError(f"rewards must be numbers in an array {_SHAPES}; {reason}") from None
     if not 1 <= array.ndim <= 4 or array.size == 0:
-        raise InputError(
-            f"rewards have shape {array.shape}; they must be {_SHAPES}, none of them empty"
-        )
+        raise InputError(f"rewards have shape {array.shape}; they must be {_SHAPES}, none of them empty")
     bad = ~np.isfinite(array) if missing == "error" else np.isinf(array)
     if bad.any():
         raise InputError(_where(array, bad))
@@ -132,9 +126,7 @@ def _where(array: Array, bad: Array) -> str:
 def _weights(weights: ArrayLike, rewards: Array) -> Array:
     array = np.asarray(weights, dtype=rewards.dtype)
     if array.shape != rewards.shape[-1:]:
-        raise InputError(
-            f"weights have shape {array.shape}; one per reward component is needed: {rewards.shape[-1:]}"
-        )
+        raise InputError(f"weights have shape {array.shape}; one per reward component is needed: {rewards.shape[-1:]}")
     if not np.isfinite(array).all():
         raise InputError(f"weights must be finite, got {array.tolist()}")
     return array
@@ -170,9 +162,7 @@ def _mask(mask: Array, rewards: Array) -> Array:
     if mask.ndim == 2 and groups[0] == 1:
         mask = mask[None]
     if mask.shape[:-1] != groups[-(mask.ndim - 1) :]:
-        raise InputError(
-            f"mask has shape {mask.shape}; it must be [..., P, G, T] with [..., P, G] = {groups}"
-        )
+        raise InputError(f"mask has shape {mask.shape}; it must be [..., P, G, T] with [..., P, G] = {groups}")
     return mask
 
 

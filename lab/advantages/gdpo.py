@@ -9,15 +9,20 @@ import numpy as np
 
 from lab.advantages.grpo import largest
 from lab.advantages.statistics import (
-    Array, batch_mean_std, largest_of_tokens, leave_one_out, mean_std, over, token_counts, whiten_tokens,
+    Array,
+    batch_mean_std,
+    largest_of_tokens,
+    leave_one_out,
+    mean_std,
+    over,
+    token_counts,
+    whiten_tokens,
 )  # fmt: skip
 from lab.errors import InputError
 from lab.registry import preset, register
 
 
-def decoupled(
-    rewards: Array, weights: Array, ddof: int, eps: float, single: str, leave_out: bool
-) -> Array:
+def decoupled(rewards: Array, weights: Array, ddof: int, eps: float, single: str, leave_out: bool) -> Array:
     """Steps 1 and 2 of GDPO: sum_k w_k (r_k - mean_k)/(std_k + eps), before any batch step.
 
     Args:
@@ -53,16 +58,10 @@ def _worked(rewards: Array, prompt: int, rollout: int, options: Mapping[str, Any
         f"{w:g}·({r:.4g} − {m:.4g})/({s:.4g} + {options['eps']:g})"
         for w, r, m, s in zip(weights, rewards[prompt, rollout], mean[:, 0], std[:, 0], strict=True)
     ]
-    summed = decoupled(
-        rewards, weights, options["ddof"], options["eps"], options["single"], options["leave_out"]
-    )
+    summed = decoupled(rewards, weights, options["ddof"], options["eps"], options["single"], options["leave_out"])
     batch_std = batch_mean_std(summed)[1].item()
     here = f"{' + '.join(terms)} = {summed[prompt, rollout]:.4g}"
-    return (
-        here
-        if options["batch_norm"] == "none"
-        else f"{here};  over the batch deviation {batch_std:.4g}"
-    )
+    return here if options["batch_norm"] == "none" else f"{here};  over the batch deviation {batch_std:.4g}"
 
 
 @register(
@@ -111,9 +110,7 @@ def gdpo(
     if batch_norm == "token":
         return whiten_tokens(summed, token_counts(summed, mask))
     if batch_norm != "rollout":
-        raise InputError(
-            f"gdpo: batch_norm={batch_norm!r}; it must be 'none', 'rollout' or 'token'"
-        )
+        raise InputError(f"gdpo: batch_norm={batch_norm!r}; it must be 'none', 'rollout' or 'token'")
     mean, std = batch_mean_std(summed)
     return over(summed - mean, std + summed.dtype.type(batch_eps))
 

@@ -38,9 +38,7 @@ def _largest_population(shape: Shape) -> float:
     bound=largest,
     worked="({r} − {mean}) / ({std} + {eps})",
 )
-def grpo(
-    rewards: Array, *, ddof: int = 1, eps: float = 1e-4, scale: str = "group", single: str = "zero"
-) -> Array:
+def grpo(rewards: Array, *, ddof: int = 1, eps: float = 1e-4, scale: str = "group", single: str = "zero") -> Array:
     """GRPO: A = (R - mean)/(std + eps), mean and std over the rollouts of one prompt.
 
     Args:
@@ -196,9 +194,7 @@ def grpo_passk(rewards: Array, *, ddof: int = 1, eps: float = 1e-6) -> Array:
     Source: baselines card (verl's grpo_passk); golden file baselines.json.
     """
     if rewards.shape[-1] < 2:
-        raise InputError(
-            "grpo_passk compares the best with the second best: it needs G >= 2 rollouts, got G = 1"
-        )
+        raise InputError("grpo_passk compares the best with the second best: it needs G >= 2 rollouts, got G = 1")
     ordered = np.sort(rewards, axis=-1)
     lead = over(ordered[..., -1:] - ordered[..., -2:-1], mean_std(rewards, ddof)[1] + eps)
     return np.where(rewards == ordered[..., -1:], lead, rewards.dtype.type(0))
@@ -232,7 +228,5 @@ preset("advantage", "grpo@grpo-zero", "grpo", "GRPO-Zero: ddof 0, ε 1e-4",
        bound=_largest_population, ddof=0, eps=1e-4)  # fmt: skip
 preset("advantage", "grpo@grpo-advantage", "grpo", "a web page: ddof 0, no floor, explicit zero",
        bound=_largest_population, ddof=0, eps=0.0)  # fmt: skip
-preset(
-    "advantage", "dr_grpo@verl", "dr_grpo", "verl 0.9: group of one keeps its reward", single="raw"
-)
+preset("advantage", "dr_grpo@verl", "dr_grpo", "verl 0.9: group of one keeps its reward", single="raw")
 preset("advantage", "gpg@verl", "gpg", "verl 0.9: group of one keeps its reward", single="raw")

@@ -29,8 +29,8 @@ def _all_but(index: Array, shape: tuple[int, ...]) -> Array:
 def mc_grpo(rewards: Array, *, eps: float = 1e-3, rescale: bool = False) -> Credit:
     """MC-GRPO: A = (R - median)/(MAD + eps); the rollout at the median is removed from the update.
 
-    MAD is the median of |R - median|, without the factor 1.4826. It is 0 whenever more than half of the rewards coincide,
-    which is always so for binary rewards: the minority then gets ±1/eps, so train with clipped gradient norms.
+    MAD is the median of |R - median|, without the factor 1.4826. It is 0 whenever more than half of the rewards
+    coincide, which is always so for binary rewards: the minority then gets ±1/eps, so clip gradient norms.
 
     Args:
         rewards: Total rewards [..., P, n] of all n = G + 1 rollouts; for even n the lower middle value is the median.

@@ -72,8 +72,8 @@ def reinforce_pp(rewards: Array, *, mask: Array | None = None, gamma: float = 1.
 def reinforce_pp_baseline(rewards: Array, *, mask: Array | None = None) -> Array:
     """REINFORCE++ with a group baseline: (R - mean) whitened over all valid tokens of the batch.
 
-    Long rollouts count more in the batch statistics, so a group whose rewards all agree gets a common non-zero advantage
-    whenever lengths differ across the batch.
+    Long rollouts count more in the batch statistics, so a group whose rewards all agree gets a common non-zero
+    advantage whenever lengths differ across the batch.
 
     Args:
         rewards: Total rewards [..., P, G]; a group of one is not centred.
@@ -93,9 +93,7 @@ def reinforce_pp_baseline(rewards: Array, *, mask: Array | None = None) -> Array
     equation="A_t = Σ_{s ≥ t} γ^{s−t} r_s − R(greedy rollout)",
     properties={"permutation", "groupwise"},
 )
-def remax(
-    rewards: Array, *, greedy_rewards: Array, mask: Array | None = None, gamma: float = 1.0
-) -> Array:
+def remax(rewards: Array, *, greedy_rewards: Array, mask: Array | None = None, gamma: float = 1.0) -> Array:
     """ReMax: return-to-go minus the reward of the greedy rollout of the same prompt.
 
     Args:
@@ -116,4 +114,4 @@ def remax(
     return advantage if mask is None else advantage * mask
 
 
-__all__ = ["remax", "reinforce_pp", "reinforce_pp_baseline", "returns_to_go"]
+__all__ = ["reinforce_pp", "reinforce_pp_baseline", "remax", "returns_to_go"]

@@ -4,8 +4,9 @@ All of them work along the last axis (the G rollouts of a group) and keep it, so
 `(rewards - mean) / (std + eps)`. Missing rewards (NaN) are skipped.
 
 One statement decides what "no spread" means: in float64, a group whose largest and smallest reward differ by at most
-`RESOLUTION` times the largest magnitude has no spread; its mean is then its first reward and its deviation 0, exactly. In
-float32, which the lab uses only to show what trainers do, rewards are added one after the other and rounding is left as it is.
+`RESOLUTION` times the largest magnitude has no spread; its mean is then its first reward and its deviation 0, exactly.
+In float32, which the lab uses only to show what trainers do, rewards are added one after the other and rounding is left
+as it is.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from numpy.typing import NDArray
 from lab.registry import Shape
 
 __all__ = [
-    "largest_of_tokens",
     "NO_SIGNAL",
     "RESOLUTION",
     "batch_mean_std",
+    "largest_of_tokens",
     "leave_one_out",
     "mean_std",
     "median",
@@ -105,7 +106,7 @@ def batch_mean_std(values: Array, ddof: int = 1) -> tuple[Array, Array]:
 
 
 def over(numerator: Array, scale: Array) -> Array:
-    """numerator / scale, and the numerator itself divided by nothing where the scale is 0."""
+    """Numerator / scale, and the numerator itself divided by nothing where the scale is 0."""
     if scale.all():
         return numerator / scale
     return numerator / np.where(scale == 0, scale.dtype.type(1), scale)

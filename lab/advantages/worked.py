@@ -52,9 +52,7 @@ def explain(
     return f"{rule.worked.format(**numbers)} = {result}"
 
 
-def _numbers(
-    total: Array, prompt: int, rollout: int, options: dict[str, Any], rule: Rule
-) -> dict[str, str]:
+def _numbers(total: Array, prompt: int, rollout: int, options: dict[str, Any], rule: Rule) -> dict[str, str]:
     """Every name that a template may use. total [P, G]."""
     group = total[prompt]
     mean, std = mean_std(group, int(options.get("ddof", 1)), str(options.get("single", "zero")))

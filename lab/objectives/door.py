@@ -1,0 +1,168 @@
+"""The public door to objectives: weights, the loss they come from, and the share of clipped tokens."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lab.errors import InputError, MissingFieldError
+from lab.objectives.kl import kl_gradient, kl_value
+from lab.objectives.tokens import Array, aggregate, factor
+from lab.registry import Rule, find
+
+__all__ = ["call", "clip_share", "loss", "weights"]
+
+
+def weights(
+    name: str,
+    logp_new: ArrayLike,
+    advantage: ArrayLike,
+    *,
+    kl: str | None = None,
+    kl_beta: float = 0.0,
+    logp_ref: ArrayLike | None = None,
+    **fields_and_options: Any,
+) -> Array:
+    """Weight of each token on grad log pi under the objective `name`, so that grad J = sum of w * grad log pi.
+
+    Args:
+        name: A registered objective, such as "ppo_clip" or "gspo" (see `names`).
+        logp_new: Log-probabilities under the policy that is being updated [..., P, G, T].
+        advantage: [..., P, G] or [..., P, G, T].
+        kl: Estimator of a KL penalty, see `lab.objectives.ESTIMATORS`; None for no penalty.
+        kl_beta: Coefficient of the penalty; adds -kl_beta * dKL/dlogp_new to the weight of every token.
+        logp_ref: Log-probabilities under the reference policy [..., P, G, T], for the penalty.
+        **fields_and_options: `logp` (under the sampling policy), `mask`, and the objective's options by name.
+
+    Returns:
+        Weights [..., P, G, T], 0 at masked tokens.
+
+    Raises:
+        UnknownNameError: No such objective or option. MissingFieldError: a field that it reads is not given.
+        InputError: Shapes that do not fit, NaN or infinite numbers.
+    """
+    rule, new, a, given = _prepare(name, logp_new, advantage, fields_and_options)
+    return call(
+        rule,
+        new,
+        a,
+        kl=kl,
+        kl_beta=kl_beta,
+        logp_ref=_array("logp_ref", logp_ref, new.shape),
+        **given,
+    )
+
+
+def call(
+    rule: Rule, logp_new: Array, advantage: Array, *, kl: str | None = None, kl_beta: float = 0.0,
+    logp_ref: Array | None = None, **given: Any,
+) -> Array:  # fmt: skip
+    """As `weights` on checked arrays; used by the training loop."""
+    if "logp_ref" in rule.fields:
+        given["logp_ref"] = logp_ref
+    _require(rule, given)
+    w: Array = rule.function(logp_new, advantage, **{**rule.options, **given})
+    if kl is None or kl_beta == 0.0:
+        return w
+    c = factor(_namespace(rule, given), logp_new)
+    return w - kl_beta * c * kl_gradient(kl, logp_new, _reference(logp_ref))
+
+
+def loss(
+    name: str,
+    logp_new: ArrayLike,
+    advantage: ArrayLike,
+    *,
+    kl: str | None = None,
+    kl_beta: float = 0.0,
+    logp_ref: ArrayLike | None = None,
+    **fields_and_options: Any,
+) -> Array:
+    """The loss as the objective's paper writes it, one number per run; arguments as in `weights`.
+
+    Raises:
+        InputError: The objective was registered without its loss.
+    """
+    rule, new, a, given = _prepare(name, logp_new, advantage, fields_and_options)
+    if "loss" not in rule.extras:
+        raise InputError(f"objective {rule.name!r} was registered without a loss")
+    options = _namespace(rule, given)
+    value: Array = rule.extras["loss"](new, a, options)
+    if kl is None or kl_beta == 0.0:
+        return value
+    reference = _reference(_array("logp_ref", logp_ref, new.shape))
+    return value + kl_beta * aggregate(kl_value(kl, new, reference), factor(options, new), new)
+
+
+def clip_share(name: str, logp_new: ArrayLike, advantage: ArrayLike, **fields_and_options: Any) -> Array | None:
+    """Share of valid tokens that the objective's clip acts on, one number per run; None if it has no clip."""
+    rule, new, a, given = _prepare(name, logp_new, advantage, fields_and_options)
+    if "clipped" not in rule.extras:
+        return None
+    active = np.broadcast_to(rule.extras["clipped"](new, a, _namespace(rule, given)), new.shape)
+    mask = given.get("mask")
+    valid = np.ones(new.shape) if mask is None else np.asarray(mask, dtype=np.float64)
+    return np.asarray((active * valid).sum(axis=(-3, -2, -1)) / np.maximum(valid.sum(axis=(-3, -2, -1)), 1))
+
+
+def _namespace(rule: Rule, given: dict[str, Any]) -> SimpleNamespace:
+    """Everything that a rule's loss and clip test read: absent fields are None, the aggregation is the rule's own."""
+    nothing = dict.fromkeys(rule.fields)
+    fixed = {"aggregation": rule.extras.get("aggregation", "token-mean"), "mask": None}
+    return SimpleNamespace(**{**nothing, **fixed, **rule.options, **given})
+
+
+def _reference(logp_ref: Array | None) -> Array:
+    if logp_ref is None:
+        raise MissingFieldError("a KL penalty compares with a reference policy: pass logp_ref=")
+    return logp_ref
+
+
+def _prepare(
+    name: str, logp_new: ArrayLike, advantage: ArrayLike, given: dict[str, Any]
+) -> tuple[Rule, Array, Array, dict[str, Any]]:
+    rule = find("objective", name)
+    given = {k: v for k, v in given.items() if v is not None or k in rule.options}
+    if "logp" not in rule.fields:
+        given.pop("logp", None)
+    rule.check_options(given)
+    new = np.asarray(logp_new, dtype=np.float64)
+    if new.ndim < 3:
+        raise InputError(f"logp_new has shape {new.shape}; it must be [..., P, G, T]")
+    a = np.asarray(advantage, dtype=np.float64)
+    if a.shape not in (new.shape, new.shape[:-1]):
+        raise InputError(f"advantage has shape {a.shape}; it must be {new.shape[:-1]} or {new.shape}")
+    given |= {f: _array(f, given[f], new.shape) for f in ("logp", "mask", "clip_scale") if f in given}
+    _finite(given.get("mask"), logp_new=new, advantage=a, logp=given.get("logp"))
+    _require(rule, given)
+    return rule, new, a, given
+
+
+def _array(field: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
+    if value is None:
+        return None
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape:
+        raise InputError(f"{field} has shape {array.shape}; it must be that of logp_new, {shape}")
+    return array
+
+
+def _finite(mask: Array | None, **arrays: Array | None) -> None:
+    for field, array in arrays.items():
+        if array is None:
+            continue
+        bad = ~np.isfinite(array)
+        if mask is not None and array.shape == mask.shape:
+            bad &= mask != 0
+        if bad.any():
+            place = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise InputError(f"{field} is {array[place]} at index {place}; it must be finite at every valid token")
+
+
+def _require(rule: Rule, given: dict[str, Any]) -> None:
+    absent = [f for f in rule.required if given.get(f) is None]
+    if absent:
+        raise MissingFieldError(f"objective {rule.name!r} reads {', '.join(absent)}; pass {absent[0]}=")

@@ -1,0 +1,236 @@
+"""The state of a page: one list of typed properties, written to and read from the address.
+
+A page names its properties once. Each knows its default, which values it takes, how it is
+written into the address and which widget edits it, so a link, a preset, a reset and the page's
+code all come from the same list. A value that cannot be read falls back to the default, and the
+reader is told which and why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+LIST_MARK = "~"  # between the items of a list: a character that addresses leave as it is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Property:
+    """One named value of a page's state.
+
+    Args:
+        name: name in the address and in the state; also the key of its widget.
+        default: value when the address does not say.
+        label: words beside the widget; the name when empty.
+        help: a sentence shown on request.
+        width: width of the widget in pixels.
+    """
+
+    name: str
+    default: Any
+    label: str = ""
+    help: str | None = None
+    width: int = 220
+
+    def read(self, text: str) -> Any:
+        """Value written in an address; raises ValueError that says what would be right."""
+        raise NotImplementedError
+
+    def write(self, value: Any) -> str:
+        """Text of a value for the address; `read` gives the value back."""
+        return str(value)
+
+    def widget(self, key: str) -> Any:
+        """Draws the widget that edits the value kept under `key` in the session."""
+        raise NotImplementedError
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """Label, help and width as every Streamlit widget takes them."""
+        return {"label": self.label or self.name, "help": self.help, "width": self.width}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole(Property):
+    """A whole number in `low`..`high` (both included), edited by a slider or, `typed`, a field."""
+
+    low: int
+    high: int
+    step: int = 1
+    typed: bool = False
+
+    def read(self, text: str) -> int:
+        expected = f"a whole number from {self.low} to {self.high}"
+        try:
+            value = int(text)
+        except ValueError:
+            raise ValueError(f"{self.name}={text}: {expected} was expected") from None
+        if not self.low <= value <= self.high:
+            raise ValueError(f"{self.name}={text}: {expected} was expected")
+        return value
+
+    def widget(self, key: str) -> int:
+        draw: Callable[..., Any] = st.number_input if self.typed else st.slider
+        return int(
+            draw(
+                min_value=self.low, max_value=self.high, step=self.step, key=key, **self.words
+            )
+        )
+
+
+def seed(default: int = 0) -> Whole:
+    """The seed of a page's random numbers: a whole number that stands in every address."""
+    help_text = "The same seed gives the same random numbers, for every variant."
+    return Whole(
+        name="seed", default=default, label="Seed", low=0, high=2**31 - 1, typed=True,
+        help=help_text, width=130,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Property):
+    """A number in `low`..`high`, edited by a slider with steps of `step` (or a field, `typed`)."""
+
+    low: float
+    high: float
+    step: float
+    typed: bool = False
+    format: str | None = None
+
+    def read(self, text: str) -> float:
+        expected = f"a number from {self.low:g} to {self.high:g}"
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError(f"{self.name}={text}: {expected} was expected") from None
+        if not (math.isfinite(value) and self.low <= value <= self.high):
+            raise ValueError(f"{self.name}={text}: {expected} was expected")
+        return value
+
+    def write(self, value: float) -> str:
+        return f"{value:.12g}"
+
+    def widget(self, key: str) -> float:
+        draw: Callable[..., Any] = st.number_input if self.typed else st.slider
+        bounds = {"min_value": float(self.low), "max_value": float(self.high), "step": self.step}
+        return float(draw(key=key, format=self.format, **bounds, **self.words))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag(Property):
+    """Yes or no, edited by a toggle; `yes` or `no` in the address."""
+
+    def read(self, text: str) -> bool:
+        if text not in ("yes", "no"):
+            raise ValueError(f"{self.name}={text}: yes or no was expected")
+        return text == "yes"
+
+    def write(self, value: bool) -> str:
+        return "yes" if value else "no"
+
+    def widget(self, key: str) -> bool:
+        return bool(st.toggle(key=key, **self.words))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Property):
+    """One of `options` (text or numbers); `names` gives the words shown where they differ.
+
+    With at most five options a row of buttons, otherwise a list to pick from.
+    """
+
+    options: Sequence[Any]
+    names: Mapping[Any, str] = field(default_factory=dict)
+
+    def read(self, text: str) -> Any:
+        for option in self.options:
+            if str(option) == text:
+                return option
+        raise ValueError(f"{self.name}={text}: one of {_listed(self.options)} was expected")
+
+    def shown(self, option: Any) -> str:
+        """The words for an option."""
+        return self.names.get(option, str(option))
+
+    def widget(self, key: str) -> Any:
+        if len(self.options) > 5:
+            return st.selectbox(
+                options=self.options, key=key, format_func=self.shown, **self.words
+            )
+        return st.segmented_control(
+            options=self.options, key=key, format_func=self.shown, required=True,
+            **(self.words | {"width": "content"}),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices(Property):
+    """Some of `options`, in the order chosen; at least `least`, at most `most`."""
+
+    options: Sequence[Any]
+    names: Mapping[Any, str] = field(default_factory=dict)
+    least: int = 1
+    most: int = 8
+    width: int = 420
+
+    def read(self, text: str) -> list[Any]:
+        known = {str(option): option for option in self.options}
+        wanted = [part for part in text.split(LIST_MARK) if part]
+        unknown = [part for part in wanted if part not in known]
+        if unknown:
+            raise ValueError(
+                f"{self.name}: {_listed(unknown)} not known; known are {_listed(self.options)}"
+            )
+        if not self.least <= len(set(wanted)) <= self.most:
+            raise ValueError(f"{self.name}: from {self.least} to {self.most} were expected")
+        return [known[part] for part in dict.fromkeys(wanted)]
+
+    def write(self, value: Sequence[Any]) -> str:
+        return LIST_MARK.join(str(item) for item in value)
+
+    def widget(self, key: str) -> list[Any]:
+        return st.multiselect(
+            options=self.options, key=key, max_selections=self.most,
+            format_func=lambda option: self.names.get(option, str(option)), **self.words,
+        )  # fmt: skip
+
+
+def _listed(options: Sequence[Any]) -> str:
+    """Options as a sentence lists them, shortened after a dozen."""
+    shown = [str(option) for option in options[:12]]
+    return ", ".join(shown) + (", …" if len(options) > 12 else "")
+
+
+def parse(
+    properties: Sequence[Property], query: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Reads a state from the names and texts of an address.
+
+    Args:
+        properties: what the page's state consists of.
+        query: names and texts as they stand in the address.
+
+    Returns:
+        The value of every property, and a sentence for each part that could not be read.
+    """
+    values = {each.name: each.default for each in properties}
+    known = {each.name: each for each in properties}
+    notes = []
+    for name, text in query.items():
+        if name not in known:
+            notes.append(f"{name}: this page has no such setting")
+            continue
+        try:
+            values[name] = known[name].read(text)
+        except ValueError as error:
+            notes.append(str(error))
+    return values, notes
+
+
+def written(properties: Sequence[Property], values: Mapping[str, Any]) -> dict[str, str]:
+    """The whole state as names and texts for the address, defaults included."""
+    return {each.name: each.write(values[each.name]) for each in properties}
