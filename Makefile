@@ -28,8 +28,10 @@ notebooks: install ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ip 127.0.0.1 $(AS_ROOT) notebooks
 
 install: $(VENV)/.installed ## create .venv and install the lab
+	@true
 
 install-dev: $(VENV)/.installed-dev ## the same with everything that the tests need
+	@true
 
 test: install-dev ## the quick tests
 	$(PYTEST) $(PARALLEL) -m "not slow"
