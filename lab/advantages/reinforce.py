@@ -90,17 +90,16 @@ def reinforce_pp_baseline(rewards: Array, *, mask: Array | None = None) -> Array
 @register(
     "advantage",
     paper="baselines",
-    equation="A_t = Σ_{s ≥ t} γ^{s−t} r_s − R(greedy rollout)",
+    equation="A_t = Σ_{s ≥ t} r_s − R(greedy rollout)",
     properties={"permutation", "groupwise"},
 )
-def remax(rewards: Array, *, greedy_rewards: Array, mask: Array | None = None, gamma: float = 1.0) -> Array:
-    """ReMax: return-to-go minus the reward of the greedy rollout of the same prompt.
+def remax(rewards: Array, *, greedy_rewards: Array, mask: Array | None = None) -> Array:
+    """ReMax: undiscounted return-to-go minus the reward of the greedy rollout of the same prompt.
 
     Args:
         rewards: Total rewards [..., P, G].
         greedy_rewards: Reward of the prompt's greedy rollout [..., P] (or one per rollout [..., P, G]).
         mask: Valid tokens [..., P, G, T]; None means one token each.
-        gamma: Discount per token.
 
     Returns:
         Advantages per token [..., P, G, T], 0 at masked tokens.
@@ -110,7 +109,7 @@ def remax(rewards: Array, *, greedy_rewards: Array, mask: Array | None = None, g
     greedy = np.asarray(greedy_rewards, dtype=rewards.dtype)
     if greedy.ndim == rewards.ndim - 1:
         greedy = greedy[..., None]
-    advantage = returns_to_go(rewards, mask, gamma) - greedy[..., None]
+    advantage = returns_to_go(rewards, mask, 1.0) - greedy[..., None]
     return advantage if mask is None else advantage * mask
 
 

@@ -15,7 +15,7 @@ _LOG_LIMIT = 10.0
 
 def _sequence_ratio(logp_new: Array, logp: Array, mask: Array | None) -> tuple[Array, Array]:
     """s = exp(mean over valid tokens of log rho), at most e^10, and its slope, 0 at that limit [..., P, G, 1]."""
-    mean = sequence_mean(log_ratio(logp_new, logp), mask)
+    mean = sequence_mean(logp_new - logp, mask)
     s = np.exp(np.minimum(mean, _LOG_LIMIT))
     return s, np.where(mean > _LOG_LIMIT, 0.0, s)
 
@@ -118,7 +118,8 @@ def _gmpo_loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
 
 
 def _gmpo_clipped(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
-    return _limited(new, advantage, o.logp, o.clip_low, o.clip_high)[1]
+    d = log_ratio(new, o.logp)
+    return (over_tokens(advantage, new) > 0) & ((d > o.clip_high) | (d < -o.clip_low))
 
 
 @register(
@@ -149,7 +150,8 @@ def gmpo(
         clip_high: Log-ratios above clip_high are clipped where A > 0.
 
     Returns:
-        Weights [..., P, G, T], c = 1/B.
+        Weights [..., P, G, T], c = 1/B. The clip share follows the source: tokens with A > 0 and a log-ratio outside
+        [-clip_low, clip_high].
 
     Source: baselines card (arXiv 2507.20673, verl 0.9.1); golden file baselines.json.
     """
@@ -161,21 +163,17 @@ def gmpo(
     return share * a * np.exp(sequence_mean(limited, mask, 1e-8)) * ~active
 
 
-def _phi(
-    logp_new: Array, a: Array, logp: Array, mask: Array | None, k_pos: float, lambda_pos: float, k_neg: float,
-    lambda_neg: float,
-) -> Array:  # fmt: skip
-    """phi(W) = e^lambda W^k e^(-lambda W), 1 at W = 1, of the whole rollout's ratio W = prod rho [..., P, G, 1]."""
-    d = log_ratio(logp_new, logp)
-    log_w = np.clip((d if mask is None else d * mask).sum(axis=-1, keepdims=True), np.log(1e-8), 20.0)
-    k, lam = np.where(a >= 0, k_pos, k_neg), np.where(a >= 0, lambda_pos, lambda_neg)
-    return np.exp(lam + k * log_w - lam * np.exp(log_w))
+def _phi(new: Array, a: Array, o: SimpleNamespace) -> tuple[Array, Array]:
+    """phi(W) = e^lambda W^k e^(-lambda W), 1 at W = 1, of the rollout's ratio W = prod rho, and k - lambda W."""
+    d = log_ratio(new, o.logp)
+    log_w = np.clip((d if o.mask is None else d * o.mask).sum(axis=-1, keepdims=True), np.log(1e-8), 20.0)
+    k, lam = np.where(a >= 0, o.k_pos, o.k_neg), np.where(a >= 0, o.lambda_pos, o.lambda_neg)
+    return np.exp(lam + k * log_w - lam * np.exp(log_w)), k - lam * np.exp(log_w)
 
 
 def _vespo_loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
     a = over_tokens(advantage, new)
-    phi = _phi(new, a, o.logp, o.mask, o.k_pos, o.lambda_pos, o.k_neg, o.lambda_neg)
-    return aggregate(-phi * a * new, factor(o, new), new)
+    return aggregate(-_phi(new, a, o)[0] * a * new, factor(o, new), new)
 
 
 @register(
@@ -197,6 +195,7 @@ def vespo(
     aggregation: str = "token-mean",
     max_length: int | None = None,
     floor: float = 0.0,
+    through_phi: bool = False,
 ) -> Array:
     """VESPO: a constant gamma-shaped weight of the whole rollout's ratio on the plain policy gradient.
 
@@ -212,15 +211,21 @@ def vespo(
         aggregation: See `ppo_clip`.
         max_length: See `ppo_clip`.
         floor: See `ppo_clip`.
+        through_phi: Differentiate phi as well, dphi/dlogp = phi (k - lambda W), as the golden file does.
 
     Returns:
         Weights [..., P, G, T].
 
-    Source: TRL 1.16 loss_type="vespo"; golden file baselines.json.
+    Source: TRL 1.16 loss_type="vespo" (phi constant); golden file baselines.json.
     """
-    c = scale(mask, logp_new, aggregation, max_length, floor)
     a = over_tokens(advantage, logp_new)
-    return c * a * _phi(logp_new, a, logp, mask, k_pos, lambda_pos, k_neg, lambda_neg)
+    shape = {"k_pos": k_pos, "lambda_pos": lambda_pos, "k_neg": k_neg, "lambda_neg": lambda_neg}
+    phi, slope = _phi(logp_new, a, SimpleNamespace(logp=logp, mask=mask, **shape))
+    w = scale(mask, logp_new, aggregation, max_length, floor) * a * phi
+    if not through_phi:
+        return np.broadcast_to(w, logp_new.shape)
+    tokens = scale(mask, logp_new, "token-sum")
+    return w + tokens * slope * (w * logp_new).sum(axis=-1, keepdims=True)
 
 
 preset("objective", "gspo@trl", "gspo", "TRL 1.16 importance_sampling_level='sequence'")

@@ -1,0 +1,1 @@
+"""Golden files: inputs and outputs of the authors' own code, and the runner that compares the lab with them."""
