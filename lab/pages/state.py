@@ -44,6 +44,10 @@ class Property:
         """Text of a value for the address; `read` gives the value back."""
         return str(value)
 
+    def usable(self, value: Any) -> Any:
+        """The value, or the default where a widget was left empty."""
+        return self.default if value is None else value
+
     def widget(self, key: str) -> Any:
         """Draws the widget that edits the value kept under `key` in the session."""
         raise NotImplementedError
@@ -75,11 +79,7 @@ class Whole(Property):
 
     def widget(self, key: str) -> int:
         draw: Callable[..., Any] = st.number_input if self.typed else st.slider
-        return int(
-            draw(
-                min_value=self.low, max_value=self.high, step=self.step, key=key, **self.words
-            )
-        )
+        return int(draw(min_value=self.low, max_value=self.high, step=self.step, key=key, **self.words))
 
 
 def seed(default: int = 0) -> Whole:
@@ -158,9 +158,7 @@ class Choice(Property):
 
     def widget(self, key: str) -> Any:
         if len(self.options) > 5:
-            return st.selectbox(
-                options=self.options, key=key, format_func=self.shown, **self.words
-            )
+            return st.selectbox(options=self.options, key=key, format_func=self.shown, **self.words)
         return st.segmented_control(
             options=self.options, key=key, format_func=self.shown, required=True,
             **(self.words | {"width": "content"}),
@@ -182,15 +180,16 @@ class Choices(Property):
         wanted = [part for part in text.split(LIST_MARK) if part]
         unknown = [part for part in wanted if part not in known]
         if unknown:
-            raise ValueError(
-                f"{self.name}: {_listed(unknown)} not known; known are {_listed(self.options)}"
-            )
+            raise ValueError(f"{self.name}: {_listed(unknown)} not known; known are {_listed(self.options)}")
         if not self.least <= len(set(wanted)) <= self.most:
             raise ValueError(f"{self.name}: from {self.least} to {self.most} were expected")
         return [known[part] for part in dict.fromkeys(wanted)]
 
     def write(self, value: Sequence[Any]) -> str:
         return LIST_MARK.join(str(item) for item in value)
+
+    def usable(self, value: Sequence[Any] | None) -> Sequence[Any]:
+        return self.default if value is None or len(value) < self.least else value
 
     def widget(self, key: str) -> list[Any]:
         return st.multiselect(
@@ -205,9 +204,7 @@ def _listed(options: Sequence[Any]) -> str:
     return ", ".join(shown) + (", …" if len(options) > 12 else "")
 
 
-def parse(
-    properties: Sequence[Property], query: Mapping[str, str]
-) -> tuple[dict[str, Any], list[str]]:
+def parse(properties: Sequence[Property], query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     """Reads a state from the names and texts of an address.
 
     Args:

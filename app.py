@@ -1,0 +1,14 @@
+"""The dashboard: `advlab app`, or `streamlit run app.py`."""
+
+import streamlit as st
+
+st.set_page_config(page_title="Advantage Lab", page_icon=":material/balance:", layout="wide")
+
+st.navigation(
+    [
+        st.Page("lab/pages/microscope.py", title="Microscope", default=True),
+        st.Page("lab/pages/sign_flips.py", title="Sign flips"),
+        st.Page("lab/pages/collapse.py", title="Collapse"),
+    ],
+    position="top",
+).run()

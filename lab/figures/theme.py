@@ -1,0 +1,167 @@
+"""Colours, lines and the pair of templates that every figure of the lab wears.
+
+Nothing is left to Plotly's defaults, because importing Streamlit changes them for the whole process: the same frame
+gives the same picture in a notebook and in the dashboard. A variant keeps its colour, dash and marker in every figure.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from lab.errors import UnknownNameError
+from lab.registry import fold
+
+__all__ = ["FONT", "PALETTES", "Palette", "Style", "fade", "palette", "ramp", "style", "template"]
+
+FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", system-ui, sans-serif'
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Every colour of one theme, by what it is for.
+
+    Args:
+        paper: Behind everything.
+        panel: Behind quiet parts of a picture.
+        text: Words and numbers.
+        muted: Words that stand back; reference lines.
+        grid: Grid lines.
+        axis: Lines of zero.
+        flip: A sign that is wrong.
+        truth: What is known exactly.
+        hues: Eight hues for variants, told apart with normal and with colour-blind eyes.
+        ramp: From few to many, for values that have an order.
+    """
+
+    paper: str
+    panel: str
+    text: str
+    muted: str
+    grid: str
+    axis: str
+    flip: str
+    truth: str
+    hues: tuple[str, ...]
+    ramp: tuple[str, ...]
+
+
+PALETTES = {
+    "light": Palette(
+        paper="#ffffff", panel="#f5f6f8", text="#1f2430", muted="#656d7d", grid="#e8eaee", axis="#aab0bb",
+        flip="#b3123f", truth="#1f2430",
+        hues=("#0068b5", "#d55e00", "#00876c", "#b8478f", "#997000", "#2e9bd6", "#4d3fa3", "#5f6775"),
+        ramp=("#9fcbe8", "#5fa5d3", "#2f7fb8", "#135a92", "#0a3a66", "#061f3d"),
+    ),
+    "dark": Palette(
+        paper="#12151c", panel="#1a1e27", text="#e7e9ee", muted="#9ba3b3", grid="#272c37", axis="#566070",
+        flip="#ff6b8e", truth="#e7e9ee",
+        hues=("#4aa8f0", "#ff9351", "#2fc9a3", "#ee93cb", "#dcb63c", "#a5dcfb", "#a79bff", "#a9b1c0"),
+        ramp=("#1f4b73", "#2a6ca3", "#3f8fcb", "#6fb2e2", "#a5d2f2", "#dcf0ff"),
+    ),
+}  # fmt: skip
+
+DASHES = ("solid", "dash", "dot", "dashdot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
+
+# Hue, dash and symbol of the variants that are looked at most; any other name draws its own from a hash of the name.
+_KNOWN = {
+    "grpo": (0, 0, 0), "dr-grpo": (1, 0, 1), "rloo": (2, 1, 2), "mc-grpo": (3, 0, 3), "ngrpo": (4, 0, 4),
+    "gdpo": (2, 0, 1), "bnpo": (6, 0, 2), "reinforce-pp": (5, 0, 3), "opo": (5, 1, 5), "gpg": (7, 0, 0),
+    "dapo": (1, 2, 4), "remax": (7, 1, 2), "grpo-passk": (4, 2, 3), "mc-grpo-control": (3, 1, 0),
+    "reinforce-pp-baseline": (5, 2, 2), "psr": (2, 2, 3), "nsr": (1, 3, 3), "w-reinforce": (7, 2, 4),
+    "grpo@trl": (0, 1, 0), "grpo@verl": (1, 1, 1), "grpo@openrlhf": (2, 3, 2), "grpo@nemo-rl": (3, 2, 3),
+    "grpo@rlhf-book": (4, 1, 4), "grpo@nano-aha-moment": (5, 3, 5), "grpo@grpo-zero": (6, 1, 0),
+    "grpo@grpo-advantage": (7, 3, 1), "grpo@trl-none": (1, 2, 2), "grpo@trl-batch": (6, 2, 5),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one variant is drawn: colour, dash of its line, symbol of its points."""
+
+    color: str
+    dash: str
+    symbol: str
+
+
+def palette(theme: str = "light") -> Palette:
+    """The colours of a theme, "light" or "dark".
+
+    Raises:
+        UnknownNameError: There is no such theme.
+    """
+    if theme not in PALETTES:
+        raise UnknownNameError("theme", theme, PALETTES)
+    return PALETTES[theme]
+
+
+def style(variant: str, theme: str = "light") -> Style:
+    """Colour, dash and symbol of a variant: the same in every figure, whatever else is drawn."""
+    hues = palette(theme).hues
+    drawn = zlib.crc32(fold(variant).encode())
+    by_hash = (drawn % 8, drawn // 8 % len(DASHES), drawn // 64 % len(SYMBOLS))
+    hue, dash, symbol = _KNOWN.get(fold(variant), by_hash)
+    return Style(hues[hue], DASHES[dash], SYMBOLS[symbol])
+
+
+def fade(color: str, opacity: float) -> str:
+    """A named colour `#rrggbb` with an opacity between 0 and 1."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity:g})"
+
+
+def ramp(count: int, theme: str = "light") -> list[str]:
+    """`count` colours for values that have an order, from few to many."""
+    colors = palette(theme).ramp
+    last = max(count - 1, 1)
+    return [colors[round(i * (len(colors) - 1) / last)] for i in range(count)]
+
+
+def template(theme: str = "light") -> go.layout.Template:
+    """The lab's template of a theme, with every colour named."""
+    colors = palette(theme)
+    layout = go.Layout(
+        font={"family": FONT, "size": 14, "color": colors.text},
+        title={"font": {"size": 16, "color": colors.text}, "x": 0, "xanchor": "left", "xref": "paper"},
+        paper_bgcolor=colors.paper,
+        plot_bgcolor=colors.paper,
+        colorway=colors.hues,
+        colorscale={"sequential": [[i / 5, color] for i, color in enumerate(colors.ramp)]},
+        xaxis=_axis(colors),
+        yaxis=_axis(colors),
+        legend=_legend(colors),
+        hoverlabel=_hover(colors),
+        hovermode="x unified",
+        margin={"l": 64, "r": 16, "t": 44, "b": 52},
+        annotationdefaults={"font": {"color": colors.muted, "size": 13}, "showarrow": False},
+        shapedefaults={"line": {"color": colors.muted, "width": 1}},
+        modebar={"color": colors.muted, "activecolor": colors.text, "bgcolor": fade(colors.paper, 0)},
+    )
+    return go.layout.Template(layout=layout)
+
+
+def _axis(colors: Palette) -> dict[str, Any]:
+    words = {"color": colors.muted, "size": 13}
+    return {
+        "gridcolor": colors.grid, "linecolor": colors.axis, "tickcolor": colors.axis, "zerolinecolor": colors.axis,
+        "zeroline": False, "showline": True, "ticks": "outside", "ticklen": 4, "tickfont": words, "automargin": True,
+        "title": {"font": {"color": colors.text, "size": 14}, "standoff": 8},
+    }  # fmt: skip
+
+
+def _legend(colors: Palette) -> dict[str, Any]:
+    return {
+        "orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom",
+        "bgcolor": fade(colors.paper, 0), "font": {"color": colors.text, "size": 13}, "title": {"text": ""},
+    }  # fmt: skip
+
+
+def _hover(colors: Palette) -> dict[str, Any]:
+    return {
+        "bgcolor": colors.panel, "bordercolor": colors.axis, "namelength": -1,
+        "font": {"color": colors.text, "size": 13, "family": FONT},
+    }  # fmt: skip

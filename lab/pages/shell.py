@@ -1,0 +1,212 @@
+"""What every page has: a title, a sentence read off the data, presets, and Link, Code and Data in one place.
+
+How to write a page (`lab/pages/name.py`, listed in `app.py`):
+
+    from lab.pages.shell import Page
+    from lab.pages.state import Choices, Whole, seed
+
+    page = Page(
+        "collapse",
+        "When does a group teach nothing?",
+        [Choices(name="sizes", label="Group sizes", options=[2, 4, 8, 16], default=[4, 8]), seed()],
+        {"What if groups are tiny?": {"sizes": [2]}},
+    )
+    state = page.open()                      # reads the address, draws everything above the picture
+    with page.controls():
+        page.control("sizes")
+    frame = page.ask(study, state["sizes"], seed=state["seed"])   # an error of a door is shown with its text
+    page.say("Groups of 2 teach nothing half of the time.")
+    page.show(signal_share, frame)           # a figure function of lab.figures, with its guide
+    page.finish(code="...", frame=frame)     # lines that make this picture; the data behind it
+
+The list of properties is the page's whole state: it is written into the address on every run, and a preset, a link and
+the reset are values for it. `state` is a plain dictionary. A page computes nothing: it asks doors and shows what they
+say. Text from outside (a file, a log) goes through `plain` before it stands in a sentence.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import polars as pl
+import streamlit as st
+
+from lab.errors import LabError
+from lab.figures.figure import Figure
+from lab.pages.state import Property, parse, written
+
+STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+SHOWN_ROWS = 200
+PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+
+
+class Page:
+    """One page of the dashboard.
+
+    Args:
+        slug: short name; prefix of the page's keys in the session and name of its downloads.
+        title: the page's question.
+        properties: the whole state of the page.
+        presets: questions, each with the values that differ from the defaults.
+    """
+
+    def __init__(
+        self,
+        slug: str,
+        title: str,
+        properties: Sequence[Property],
+        presets: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.slug, self.title, self.properties = slug, title, list(properties)
+        self.defaults = {each.name: each.default for each in properties}
+        self.presets = {name: {**self.defaults, **changes} for name, changes in (presets or {}).items()}
+        self.state: dict[str, Any] = {}
+
+    @property
+    def theme(self) -> str:
+        """The reader's theme, "light" or "dark"."""
+        return st.context.theme.type or "light"
+
+    def key(self, name: str) -> str:
+        """Key of a property in the session."""
+        return f"{self.slug}:{name}"
+
+    def open(self) -> dict[str, Any]:
+        """Reads the state, draws title, sentence place, tools and presets; returns the state."""
+        st.html(f"<style>{STYLE}</style>")
+        notes = self._read()
+        self._head()
+        if notes:
+            st.warning(
+                "This link could not be read in full; the defaults stand in for: " + "; ".join(map(plain, notes))
+            )
+        if self.presets:
+            self._presets()
+        return self.state
+
+    def set(self, **values: Any) -> None:
+        """Changes the state from a callback, before the next run of the page."""
+        for name, value in values.items():
+            st.session_state[self.key(name)] = value
+
+    def controls(self) -> Any:
+        """A row for the widgets; they wrap where the window is narrow."""
+        return st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="controls")
+
+    def control(self, name: str) -> Any:
+        """Draws the widget of a property and returns its value."""
+        each = next(each for each in self.properties if each.name == name)
+        return each.widget(self.key(name))
+
+    def ask(self, door: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+        """What a door answers; where it refuses, its words are shown and the page ends there."""
+        try:
+            return door(*inputs, **options)
+        except (LabError, ValueError, TypeError, KeyError, OSError) as error:
+            st.error(plain(error.args[0] if isinstance(error, KeyError) and error.args else error))
+            st.stop()
+
+    def say(self, sentence: str) -> None:
+        """Puts the sentence that was read off the data under the title."""
+        self._sentence.markdown(sentence)
+
+    def show(self, figure: Figure, frame: pl.DataFrame, *, key: str | None = None, **options: Any) -> None:
+        """Draws a figure function's picture in the reader's theme, with its reading guide below."""
+        drawn = self.ask(figure, frame, theme=self.theme, **options)
+        name = key or getattr(figure, "__name__", "figure")
+        st.plotly_chart(drawn, theme=None, config=PLOT_CONFIG, key=f"{self.slug}-{name}")
+        st.caption(figure.guide)
+
+    def finish(self, code: str, frame: pl.DataFrame) -> None:
+        """Fills the places of Code and Data."""
+        with self._code:
+            st.caption("These lines make this picture, in a notebook or a script.")
+            st.code(code.strip(), language="python")
+        with self._data:
+            self._downloads(frame)
+
+    def _read(self) -> list[str]:
+        """State of this run: the address where it is news, the session otherwise. Returns notes on the address."""
+        kept = st.session_state.get(self.key("kept"))
+        query = st.query_params.to_dict()
+        held = {each.name: st.session_state.get(self.key(each.name)) for each in self.properties}
+        if kept:
+            held = {name: kept["held"][name] if value is None else value for name, value in held.items()}
+        untouched = kept and held == kept["held"]
+        if not kept or (untouched and query and query != kept["address"]):
+            held, notes = parse(self.properties, query)
+        else:
+            notes = kept["notes"] if untouched else []
+        self._keep(held, notes)
+        return notes
+
+    def _keep(self, held: dict[str, Any], notes: list[str]) -> None:
+        for each in self.properties:
+            if st.session_state.get(self.key(each.name)) != held[each.name]:
+                st.session_state[self.key(each.name)] = held[each.name]
+        self.state = {each.name: each.usable(held[each.name]) for each in self.properties}
+        address = written(self.properties, self.state)
+        st.session_state[self.key("kept")] = {"held": held, "address": address, "notes": notes}
+        if st.query_params.to_dict() != address:
+            st.query_params.from_dict(address)
+
+    def _head(self) -> None:
+        with st.container(horizontal=True, vertical_alignment="center", wrap=False, key="head"):
+            st.title(self.title, anchor=False, width="stretch")
+            with st.container(horizontal=True, width="content", wrap=False, gap="small", key="tools"):
+                link = st.popover("Link", icon=":material/link:")
+                self._code = st.popover("Code", icon=":material/code:")
+                self._data = st.popover("Data", icon=":material/table_chart:")
+        with link:
+            st.caption("The whole state of the page is in its address, the seed included.")
+            st.code(self.address(), language=None, wrap_lines=True)
+            st.button("Back to the defaults", on_click=self.set, kwargs=self.defaults, key=self.key("reset"))
+        self._sentence = st.container(key="reading").empty()
+
+    def address(self) -> str:
+        """Address of the page in this state."""
+        url = (st.context.url or "").split("?")[0]
+        return f"{url}?{urlencode(written(self.properties, self.state), safe='@~_,')}"
+
+    def _presets(self) -> None:
+        key = self.key("preset")
+        st.session_state[key] = next((name for name, state in self.presets.items() if state == self.state), None)
+        st.pills(
+            "Questions", list(self.presets), key=key, label_visibility="collapsed", on_change=self._choose,
+        )  # fmt: skip
+
+    def _choose(self) -> None:
+        chosen = st.session_state[self.key("preset")]
+        if chosen:
+            self.set(**self.presets[chosen])
+
+    def _downloads(self, frame: pl.DataFrame) -> None:
+        with st.container(horizontal=True):
+            for ending, (name, write) in {"csv": ("CSV", _csv), "parquet": ("Parquet", _parquet)}.items():
+                st.download_button(
+                    name, partial(write, frame), file_name=f"{self.slug}.{ending}", on_click="ignore",
+                    key=f"{self.slug}-{ending}", icon=":material/download:",
+                )  # fmt: skip
+        rows = f"the first {SHOWN_ROWS} of {frame.height} rows" if frame.height > SHOWN_ROWS else f"{frame.height} rows"
+        st.caption(f"The data behind this picture, tidy: {rows}, {frame.width} columns.")
+        st.dataframe(frame.head(SHOWN_ROWS), hide_index=True, height=320, key=f"{self.slug}-rows")
+
+
+def plain(text: object) -> str:
+    """Text from outside as Markdown that shows it letter by letter."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>()#+-.!|~$:&" else letter for letter in str(text))
+
+
+def _csv(frame: pl.DataFrame) -> bytes:
+    return frame.write_csv().encode()
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    target = io.BytesIO()
+    frame.write_parquet(target)
+    return target.getvalue()
