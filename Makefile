@@ -16,7 +16,9 @@ PARALLEL := -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab install install-dev test test-slow check lint format bench notebooks constraints clean
+.NOTPARALLEL:
+.PHONY: help lab install install-dev test test-slow test-long test-browser check lint style types layers format bench \
+	notebooks constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -36,16 +38,26 @@ install-dev: $(VENV)/.installed-dev ## the same with everything that the tests n
 test: install-dev ## the quick tests
 	$(PYTEST) $(PARALLEL) -m "not slow"
 
-test-slow: install-dev ## notebooks in a real kernel, every claim, faults, the browser
+test-slow: test-long test-browser ## notebooks in a real kernel, every claim, faults, the browser
+
+test-long: install-dev
 	$(PYTEST) $(PARALLEL) -m "slow and not browser"
+
+test-browser: install-dev
 	$(PYTEST) -m browser
 
 check: lint test ## style, types, layers, docstrings, quick tests
 
-lint: install-dev ## style, types, layers, docstrings
+lint: style types layers ## style, types, layers, docstrings
+
+style: install-dev
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
+
+types: install-dev
 	$(BIN)/mypy $(TYPED)
+
+layers: install-dev
 	$(BIN)/lint-imports --no-logo
 
 format: install-dev ## put the code into the house style
