@@ -1,6 +1,8 @@
 """Nothing in the README that is not true."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,9 @@ def readme(root: Path) -> str:
 def test_code_runs(readme: str) -> None:
     blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
     assert len(blocks) == 2
-    exec("\n".join(blocks), {"__name__": "readme"})
+    command = [sys.executable, "-W", "error", "-c", "\n".join(blocks)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_make_targets_and_commands_exist(readme: str, root: Path) -> None:
