@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.serving import Opener, serve
+from tests.browser.serving import Opener, serve_lab
 
 HERE = Path(__file__).parent
 CHROMIUM_ARGUMENTS = [
@@ -47,7 +47,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def app_url(root: Path) -> Iterator[str]:
     """The address of the lab's own dashboard, served for the whole session on a free port."""
-    with serve(root / "app.py") as url:
+    with serve_lab(root) as url:
         yield url
 
 

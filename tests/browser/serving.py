@@ -1,12 +1,14 @@
 """Serving a Streamlit script and opening its pages."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,6 +18,12 @@ from playwright.sync_api import Browser, Page, Route
 
 HOST = "127.0.0.1"
 START_SECONDS = 60
+SERVER = {
+    "STREAMLIT_SERVER_HEADLESS": "true",
+    "STREAMLIT_SERVER_ADDRESS": HOST,
+    "STREAMLIT_SERVER_FILE_WATCHER_TYPE": "none",
+    "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+}
 SETTLE_SECONDS = 60
 # Streamlit says on its outermost element whether the script still runs.
 SETTLED = """() => {
@@ -36,16 +44,39 @@ def free_port() -> int:
 @contextmanager
 def serve(script: Path) -> Iterator[str]:
     """Serve a Streamlit script from its own folder while the block runs; yields its address."""
-    url = f"http://{HOST}:{(port := free_port())}"
-    command = [sys.executable, "-m", "streamlit", "run", script.name]
-    command += ["--server.headless=true", f"--server.address={HOST}", f"--server.port={port}"]
-    command += ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
-    with subprocess.Popen(command, cwd=script.parent, stdin=subprocess.DEVNULL) as server:
-        try:
-            _wait_until_healthy(server, url)
-            yield url
-        finally:
-            server.kill()
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", script.name, f"--server.port={port}"]
+    with _served(command, script.parent, port) as url:
+        yield url
+
+
+@contextmanager
+def serve_lab(root: Path) -> Iterator[str]:
+    """Serve the dashboard with `advlab app`; yields its address."""
+    port = free_port()
+    command = [sys.executable, "-c", "from lab.cli import main; main()", "app", "--port", str(port)]
+    with _served(command, root, port) as url:
+        yield url
+
+
+@contextmanager
+def _served(command: list[str], folder: Path, port: int) -> Iterator[str]:
+    url = f"http://{HOST}:{port}"
+    # In a process group of its own, so that no child outlives the test.
+    server = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **SERVER},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait_until_healthy(server, url)
+        yield url
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def _wait_until_healthy(server: subprocess.Popen[bytes], url: str) -> None:
