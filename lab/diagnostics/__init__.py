@@ -1,0 +1,44 @@
+"""Measurements: rollouts, advantages and gradients in, numbers out. Each has one definition, written once."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lab.diagnostics.advantage import (
+        advantage_spread,
+        distinct_levels,
+        effective_rollouts,
+        largest_advantage,
+        no_signal_share,
+        sign_flip_rate,
+    )
+    from lab.diagnostics.collapse import level_counts, signal_study
+    from lab.diagnostics.gradient import clip_norm, cosine, norm, relative_error, spikes
+    from lab.diagnostics.metrics import metrics
+    from lab.diagnostics.sign_flips import sign_flip_study
+    from lab.diagnostics.your_run import diagnose
+
+_HOME = {
+    "advantage": ("advantage_spread", "distinct_levels", "effective_rollouts", "largest_advantage", "no_signal_share",
+                  "sign_flip_rate"),
+    "collapse": ("level_counts", "signal_study"),
+    "gradient": ("clip_norm", "cosine", "norm", "relative_error", "spikes"),
+    "metrics": ("metrics",),
+    "sign_flips": ("sign_flip_study",),
+    "your_run": ("diagnose",),
+}  # fmt: skip
+
+__all__ = [
+    "advantage_spread", "clip_norm", "cosine", "diagnose", "distinct_levels", "effective_rollouts",
+    "largest_advantage", "level_counts", "metrics", "no_signal_share", "norm", "relative_error", "sign_flip_rate",
+    "sign_flip_study", "signal_study", "spikes",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    for module, members in _HOME.items():
+        if name in members:
+            return getattr(importlib.import_module(f"lab.diagnostics.{module}"), name)
+    raise AttributeError(f"module 'lab.diagnostics' has no attribute {name!r}")

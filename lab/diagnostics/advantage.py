@@ -1,0 +1,124 @@
+"""Measurements of advantages: signs, signal, levels, spread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from lab.advantages.statistics import NO_SIGNAL
+
+__all__ = [
+    "advantage_spread", "distinct_levels", "effective_rollouts", "largest_advantage", "no_signal_share", "per_rollout",
+    "sign_flip_rate",
+]  # fmt: skip
+
+Array = NDArray[Any]
+
+#: A true advantage smaller than this in magnitude has no sign.
+NO_TRUTH = 1e-12
+
+
+@njit(cache=True, nogil=True)
+def _basic(advantage, truth, reward, keep, no_signal, no_truth, out):  # type: ignore[no-untyped-def]
+    """out[s] = sign-flip rate, share of groups without signal, largest |A|, mean reward; keep may be empty."""
+    runs, prompts, size = advantage.shape
+    for s in range(runs):
+        flips, signed, silent, largest, total = 0, 0, 0, 0.0, 0.0
+        for p in range(prompts):
+            alive = False
+            for g in range(size):
+                a = advantage[s, p, g]
+                total += reward[s, p, g]
+                if keep.size > 0 and not keep[s, p, g]:
+                    continue
+                magnitude = abs(a)
+                if magnitude > no_signal:
+                    alive = True
+                    largest = max(largest, magnitude)
+                    t = truth[s, p, g]
+                    if abs(t) > no_truth:
+                        signed += 1
+                        flips += (a > 0) != (t > 0)
+            silent += not alive
+        out[s, 0] = flips / signed if signed else np.nan
+        out[s, 1] = silent / prompts
+        out[s, 2] = largest
+        out[s, 3] = total / (prompts * size)
+
+
+def basic(advantage: Array, truth: Array, reward: Array, keep: Array | None) -> Array:
+    """The four basic measurements of each run in one pass: [S, 4], columns as in `_basic`."""
+    out = np.empty((advantage.shape[0], 4))
+    mask = np.empty((0, 0, 0), dtype=np.bool_) if keep is None else np.ascontiguousarray(keep)
+    _basic(np.ascontiguousarray(advantage), truth, np.ascontiguousarray(reward), mask, NO_SIGNAL, NO_TRUTH, out)
+    return out
+
+
+def per_rollout(advantage: Array, mask: Array | None = None, ndim: int = 3) -> Array:
+    """Advantages per rollout [..., P, G]: a rule per token [..., P, G, T] is averaged over its valid tokens."""
+    if advantage.ndim == ndim:
+        return advantage
+    if advantage.shape[-1] == 1:
+        return advantage[..., 0]
+    if mask is None:
+        return np.asarray(advantage.mean(axis=-1))
+    return np.asarray((advantage * mask).sum(axis=-1) / np.maximum(mask.sum(axis=-1), 1))
+
+
+def sign_flip_rate(advantage: Array, truth: Array, keep: Array | None = None) -> Array:
+    """Share of rollouts whose advantage has the other sign than their true advantage.
+
+    Args:
+        advantage: Advantages [..., P, G].
+        truth: True advantages [..., P, G]: expected reward of the rollout minus the prompt's value.
+        keep: Rollouts that take part in the update [..., P, G]; None: all.
+
+    Returns:
+        One rate per leading index [...], among rollouts where neither is zero (|A| <= 1e-9, |truth| <= 1e-12);
+        NaN where there is none.
+
+    Source: DESIGN of the lab, measurements; mc-grpo card, definition of a flip.
+    """
+    signed = (np.abs(advantage) > NO_SIGNAL) & (np.abs(truth) > NO_TRUTH)
+    if keep is not None:
+        signed &= keep
+    flips = signed & ((advantage > 0) != (truth > 0))
+    number = signed.sum(axis=(-2, -1))
+    return np.asarray(np.where(number == 0, np.nan, flips.sum(axis=(-2, -1)) / np.maximum(number, 1)))
+
+
+def no_signal_share(advantage: Array, keep: Array | None = None) -> Array:
+    """Share of groups all of whose (kept) advantages are zero: [..., P, G] -> [...]."""
+    alive = np.abs(advantage) > NO_SIGNAL
+    if keep is not None:
+        alive &= keep
+    return np.asarray(1 - alive.any(axis=-1).mean(axis=-1))
+
+
+def largest_advantage(advantage: Array) -> Array:
+    """Largest |A| of the batch: [..., P, G] -> [...]."""
+    return np.asarray(np.abs(advantage).max(axis=(-2, -1)))
+
+
+def advantage_spread(advantage: Array) -> Array:
+    """Population deviation of the advantages over the batch: [..., P, G] -> [...]."""
+    return np.asarray(advantage.std(axis=(-2, -1)))
+
+
+def distinct_levels(advantage: Array, resolution: float = 1e-6) -> Array:
+    """Number of different advantages in each group, to `resolution`: [..., P, G] -> [..., P].
+
+    Source: gdpo card, gdpo.1 (rounded to 1e-6).
+    """
+    ordered = np.sort(advantage, axis=-1)
+    return np.asarray(1 + (np.diff(ordered, axis=-1) > resolution).sum(axis=-1))
+
+
+def effective_rollouts(advantage: Array) -> Array:
+    """(Σ|A|)² / ΣA² over the batch [..., P, G] -> [...]: rollouts that share the update equally; 0 without signal."""
+    square = (advantage**2).sum(axis=(-2, -1))
+    total = np.abs(advantage).sum(axis=(-2, -1))
+    return np.asarray(np.where(square > NO_SIGNAL**2, total**2 / np.maximum(square, NO_SIGNAL**2), 0.0))

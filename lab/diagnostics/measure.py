@@ -1,0 +1,82 @@
+"""Measuring one step of a block of runs: a row of numbers for each run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.diagnostics import advantage as a
+from lab.diagnostics import gradient as g
+from lab.diagnostics.metrics import columns
+from lab.errors import InputError
+from lab.registry import Rule
+from simulators.records import Policy, Rollouts, World
+
+__all__ = ["Gauge"]
+
+Array = NDArray[Any]
+
+
+class Gauge:
+    """What is measured at each step; a measurement whose truth a world can't know is absent.
+
+    Args:
+        level: "basic", "full" or None.
+        world: The world.
+        objective: The variant's objective, for its clip test.
+        options: That objective's options.
+    """
+
+    def __init__(self, level: str | None, world: World, objective: Rule, options: dict[str, Any]) -> None:
+        self.level, self.world, self.objective, self.options = level, world, objective, options
+        self.names = columns(level)
+        if level == "full" and "clipped" not in objective.extras:
+            self.names.remove("clip_share")
+
+    def before(
+        self, policy: Policy, start: Policy, rollouts: Rollouts, rewards: Array, advantage: Array, keep: Any,
+        gradient: Array,
+    ) -> dict[str, Array]:  # fmt: skip
+        """Measurements at the policy that sampled: one array [S] per name."""
+        if self.level is None:
+            return {}
+        truth = self.world.truth(policy, rollouts, gradient=self.level == "full")
+        total = rewards[..., 0] if rewards.shape[-1] == 1 else rewards.sum(axis=-1)
+        flips, silent, largest, reward = a.basic(advantage, truth.advantage, total, keep).T
+        row = {
+            "reward": reward, "value": truth.value[:, : self.world.prompts].mean(axis=-1), "sign_flip": flips,
+            "no_signal": silent, "grad_norm": g.norm(gradient), "advantage_max": largest,
+            "entropy": self.world.entropy(policy),
+        }  # fmt: skip
+        if self.level == "full":
+            row |= self._full(policy, start, advantage, keep, gradient, truth.gradient)
+        return row
+
+    def _full(
+        self, policy: Policy, start: Policy, advantage: Array, keep: Any, gradient: Array, exact: Array
+    ) -> dict[str, Array]:
+        used = advantage if keep is None else np.where(keep, advantage, 0.0)
+        share = np.ones(len(advantage)) if keep is None else keep.mean(axis=(-2, -1))
+        return {
+            "cosine": g.cosine(gradient, exact), "grad_error": g.relative_error(gradient, exact),
+            "advantage_std": a.advantage_spread(used), "levels": a.distinct_levels(advantage).mean(axis=-1),
+            "effective_rollouts": a.effective_rollouts(used), "kl_start": self.world.kl(policy, start), "kept": share,
+        }  # fmt: skip
+
+    def after(self, rollouts: Rollouts, mask: Any, advantage: Array, logp_new: Array | None) -> dict[str, Array]:
+        """Measurements after the last epoch of a step: the share of clipped tokens."""
+        if self.level != "full" or "clip_share" not in self.names:
+            return {}
+        if logp_new is None:
+            return {"clip_share": np.zeros(len(rollouts.rewards))}
+        from lab import objectives
+
+        given = {k: v for k, v in self.options.items() if k in self.objective.options}
+        if "mask" in self.objective.fields:
+            given["mask"] = mask
+        share = objectives.clip_share(self.objective.name, logp_new, advantage, logp=rollouts.logp, **given)
+        if share is None:
+            raise InputError(f"objective {self.objective.name!r} has no clip test")
+        return {"clip_share": share}

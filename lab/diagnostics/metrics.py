@@ -1,0 +1,91 @@
+"""The list of measurements of a training run: names, labels, units, which way is good, and their definitions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from lab.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["LEVELS", "METRICS", "Metric", "columns", "metrics"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measurement of a training step.
+
+    Attributes:
+        name: Column of a trace.
+        label: Axis title.
+        unit: Unit, "" for a pure number.
+        better: "higher", "lower" or "" where neither is good in itself.
+        level: "basic" or "full": from which level on it is measured.
+        definition: One sentence.
+    """
+
+    name: str
+    label: str
+    unit: str
+    better: str
+    level: str
+    definition: str
+
+
+_ROWS = (
+    ("reward", "mean reward", "reward", "higher", "basic", "mean over the sampled rollouts, components added"),
+    ("value", "expected reward", "reward", "higher", "basic", "exact expectation under the policy, mean over prompts"),
+    ("sign_flip", "sign-flip rate", "share of rollouts", "lower", "basic",
+     "rollouts whose advantage has the other sign than their true advantage, among those where neither is zero"),
+    ("no_signal", "groups without signal", "share of groups", "lower", "basic",
+     "groups all of whose advantages are zero (below 1e-9), or that a filter dropped"),
+    ("grad_norm", "gradient norm", "reward per nat", "", "basic", "Euclidean norm of the estimate, before clipping"),
+    ("advantage_max", "largest advantage", "advantage", "", "basic", "largest magnitude in the batch"),
+    ("entropy", "entropy", "nats", "", "basic", "of the policy's responses, mean over prompts"),
+    ("cosine", "cosine to the exact gradient", "", "higher", "full", "between the estimate and the exact gradient"),
+    ("grad_error", "relative gradient error", "", "lower", "full",
+     "distance from the nearest multiple of the exact gradient, over that multiple (tangent of the angle)"),
+    ("advantage_std", "advantage spread", "advantage", "", "full", "deviation over the batch"),
+    ("levels", "advantage levels per group", "levels", "", "full", "distinct advantages in a group, mean over groups"),
+    ("effective_rollouts", "effective rollouts", "rollouts", "higher", "full", "(Σ|A|)² / ΣA² over the batch"),
+    ("kl_start", "KL to the start", "nats", "", "full", "KL(policy ‖ initial policy), mean over prompts"),
+    ("clip_share", "clipped tokens", "share of tokens", "", "full", "tokens that the clip acts on, last epoch"),
+    ("kept", "rollouts used", "share of rollouts", "", "full", "rollouts that take part in the update"),
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {row[0]: Metric(*row) for row in _ROWS}
+
+LEVELS = ("basic", "full")
+
+
+def columns(level: str | None) -> list[str]:
+    """Names of what a level measures; none for None.
+
+    Raises:
+        UnknownNameError: The level is neither "basic" nor "full".
+    """
+    if level is None:
+        return []
+    if level not in LEVELS:
+        raise UnknownNameError("measure", str(level), LEVELS)
+    return [m.name for m in METRICS.values() if level == "full" or m.level == "basic"]
+
+
+def metrics() -> pl.DataFrame:
+    """All measurements as a table: name, label, unit, better, level, definition."""
+    import polars as pl
+
+    return pl.DataFrame([asdict(m) for m in METRICS.values()])
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name.
+
+    Raises:
+        InputError: There is no such measurement.
+    """
+    if name not in METRICS:
+        raise InputError(str(UnknownNameError("metric", name, METRICS)))
+    return METRICS[name]

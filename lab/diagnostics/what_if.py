@@ -1,0 +1,148 @@
+"""What a few rules make of the same rewards, and what they would make of them if one reward were another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from lab.advantages import credit
+from lab.advantages.statistics import NO_SIGNAL
+from lab.diagnostics.advantage import NO_TRUTH, per_rollout
+from lab.errors import InputError
+
+__all__ = ["FLIPPED", "UNUSED", "WhatIf", "advantage_summary", "advantage_table", "grid", "what_if"]
+
+Array = NDArray[Any]
+
+#: Marks of a rollout: its advantage has the other sign than the truth; it takes no part in the update.
+FLIPPED, UNUSED = 1, 2
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """Advantages for the rewards as they are (scenario 0) and with each one moved (scenario 1 + handle·N + n).
+
+    Attributes:
+        advantage: [V, S, P, G] for V rules and S = 1 + P·G·K·N scenarios; a handle counts prompts, then rollouts,
+            then components.
+        mark: [V, S, P, G], 0, `FLIPPED` or `UNUSED`.
+        total: Rewards with their components weighted and added [S, P, G].
+        mean: Mean total of each group [S, P].
+    """
+
+    advantage: Array
+    mark: Array
+    total: Array
+    mean: Array
+
+
+def grid(low: float, high: float, rewards: ArrayLike) -> Array:
+    """Values that a reward can be dragged to: 61 from `low` to `high`, 31 where many rewards can be dragged."""
+    return np.linspace(low, high, 61 if np.size(rewards) <= 16 else 31).round(10)
+
+
+def what_if(
+    rules: Sequence[str],
+    rewards: ArrayLike,
+    values: ArrayLike,
+    *,
+    true_mean: float,
+    precision: str = "float64",
+    weights: ArrayLike | None = None,
+) -> WhatIf:
+    """Every rule's advantages with each single reward set to each value, the others left as they are.
+
+    Args:
+        rules: Names of advantage rules.
+        rewards: [P, G, K].
+        values: Values that one reward takes [N].
+        true_mean: Expected total reward of the policy; what is above it deserves a positive advantage.
+        precision: As in `lab.advantages.compute`.
+        weights: Weight of each component [K]; ones by default.
+
+    Raises:
+        InputError: Rewards are not [P, G, K].
+    """
+    scenarios = _scenarios(np.asarray(rewards, dtype=float), np.asarray(values, dtype=float))
+    total = scenarios.sum(-1) if weights is None else scenarios @ np.asarray(weights, dtype=float)
+    seen = [_seen(rule, scenarios, total - true_mean, precision=precision, weights=weights) for rule in rules]
+    advantage, mark = (np.stack(part) for part in zip(*seen, strict=True))
+    return WhatIf(advantage, mark, total, total.mean(-1))
+
+
+def _scenarios(rewards: Array, values: Array) -> Array:
+    """Rewards [S, P, G, K] with one entry changed in each scenario but the first."""
+    if rewards.ndim != 3:
+        raise InputError(f"rewards have shape {rewards.shape}; they must be [P, G, K]")
+    handles = rewards.size
+    moved = np.broadcast_to(rewards.ravel(), (handles, values.size, handles)).copy()
+    moved[np.arange(handles), :, np.arange(handles)] = values
+    return np.concatenate([rewards[None], moved.reshape(-1, *rewards.shape)])
+
+
+def _seen(rule: str, rewards: Array, truth: Array, **options: Any) -> tuple[Array, Array]:
+    """Advantage and mark [S, P, G] of one rule."""
+    made = credit(rule, rewards, **options)
+    advantage = per_rollout(made.advantage)
+    opposite = (advantage > 0) != (truth > 0)
+    mark = np.where(opposite & (np.abs(advantage) > NO_SIGNAL) & (np.abs(truth) > NO_TRUTH), FLIPPED, 0)
+    return advantage, mark if made.keep is None else np.where(made.keep, mark, UNUSED)
+
+
+def advantage_table(
+    rules: Sequence[str],
+    rewards: ArrayLike,
+    *,
+    true_mean: float,
+    precision: str = "float64",
+    weights: ArrayLike | None = None,
+) -> pl.DataFrame:
+    """What each rule makes of the rewards of a few groups, tidy.
+
+    Args:
+        rules: Names of advantage rules.
+        rewards: [G], [P, G] or [P, G, K].
+        true_mean: Expected total reward of the policy.
+        precision: As in `lab.advantages.compute`.
+        weights: Weight of each component [K]; ones by default.
+
+    Returns:
+        Columns variant, prompt, rollout (counted from 1), reward (components weighted and added), true_advantage,
+        advantage, flipped (sign against the truth), used (takes part in the update).
+    """
+    given = np.asarray(rewards, dtype=float)
+    cube = given.reshape(1, -1, 1) if given.ndim == 1 else given[..., None] if given.ndim == 2 else given
+    seen = what_if(rules, cube, [], true_mean=true_mean, precision=precision, weights=weights)
+    shape = seen.advantage[:, 0].shape
+    prompt, rollout = np.indices(shape)[1:] + 1
+    total = np.broadcast_to(seen.total[0], shape)
+    columns = {
+        "variant": np.repeat(np.asarray(rules), shape[1] * shape[2]), "prompt": prompt, "rollout": rollout,
+        "reward": total, "true_advantage": total - true_mean, "advantage": seen.advantage[:, 0],
+        "flipped": seen.mark[:, 0] == FLIPPED, "used": seen.mark[:, 0] != UNUSED,
+    }  # fmt: skip
+    return pl.DataFrame({name: np.ravel(column) for name, column in columns.items()})
+
+
+def advantage_summary(table: pl.DataFrame) -> pl.DataFrame:
+    """One row per variant of an `advantage_table`, in its order.
+
+    Returns:
+        Columns variant, rollouts, flipped (how many), silent (no used rollout has an advantage), largest (magnitude),
+        phantom (a group of equal rewards gets an advantage).
+    """
+    group = ["variant", "prompt"]
+    loud = (pl.col("advantage").abs() > NO_SIGNAL) & pl.col("used")
+    equal = (pl.col("reward").max() - pl.col("reward").min()).over(group) <= NO_TRUTH
+    return table.group_by("variant", maintain_order=True).agg(
+        pl.len().alias("rollouts"),
+        pl.col("flipped").sum(),
+        (~loud).all().alias("silent"),
+        pl.col("advantage").abs().max().alias("largest"),
+        (loud & equal).any().alias("phantom"),
+    )

@@ -1,0 +1,229 @@
+"""The one path: rollouts, reward rule, advantage rule, objective, gradient, optimizer. Every world walks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import advantages, objectives
+from lab.advantages.credit import Credit
+from lab.diagnostics import gradient as gradients
+from lab.errors import InputError, MissingFieldError
+from lab.optimizers import Optimizer
+from lab.registry import Rule
+from lab.sampling.refill import refill
+from lab.variants import Variant
+from simulators.records import Policy, Rollouts, World
+
+__all__ = ["Moment", "Settings", "Walk"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of a training run that are not part of the variant.
+
+    Attributes:
+        group_size: Rollouts per prompt G.
+        lr: Learning rate on the mean objective (1/(P·G)) Σ w ∇log π.
+        optimizer: "sgd", "momentum" or "adam".
+        momentum: Its first decay.
+        max_grad_norm: Norm above which a gradient is scaled down; None: the variant's own, if it has one.
+        epochs: Gradient steps per batch of rollouts.
+        reward_weights: Weight of each reward component; None: ones.
+    """
+
+    group_size: int = 8
+    lr: float = 1.0
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    max_grad_norm: float | None = None
+    epochs: int = 1
+    reward_weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("group_size", "epochs"):
+            if int(getattr(self, name)) != getattr(self, name) or getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)!r}; it must be a whole number of at least 1")
+        if not np.isfinite(self.lr) or self.lr < 0:
+            raise InputError(f"lr={self.lr!r}; it must be a finite number of at least 0")
+        if self.max_grad_norm is not None and not self.max_grad_norm > 0:
+            raise InputError(f"max_grad_norm={self.max_grad_norm!r}; it must be above 0, or None for no clipping")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything of one step before the parameters move.
+
+    Attributes:
+        step: Index of the step.
+        rollouts: What the world sampled (slots of sampled-again prompts included).
+        rewards: Rewards after the reward rule [S, P, G, K].
+        credit: The advantage rule's result; `credit.advantage` [S, P, G] or [S, P, G, T].
+        keep: Rollouts that take part in the update [S, P, G], or None for all.
+        mask: Valid tokens of those [S, P, G, T], or None for all.
+        weights: Weights on grad log pi [S, P, G, T].
+        gradient: The estimate, like the parameters, before clipping.
+    """
+
+    step: int
+    rollouts: Rollouts
+    rewards: Array
+    credit: Credit
+    keep: Array | None
+    mask: Array | None
+    weights: Array
+    gradient: Any
+
+    @property
+    def advantage(self) -> Array:
+        """Advantages per rollout [S, P, G]."""
+        from lab.diagnostics.advantage import per_rollout
+
+        return per_rollout(self.credit.advantage, self.rollouts.mask)
+
+
+class Walk:
+    """A block of seeds of one variant in one world, step by step.
+
+    Args:
+        world: The world.
+        variant: The method.
+        seeds: Seeds of the runs [S].
+        settings: Everything else.
+
+    Raises:
+        MissingFieldError: A rule of the variant reads a field that the world does not provide.
+    """
+
+    def __init__(self, world: World, variant: Variant, seeds: Sequence[int], settings: Settings) -> None:
+        self.world, self.variant, self.settings = world, variant, settings
+        self.advantage = variant.rule("advantage")
+        self.objective = variant.rule("objective")
+        self.filter, self.reward = variant.rule("filter"), variant.rule("reward")
+        self.fields = self._wanted()
+        self.policy: Policy = world.init(seeds)
+        self.start: Policy = world.init(seeds)
+        self.optimizer = Optimizer(settings.optimizer, settings.lr, momentum=settings.momentum)
+        self.max_grad_norm = settings.max_grad_norm or variant.max_grad_norm
+        weights = settings.reward_weights
+        self.reward_weights = None if weights is None else np.asarray(weights, dtype=np.float64)
+        self.step = 0
+
+    def _wanted(self) -> tuple[str, ...]:
+        """Fields that the rules read and the world has to fill; those that every world has are left out."""
+        always = {"mask", "logp", "logp_ref", "rewards", "clip_scale"}
+        wanted: set[str] = set()
+        for rule in (self.advantage, self.objective, self.reward):
+            if rule is None:
+                continue
+            wanted |= {f for f in rule.fields if f in self.world.provides}
+            absent = [f for f in rule.required if f not in always and f not in self.world.provides]
+            if absent:
+                has = ", ".join(sorted(self.world.provides)) or "no optional field"
+                raise MissingFieldError(
+                    f"variant {self.variant.name!r}: {rule.kind} rule {rule.name!r} reads {', '.join(absent)}; "
+                    f"world {self.world.name!r} provides {has}"
+                )
+        return tuple(sorted(wanted - always))
+
+    def look(self) -> Moment:
+        """Sample, score, weigh and differentiate at the present policy; nothing moves."""
+        rollouts = self._sample()
+        rewards = self._rewards(rollouts)
+        credit = self._credit(rewards, rollouts)
+        rollouts, rewards, credit, keep = self._filtered(rollouts, rewards, credit)
+        mask = _kept_tokens(rollouts, keep)
+        weights = self._weights(rollouts, rewards, credit, mask, rollouts.logp)
+        gradient = self.world.gradient(self.policy, rollouts, weights)
+        return Moment(self.step, rollouts, rewards, credit, keep, mask, weights, gradient)
+
+    def advance(self, moment: Moment, norms: Array | None = None) -> Array | None:
+        """Move the parameters by the moment's gradient, and by further epochs on the same rollouts.
+
+        Returns:
+            Log-probabilities before the last epoch's move [S, P, G, T], or None with one epoch.
+        """
+        self._ascend(moment.gradient, norms)
+        logp_new = None
+        for _ in range(self.settings.epochs - 1):
+            logp_new = self.world.log_prob(self.policy, moment.rollouts)
+            weights = self._weights(moment.rollouts, moment.rewards, moment.credit, moment.mask, logp_new)
+            self._ascend(self.world.gradient(self.policy, moment.rollouts, weights), None)
+        self.step += 1
+        return logp_new
+
+    def _sample(self, attempt: int = 0) -> Rollouts:
+        size = self.settings.group_size + self.variant.extra_rollouts
+        return self.world.rollout(self.policy, size, self.step, attempt=attempt, fields=self.fields)
+
+    def _rewards(self, rollouts: Rollouts) -> Array:
+        if self.reward is None:
+            return rollouts.rewards
+        given = self._given(self.reward, rollouts)
+        if "mask" in self.reward.fields and given["mask"] is None:
+            given["mask"] = np.ones(rollouts.logp.shape, dtype=bool)
+        result: Array = self.reward.function(rollouts.rewards, **given)
+        return result
+
+    def _credit(self, rewards: Array, rollouts: Rollouts) -> Credit:
+        assert self.advantage is not None
+        given = self._given(self.advantage, rollouts)
+        greedy = given.get("greedy_rewards")
+        if greedy is not None:
+            given["greedy_rewards"] = greedy.sum(-1) if self.reward_weights is None else greedy @ self.reward_weights
+        return advantages.call(self.advantage, rewards, weights=self.reward_weights, **given)
+
+    def _given(self, rule: Rule, rollouts: Rollouts) -> dict[str, Any]:
+        options = dict(self.variant.options.get(rule.kind, {}))
+        return options | {f: getattr(rollouts, f, None) for f in rule.fields}
+
+    def _filtered(self, rollouts: Rollouts, rewards: Array, credit: Credit) -> tuple[Rollouts, Array, Credit, Any]:
+        if self.filter is None:
+            return rollouts, rewards, credit, credit.keep
+        options = {**self.filter.options, **self.variant.options.get("filter", {})}
+
+        def useful(scored: Array) -> Array:
+            return np.asarray(self.filter.function(scored.sum(-1), **options))  # type: ignore[union-attr]
+
+        kept = useful(rewards)
+        if self.variant.refill and not kept.all():
+            rollouts, rewards, kept = refill(rollouts, rewards, kept, self.variant.refill, self._again, useful)
+            credit = self._credit(rewards, rollouts)
+        keep = np.repeat(kept[..., None], rewards.shape[-2], axis=-1)
+        return rollouts, rewards, credit, keep if credit.keep is None else keep & credit.keep
+
+    def _again(self, attempt: int) -> tuple[Rollouts, Array]:
+        rollouts = self._sample(attempt)
+        return rollouts, self._rewards(rollouts)
+
+    def _weights(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array) -> Array:
+        rule, variant = self.objective, self.variant
+        assert rule is not None
+        given = dict(variant.options.get("objective", {}))
+        known = {"logp": rollouts.logp, "mask": mask, "rewards": rewards, "clip_scale": credit.clip_scale}
+        given |= {f: known[f] if f in known else getattr(rollouts, f, None) for f in rule.fields}
+        reference = None
+        if variant.kl is not None or "logp_ref" in rule.fields:
+            reference = self.world.log_prob(self.start, rollouts)
+        given.pop("logp_ref", None)
+        return objectives.call(
+            rule, logp_new, credit.advantage, kl=variant.kl, kl_beta=variant.kl_beta, logp_ref=reference, **given
+        )
+
+    def _ascend(self, gradient: Array, norms: Array | None) -> None:
+        if self.max_grad_norm is not None:
+            gradient = gradients.clip_norm(gradient, self.max_grad_norm, norms)
+        self.optimizer.step(self.policy.parameters, gradient)
+
+
+def _kept_tokens(rollouts: Rollouts, keep: Array | None) -> Array | None:
+    if keep is None:
+        return rollouts.mask
+    every = np.ones(rollouts.logp.shape, dtype=bool) if rollouts.mask is None else rollouts.mask
+    return every & keep[..., None]

@@ -1,0 +1,70 @@
+"""Sampling prompts again until the batch is full, as DAPO's dynamic sampling does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.records import Rollouts
+
+__all__ = ["refill"]
+
+Array = NDArray[Any]
+
+
+def refill(
+    rollouts: Rollouts,
+    rewards: Array,
+    kept: Array,
+    attempts: int,
+    again: Callable[[int], tuple[Rollouts, Array]],
+    useful: Callable[[Array], Array],
+) -> tuple[Rollouts, Array, Array]:
+    """Append further samples of the prompts until every run has P useful slots, or the attempts are used up.
+
+    The slots stand behind one another on the P axis (`rollouts.prompt` says which prompt each holds); the first P
+    useful ones of each run are kept, so a run that was full at once is unchanged.
+
+    Args:
+        rollouts: The first sample.
+        rewards: Its rewards [S, P, G, K].
+        kept: Which of its prompts are useful [S, P].
+        attempts: Largest number of further samples.
+        again: Takes the number of the attempt (1, 2, ...), gives rollouts and rewards.
+        useful: Rewards [S, P, G, K] -> which prompts are useful [S, P].
+
+    Returns:
+        Rollouts, rewards [S, P', G, K] and kept [S, P'] with P' = P times the samples taken.
+
+    Source: baselines card, DAPO (c).
+    """
+    wanted = kept.shape[-1]
+    parts, scored, good = [_numbered(rollouts, wanted)], [rewards], [kept]
+    for attempt in range(1, attempts + 1):
+        if (np.concatenate(good, axis=-1).sum(axis=-1) >= wanted).all():
+            break
+        sample, its_rewards = again(attempt)
+        parts.append(_numbered(sample, wanted))
+        scored.append(its_rewards)
+        good.append(useful(its_rewards))
+    every = np.concatenate(good, axis=-1)
+    first = every & (np.cumsum(every, axis=-1) <= wanted)
+    return _stack(parts), np.concatenate(scored, axis=1), first
+
+
+def _numbered(rollouts: Rollouts, prompts: int) -> Rollouts:
+    return rollouts if rollouts.prompt is not None else replace(rollouts, prompt=np.arange(prompts))
+
+
+def _stack(parts: list[Rollouts]) -> Rollouts:
+    """Concatenate along the P axis: axis 1 of fields [S, P, ...], axis 0 of fields [P]."""
+    joined = {}
+    for f in fields(Rollouts):
+        arrays = [getattr(part, f.name) for part in parts]
+        if arrays[0] is not None:
+            joined[f.name] = np.concatenate(arrays, axis=0 if arrays[0].ndim == 1 else 1)
+    return Rollouts(**joined)

@@ -1,0 +1,204 @@
+"""Training: blocks of seeds walk the one path side by side, and what was measured comes back as a trace."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.diagnostics.measure import Gauge
+from lab.errors import InputError
+from lab.loop import Settings, Walk
+from lab.trace import Trace
+from lab.variants import Variant, variant
+from simulators.records import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Job", "Trace", "seeds_of", "train", "walk_block"]
+
+Array = NDArray[Any]
+_WORTH_A_THREAD = 2048  # rollouts per step from which on splitting seeds over threads pays
+
+
+@dataclass
+class Job:
+    """One block of seeds of one variant, and how far it has come."""
+
+    walk: Walk
+    gauge: Gauge
+    seeds: Array
+    steps: int
+    every: int
+    done: int = 0
+    rows: dict[str, list[Array]] = field(default_factory=dict)
+    at: list[int] = field(default_factory=list)
+
+    def run(self, stop: Callable[[], bool]) -> Job:
+        """Walk to the last step, or until `stop` says so."""
+        while self.walk.step < self.steps and not stop():
+            self._one(self.walk.step)
+            self.done += 1
+        return self
+
+    def _one(self, step: int) -> None:
+        moment = self.walk.look()
+        measured = step % self.every == 0 or step == self.steps - 1
+        row: dict[str, Array] = {}
+        if measured and self.gauge.names:
+            row = self.gauge.before(
+                self.walk.policy, self.walk.start, moment.rollouts, moment.rewards, moment.advantage, moment.keep,
+                moment.gradient,
+            )  # fmt: skip
+        logp_new = self.walk.advance(moment, row.get("grad_norm"))
+        if measured and self.gauge.names:
+            row |= self.gauge.after(moment.rollouts, moment.mask, moment.credit.advantage, logp_new)
+            self.at.append(step)
+            for name in self.gauge.names:
+                self.rows.setdefault(name, []).append(row[name])
+
+
+def train(
+    world: World,
+    variants: str | Variant | Iterable[str | Variant] = "grpo",
+    *,
+    steps: int = 300,
+    seeds: int | Sequence[int] = 16,
+    group_size: int = 8,
+    lr: float = 1.0,
+    measure: str | None = "basic",
+    optimizer: str = "sgd",
+    momentum: float = 0.9,
+    max_grad_norm: float | None = None,
+    epochs: int = 1,
+    every: int = 1,
+    reward_weights: Sequence[float] | None = None,
+    options: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Trace:
+    """Train one or more variants in a world; all of them see the same draws.
+
+    Args:
+        world: The world, for example `simulators.Bandit(success=p)`.
+        variants: Name, `Variant`, or several of them.
+        steps: Number of batches of rollouts.
+        seeds: Number of runs n (seeds 0 to n - 1), or their seeds.
+        group_size: Rollouts per prompt G.
+        lr: Learning rate of ascent on the mean objective (1/(P·G)) Σ w ∇log π.
+        measure: "basic", "full" (with the exact gradient) or None; see `lab.metrics()`.
+        optimizer: "sgd", "momentum" or "adam".
+        momentum: First decay of "momentum" and "adam".
+        max_grad_norm: Scale larger gradients down to this norm; None: only where the variant asks for it.
+        epochs: Gradient steps per batch.
+        every: Measure every so many steps (and at the last one).
+        reward_weights: Weight of each reward component [K].
+        options: Options of the variants' rules by name, such as {"eps": 1e-6}.
+        threads: Threads to use; the numbers do not depend on it.
+        progress: Called with (steps done, steps in all) now and then, from the calling thread.
+        stop: Asked now and then; when it says True the trace ends where it is.
+
+    Returns:
+        The trace of all variants.
+
+    Raises:
+        InputError, UnknownNameError, MissingFieldError: Before anything is sampled, each naming what was wrong.
+    """
+    settings = Settings(
+        group_size, lr, optimizer, momentum, max_grad_norm, epochs,
+        None if reward_weights is None else tuple(float(w) for w in reward_weights),
+    )  # fmt: skip
+    chosen = _chosen(variants, options or {})
+    numbers = seeds_of(seeds)
+    _whole("steps", steps, 0)
+    _whole("every", every, 1)
+    width = threads or os.cpu_count() or 1
+    jobs = [
+        _job(world, v, block, settings, measure, steps, every)
+        for v in chosen
+        for block in _blocks(numbers, width, world.prompts * group_size)
+    ]
+    _run(jobs, width, progress, stop or (lambda: False))
+    return Trace.of(jobs)
+
+
+def walk_block(world: World, v: Variant, seeds: Array, settings: Settings, measure: str | None, **span: int) -> Job:
+    """One block of seeds, ready to run; `span` holds steps and every."""
+    return _job(world, v, seeds, settings, measure, span["steps"], span.get("every", 1))
+
+
+def seeds_of(seeds: int | Sequence[int]) -> Array:
+    """Seeds as an array: n means 0 to n - 1.
+
+    Raises:
+        InputError: None, negative or repeated seeds.
+    """
+    if isinstance(seeds, int | np.integer):
+        _whole("seeds", int(seeds), 1)
+        return np.arange(int(seeds), dtype=np.int64)
+    array = np.asarray(list(seeds))
+    if array.size == 0 or array.dtype.kind not in "iu" or (array < 0).any() or len(set(array.tolist())) != array.size:
+        raise InputError(f"seeds={seeds!r}; they must be whole numbers of at least 0, all different, at least one")
+    return array.astype(np.int64)
+
+
+def _whole(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or int(value) != value or value < least:
+        raise InputError(f"{name}={value!r}; it must be a whole number of at least {least}")
+
+
+def _chosen(variants: Any, options: Mapping[str, Any]) -> list[Variant]:
+    several = [variants] if isinstance(variants, str | Variant) else list(variants)
+    chosen = [variant(v, **options) for v in several]
+    names = [v.name for v in chosen]
+    twice = {n for n in names if names.count(n) > 1}
+    if twice or not chosen:
+        what = f"{sorted(twice)[0]!r} stands twice; give one a label=" if twice else "none given"
+        raise InputError(f"variants: {what}")
+    return chosen
+
+
+def _job(
+    world: World, v: Variant, seeds: Array, settings: Settings, measure: str | None, steps: int, every: int
+) -> Job:
+    walk = Walk(world, v, seeds, settings)
+    assert walk.objective is not None
+    gauge = Gauge(measure, world, walk.objective, {**walk.objective.options, **v.options.get("objective", {})})
+    return Job(walk, gauge, seeds, steps, every)
+
+
+def _blocks(seeds: Array, width: int, rollouts_per_seed: int) -> list[Array]:
+    most = max(1, len(seeds) * rollouts_per_seed // _WORTH_A_THREAD)
+    return list(np.array_split(seeds, min(width, most, len(seeds))))
+
+
+def _run(jobs: list[Job], width: int, progress: Callable[[int, int], None] | None, stop: Callable[[], bool]) -> None:
+    total = sum(job.steps for job in jobs)
+    stopped = False
+
+    def halted() -> bool:
+        return stopped
+
+    if len(jobs) == 1 and progress is None:
+        jobs[0].run(stop)
+        return
+    with ThreadPoolExecutor(min(width, len(jobs))) as pool:
+        pending: set[Future[Job]] = {pool.submit(job.run, halted) for job in jobs}
+        try:
+            while pending:
+                finished, pending = wait(pending, timeout=0.05)
+                for future in finished:
+                    future.result()
+                stopped = stopped or stop()
+                if progress is not None:
+                    progress(sum(job.done for job in jobs), total)
+        except BaseException:
+            stopped = True
+            raise
