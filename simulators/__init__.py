@@ -1,0 +1,33 @@
+"""Worlds that produce rollouts and know the truth about them, with counter-based randomness.
+
+Names are loaded on first use, so that `import simulators` stays cheap (Numba takes half a second).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from simulators.records import Policy, Rollouts, Truth, World
+
+if TYPE_CHECKING:
+    from simulators.bandit import Bandit
+    from simulators.reward_laws import Law
+
+__all__ = ["Bandit", "Law", "Policy", "Rollouts", "Truth", "World", "warm"]
+
+_HOMES = {"Bandit": "simulators.bandit", "Law": "simulators.reward_laws"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'simulators' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def warm() -> None:
+    """Compile every kernel, or load it from the disk cache, so that the first click is quick."""
+    from simulators import bandit, reward_laws
+
+    bandit.warm()
+    reward_laws.warm()
