@@ -35,8 +35,8 @@ class Bandit:
         success: expected reward of each arm, [A], [P, A] or [P, H, A]; under the Bernoulli law
             this is its probability of success.
         means: another name for `success`, for laws where it is no probability.
-        law: the reward law or its name (`simulators.reward_laws`). All laws but Bernoulli are
-            additive: reward = mean + X − centre.
+        law: the reward law or its name (`simulators.reward_laws`), or one per head. All laws but
+            Bernoulli are additive: reward = mean + X − centre.
         logits: initial logits, broadcast to [P, H, A].
 
     Raises:
@@ -52,20 +52,24 @@ class Bandit:
         success: ArrayLike | None = None,
         *,
         means: ArrayLike | None = None,
-        law: str | Law = "bernoulli",
+        law: str | Law | Sequence[str | Law] = "bernoulli",
         logits: ArrayLike = 0.0,
     ) -> None:
         if (success is None) == (means is None):
             raise ValueError("Bandit needs success=[P, A] or means=[P, H, A], and not both")
-        self.law = reward_laws.law(law)
-        self.means = _checked_means(success if means is None else means, self.law)
+        self.means = _checked_means(success if means is None else means)
+        self.laws = _checked_laws(law, self.means)
         self.logits = _checked_logits(logits, self.means.shape)
         self.prompts, self.heads, self.arms = self.means.shape
-        self._noise = np.array(self.law.parameters)
+        noise = np.zeros((self.heads, max(len(one.parameters) for one in self.laws)))
+        for row, one in zip(noise, self.laws, strict=True):
+            row[: len(one.parameters)] = one.parameters
+        codes, centres = ([getattr(x, k) for x in self.laws] for k in ("code", "centre"))
+        self._law_tables = np.array(codes), noise, np.array(centres, np.float64)
 
     def __repr__(self) -> str:
         sizes = f"prompts={self.prompts}, heads={self.heads}, arms={self.arms}"
-        return f"Bandit({sizes}, law={self.law})"
+        return f"Bandit({sizes}, law={', '.join(map(str, dict.fromkeys(self.laws)))})"
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The initial logits [S, P, H, A] for S seeds, integers from 0 to 2**64 − 1."""
@@ -102,7 +106,7 @@ class Bandit:
             if field not in self.provides:
                 raise unknown_name("field of the bandit world", field, self.provides)
         table = self._tables(policy)
-        world = self.means, self.law.code, self._noise, self.law.centre
+        world = self.means, *self._law_tables
         counters = policy.seeds, np.uint64(step), np.uint64(attempt)
         shape = (policy.seeds.size, self.prompts, groups, self.heads)
         out = np.empty(shape), np.empty(shape, np.int64), np.empty(shape)
@@ -225,18 +229,29 @@ def warm() -> None:
     world.kl(policy, policy)
 
 
-def _checked_means(means: Any, law: Law) -> Floats:
+def _checked_means(means: Any) -> Floats:
     table = np.array(means, np.float64)
     if table.ndim not in (1, 2, 3) or table.size == 0:
         raise ValueError(f"arms must have shape [A], [P, A] or [P, H, A], not {table.shape}")
     if not np.isfinite(table).all():
         raise ValueError("the expected reward of an arm must be finite")
-    if law.code == BERNOULLI and not ((table >= 0) & (table <= 1)).all():
-        raise ValueError(f"success must be from 0 to 1, not {table.min():g} to {table.max():g}")
-    if np.isnan(law.mean):
-        raise ValueError(f"{law} has no mean, so a bandit with it has no expected reward")
     shape = {1: (1, 1, -1), 2: (table.shape[0], 1, -1), 3: table.shape}[table.ndim]
     return table.reshape(shape)
+
+
+def _checked_laws(law: str | Law | Sequence[str | Law], means: Floats) -> tuple[Law, ...]:
+    """One law per head of `means` [P, H, A]; Bernoulli heads need means from 0 to 1."""
+    heads = means.shape[1]
+    given = [law] * heads if isinstance(law, str | Law) else law
+    laws = tuple(map(reward_laws.law, given))
+    if len(laws) != heads:
+        raise ValueError(f"law must be one law, or one for each of the {heads} heads, not {law}")
+    for one, table in zip(laws, means.swapaxes(0, 1), strict=True):
+        if one.code == BERNOULLI and not ((table >= 0) & (table <= 1)).all():
+            raise ValueError(f"success must be from 0 to 1, not {table.min():g} to {table.max():g}")
+        if np.isnan(one.mean):
+            raise ValueError(f"{one} has no mean, so a bandit with it has no expected reward")
+    return laws
 
 
 def _checked_logits(logits: ArrayLike, shape: tuple[int, ...]) -> Floats:
@@ -258,7 +273,7 @@ def _mean_log(weights: Tables, policy: Tables) -> Floats:
 
 @numba.njit(cache=True, nogil=True)
 def _sample(
-    means: Any, code: Any, noise: Any, centre: Any, seeds: Any, step: Any, attempt: Any,
+    means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, step: Any, attempt: Any,
     logits: Any, cumulative: Any, log_total: Any, rewards: Any, actions: Any, logp: Any,
 ) -> None:  # fmt: skip
     """Arm = number of running sums ≤ u · total, with one uniform u per head and rollout."""
@@ -271,6 +286,7 @@ def _sample(
             for h in range(heads):
                 first = np.uint64(h) * _DRAWS
                 total = cumulative[s, p, h, last]
+                code = codes[h]
                 for g in range(groups):
                     level = uniform(key, np.uint64(g), first) * total
                     arm = 0
@@ -280,8 +296,8 @@ def _sample(
                     if code == BERNOULLI:
                         reward = 1.0 * (uniform(key, np.uint64(g), first + _ONE) < mean)
                     else:
-                        x = draw(code, noise, key, np.uint64(g), first + _ONE)
-                        reward = mean + (x - centre)
+                        x = draw(code, noise[h], key, np.uint64(g), first + _ONE)
+                        reward = mean + (x - centres[h])
                     rewards[s, p, g, h] = reward
                     actions[s, p, g, h] = arm
                     logp[s, p, g, h] = logits[s, p, h, arm] - log_total[s, p, h]
@@ -289,7 +305,7 @@ def _sample(
 
 @numba.njit(cache=True, nogil=True)
 def _sample_greedy(
-    means: Any, code: Any, noise: Any, centre: Any, seeds: Any, step: Any, attempt: Any,
+    means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, step: Any, attempt: Any,
     logits: Any, rewards: Any,
 ) -> None:  # fmt: skip
     """Reward of the arm with the largest logit (the first of equals), with draws of its own."""
@@ -301,10 +317,10 @@ def _sample_greedy(
             for h in range(heads):
                 first = np.uint64(h) * _DRAWS + _ONE
                 mean = means[p, h, np.argmax(logits[s, p, h])]
-                if code == BERNOULLI:
+                if codes[h] == BERNOULLI:
                     rewards[s, p, h] = 1.0 * (uniform(key, _GREEDY, first) < mean)
                 else:
-                    rewards[s, p, h] = mean + (draw(code, noise, key, _GREEDY, first) - centre)
+                    rewards[s, p, h] = mean + (draw(codes[h], noise[h], key, _GREEDY, first) - centres[h])
 
 
 @numba.njit(cache=True, nogil=True)
