@@ -79,13 +79,7 @@ class Bandit:
         return Policy(np.tile(self.logits, (len(keys), 1, 1, 1)), np.array(keys, np.uint64))
 
     def rollout(
-        self,
-        policy: Policy,
-        group_size: int,
-        step: int,
-        *,
-        attempt: int = 0,
-        fields: Sequence[str] = (),
+        self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
     ) -> Rollouts:
         """Sample G rollouts of every prompt: rewards, actions and logp [S, P, G, H].
 
@@ -276,31 +270,40 @@ def _sample(
     means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, step: Any, attempt: Any,
     logits: Any, cumulative: Any, log_total: Any, rewards: Any, actions: Any, logp: Any,
 ) -> None:  # fmt: skip
-    """Arm = number of running sums ≤ u · total, with one uniform u per head and rollout."""
-    runs, prompts, groups, heads = actions.shape
+    for run in range(seeds.size):
+        fill_run(
+            means, code, noise, centre, seeds[run], step, attempt,
+            logits[run], cumulative[run], log_total[run], rewards[run], actions[run], logp[run],
+        )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def fill_run(
+    means: Any, code: Any, noise: Any, centre: Any, seed: Any, step: Any, attempt: Any,
+    logits: Any, cumulative: Any, log_total: Any, rewards: Any, actions: Any, logp: Any,
+) -> None:  # fmt: skip
+    """One run's rollouts [P, G, H]: arm = number of running sums ≤ u · total, one uniform u per head and rollout."""
+    prompts, groups, heads = actions.shape
     last = means.shape[2] - 1
-    for s in range(runs):
-        run = step_key(seeds[s], step, attempt)
-        for p in range(prompts):
-            key = prompt_key(run, np.uint64(p))
-            for h in range(heads):
-                first = np.uint64(h) * _DRAWS
-                total = cumulative[s, p, h, last]
-                code = codes[h]
-                for g in range(groups):
-                    level = uniform(key, np.uint64(g), first) * total
-                    arm = 0
-                    for a in range(last):
-                        arm += cumulative[s, p, h, a] <= level
-                    mean = means[p, h, arm]
-                    if code == BERNOULLI:
-                        reward = 1.0 * (uniform(key, np.uint64(g), first + _ONE) < mean)
-                    else:
-                        x = draw(code, noise[h], key, np.uint64(g), first + _ONE)
-                        reward = mean + (x - centres[h])
-                    rewards[s, p, g, h] = reward
-                    actions[s, p, g, h] = arm
-                    logp[s, p, g, h] = logits[s, p, h, arm] - log_total[s, p, h]
+    run = step_key(seed, step, attempt)
+    for p in range(prompts):
+        key = prompt_key(run, np.uint64(p))
+        for h in range(heads):
+            first = np.uint64(h) * _DRAWS
+            total = cumulative[p, h, last]
+            for g in range(groups):
+                level = uniform(key, np.uint64(g), first) * total
+                arm = 0
+                for a in range(last):
+                    arm += cumulative[p, h, a] <= level
+                mean = means[p, h, arm]
+                if code == BERNOULLI:
+                    reward = 1.0 * (uniform(key, np.uint64(g), first + _ONE) < mean)
+                else:
+                    reward = mean + (draw(code, noise, key, np.uint64(g), first + _ONE) - centre)
+                rewards[p, g, h] = reward
+                actions[p, g, h] = arm
+                logp[p, g, h] = logits[p, h, arm] - log_total[p, h]
 
 
 @numba.njit(cache=True, nogil=True)
