@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lab.train import Job
     from simulators.records import Policy
 
-__all__ = ["Trace", "mean_interval", "summarise"]
+__all__ = ["Trace", "lead", "mean_interval", "standing", "summarise"]
 
 _KEYS = ("variant", "seed", "step")
 
@@ -159,3 +159,37 @@ def student_quantile(df: int) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return float(sum(t / df**i for i, t in enumerate(terms)))
+
+
+def standing(frame: pl.DataFrame, metric: str, *, last: int | None = None) -> pl.DataFrame:
+    """Where each variant stands: the mean over a run's last steps, then mean and 95% interval over runs.
+
+    Args:
+        frame: A trace: variant, seed, step and measurements.
+        metric: The measurement.
+        last: How many of the last measured steps count; all of them by default.
+
+    Returns:
+        Table variant, mean, low, high, runs, in the order of the frame; low and high are null with one run.
+    """
+    import polars as pl
+
+    kept = frame.sort("step", maintain_order=True)
+    if last is not None:
+        kept = kept.group_by("variant", "seed", maintain_order=True).tail(last)
+    order = frame["variant"].unique(maintain_order=True).to_list()
+    runs = kept.group_by("variant", "seed").agg(pl.col(metric).mean()).with_columns(step=pl.lit(0))
+    table = summarise(runs, [metric]).select("variant", "mean", "low", "high", "runs")
+    return table.sort(pl.col("variant").replace_strict({name: i for i, name in enumerate(order)}))
+
+
+def lead(frame: pl.DataFrame, metric: str, first: str, second: str, *, last: int | None = None) -> pl.DataFrame:
+    """By how much `first` lies above `second`, seed by seed on the same draws: one row mean, low, high, runs."""
+    import polars as pl
+
+    pair = frame.filter(pl.col("variant").is_in([first, second]))
+    if last is not None:
+        pair = pair.sort("step", maintain_order=True).group_by("variant", "seed", maintain_order=True).tail(last)
+    wide = pair.group_by("variant", "seed").agg(pl.col(metric).mean()).pivot("variant", index="seed", values=metric)
+    paired = wide.select(variant=pl.lit(first), seed="seed", step=pl.lit(0), gap=pl.col(first) - pl.col(second))
+    return summarise(paired, ["gap"]).select("mean", "low", "high", "runs")

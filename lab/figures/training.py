@@ -1,0 +1,107 @@
+"""Training at a glance: one small panel per measurement, all variants in each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from lab.diagnostics.metrics import METRICS, Metric
+from lab.figures.figure import figure
+from lab.figures.lines import thin
+from lab.figures.theme import fade, palette, style
+
+__all__ = ["GLANCE", "training"]
+
+#: What the panels show, in reading order.
+GLANCE = ("value", "sign_flip", "no_signal", "grad_norm", "entropy", "cosine")
+
+_LOG = ("grad_norm",)
+_MOST_POINTS = 200
+
+
+@figure(
+    guide="Lines are means over seeds, bands their 95% intervals; all variants met the same random draws, so small gaps "
+    "count. A coin has a sign-flip rate of one half; a cosine of 1 is the exact gradient, 0 no relation to it. "
+    "The axis of the gradient norm is logarithmic.",
+    columns=("variant", "step", "metric", "mean", "low", "high"),
+)
+def training(
+    frame: pl.DataFrame,
+    *,
+    theme: str,
+    metrics: Sequence[str] = GLANCE,
+    columns: int = 3,
+    height: int = 520,
+) -> go.Figure:
+    """Several measurements over the steps of training, a panel each.
+
+    Args:
+        frame: `Trace.summary()`: variant, step, metric, mean, low, high.
+        theme: "light" or "dark".
+        metrics: Measurements to draw, in reading order; those that the frame lacks are left out.
+        columns: Panels side by side.
+        height: In pixels.
+    """
+    known = set(frame["metric"].unique())
+    shown = [METRICS[name] for name in metrics if name in known]
+    rows = -(-len(shown) // columns)
+    drawn = make_subplots(rows, min(columns, len(shown)), horizontal_spacing=0.065, vertical_spacing=0.26 / rows)
+    for place, metric in enumerate(shown):
+        axis = str(place + 1) if place else ""
+        _panel(drawn, frame.filter(pl.col("metric") == metric.name), metric, axis, theme)
+        if place + columns >= len(shown):
+            drawn.update_layout({f"xaxis{axis}": {"title": {"text": "step", "standoff": 4}}})
+    drawn.update_layout(height=height, margin={"l": 48, "r": 12, "t": 84, "b": 44}, legend={"y": 1.13})
+    return drawn
+
+
+def _panel(drawn: go.Figure, one: pl.DataFrame, metric: Metric, axis: str, theme: str) -> None:
+    for variant in one["variant"].unique(maintain_order=True):
+        _line(drawn, one.filter(pl.col("variant") == variant).sort("step"), variant, axis, theme, metric.name in _LOG)
+    scale: dict[str, Any] = {"type": "log", "dtick": 1} if metric.name in _LOG else {"nticks": 5}
+    if metric.unit.startswith("share"):
+        scale |= {"tickformat": ".0%", "rangemode": "tozero"}
+    drawn.update_layout({f"yaxis{axis}": scale, f"xaxis{axis}": {"nticks": 6}})
+    drawn.add_annotation(
+        text=_title(metric, theme), xref=f"x{axis} domain", yref=f"y{axis} domain", x=0, y=1.02, xanchor="left",
+        yanchor="bottom", align="left", showarrow=False, font={"size": 14, "color": palette(theme).text},
+    )  # fmt: skip
+
+
+def _title(metric: Metric, theme: str) -> str:
+    """Name on one line; unit and the good direction, quieter, on the next."""
+    quiet = [metric.unit, f"{metric.better} is better" if metric.better else ""]
+    second = ", ".join(part for part in quiet if part) or "\u00a0"
+    label = metric.label[:1].upper() + metric.label[1:]
+    return f"<b>{label}</b><br><span style='font-size:12px;color:{palette(theme).muted}'>{second}</span>"
+
+
+def _line(drawn: go.Figure, one: pl.DataFrame, variant: str, axis: str, theme: str, log: bool) -> None:
+    """Band and line of one variant in one panel; the first panel's lines stand in the legend."""
+    look = style(variant, theme)
+    mean, low, high = (one[name].cast(pl.Float64).to_numpy() for name in ("mean", "low", "high"))
+    if log:
+        low = _above_zero(low, mean)
+    kept = thin(mean, _MOST_POINTS // 2)
+    step = one["step"].to_numpy()[kept]
+    place = {"xaxis": f"x{axis}", "yaxis": f"y{axis}", "legendgroup": variant}
+    quiet = {"x": step, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    drawn.add_scatter(y=low[kept], **quiet, **place)
+    drawn.add_scatter(y=high[kept], fill="tonexty", fillcolor=fade(look.color, 0.16), **quiet, **place)
+    drawn.add_scatter(
+        x=step, y=mean[kept], mode="lines", name=variant, showlegend=not axis,
+        line={"color": look.color, "dash": look.dash, "width": 2}, customdata=np.stack([low[kept], high[kept]], -1),
+        hovertemplate="%{y:.4g}  (%{customdata[0]:.3g} to %{customdata[1]:.3g})", **place,
+    )  # fmt: skip
+
+
+def _above_zero(low: NDArray, mean: NDArray) -> NDArray:
+    """Lower ends for a logarithmic axis: what is not above 0 ends at the smallest mean that is drawn."""
+    positive = mean[mean > 0]
+    return np.where(low > 0, low, positive.min() if positive.size else np.nan)
