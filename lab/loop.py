@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lab import advantages, objectives
 from lab.advantages.credit import Credit
 from lab.diagnostics import gradient as gradients
+from lab.diagnostics.advantage import FLOORS, per_rollout
 from lab.errors import InputError, MissingFieldError
 from lab.optimizers import Optimizer
 from lab.registry import Rule
@@ -83,8 +84,6 @@ class Moment:
     @property
     def advantage(self) -> Array:
         """Advantages per rollout [S, P, G]."""
-        from lab.diagnostics.advantage import per_rollout
-
         return per_rollout(self.credit.advantage, self.rollouts.mask)
 
 
@@ -143,18 +142,18 @@ class Walk:
         gradient = self.world.gradient(self.policy, rollouts, weights)
         return Moment(self.step, rollouts, rewards, credit, keep, mask, weights, gradient)
 
-    def advance(self, moment: Moment, norms: Array | None = None) -> Array | None:
+    def advance(self, moment: Moment) -> Array | None:
         """Move the parameters by the moment's gradient, and by further epochs on the same rollouts.
 
         Returns:
             Log-probabilities before the last epoch's move [S, P, G, T], or None with one epoch.
         """
-        self._ascend(moment.gradient, norms)
+        self._ascend(moment.gradient)
         logp_new = None
         for _ in range(self.settings.epochs - 1):
             logp_new = self.world.log_prob(self.policy, moment.rollouts)
             weights = self._weights(moment.rollouts, moment.rewards, moment.credit, moment.mask, logp_new)
-            self._ascend(self.world.gradient(self.policy, moment.rollouts, weights), None)
+            self._ascend(self.world.gradient(self.policy, moment.rollouts, weights))
         self.step += 1
         return logp_new
 
@@ -216,7 +215,44 @@ class Walk:
             rule, logp_new, credit.advantage, kl=variant.kl, kl_beta=variant.kl_beta, logp_ref=reference, **given
         )
 
-    def _ascend(self, gradient: Array, norms: Array | None) -> None:
+    def fast_lane(self, level: str | None) -> Any:
+        """The world's kernel that does a whole step, where it has one and this walk is of the plain kind; else None.
+
+        Plain: one step of ascent per batch, no reward rule, no resampling, no penalty, no further field.
+        """
+        plain = (
+            self.settings.optimizer == "sgd" and self.settings.epochs == 1 and level in (None, "basic")
+            and self.reward is None and self.variant.kl is None and not self.variant.refill and not self.fields
+            and self.reward_weights is None
+        )  # fmt: skip
+        if not plain or not hasattr(self.world, "stride"):
+            return None
+        size = self.settings.group_size + self.variant.extra_rollouts
+        return self.world.stride(self.policy, size, self.step)
+
+    def advance_fast(self, fast: Any, row: Array) -> None:
+        """One step in the fast lane: the rules here, everything else in the world's kernel."""
+        rollouts = fast.rollouts
+        credit = self._credit(rollouts.rewards, rollouts)
+        rollouts, rewards, credit, keep = self._filtered(rollouts, rollouts.rewards, credit)
+        mask = rollouts.mask if keep is None else _kept_tokens(rollouts, keep)
+        weights = self._weights(rollouts, rewards, credit, mask, rollouts.logp)
+        advantage = credit.advantage if credit.advantage.ndim == 3 else per_rollout(credit.advantage, rollouts.mask)
+        limit = np.inf if self.max_grad_norm is None else self.max_grad_norm
+        if not fast.advance(advantage, keep, weights, self.settings.lr, limit, row, FLOORS):
+            self._not_finite()
+        self.step += 1
+
+    def _not_finite(self) -> None:
+        raise InputError(
+            f"variant {self.variant.name!r}, step {self.step}: the gradient is not finite; its rules gave weights that "
+            "are infinite or not a number (lab.advantages.check shows how a rule behaves on standard inputs)"
+        )
+
+    def _ascend(self, gradient: Array) -> None:
+        norms = gradients.norm(gradient)
+        if not np.isfinite(norms).all():
+            self._not_finite()
         if self.max_grad_norm is not None:
             gradient = gradients.clip_norm(gradient, self.max_grad_norm, norms)
         self.optimizer.step(self.policy.parameters, gradient)

@@ -46,7 +46,8 @@ class Trace:
         for job in jobs:
             v = job.walk.variant
             found.setdefault(v.name, v)
-            rows = {name: np.array(rows) for name, rows in job.rows.items()}
+            table = np.array(job.rows).reshape(len(job.at), len(job.gauge.names), len(job.seeds))
+            rows = {name: table[:, i] for i, name in enumerate(job.gauge.names)}
             parts.append((v.name, job.seeds, np.array(job.at, dtype=np.int64), rows))
             finals.append((v.name, job.walk.policy))
         return cls(tuple(found.values()), tuple(parts), tuple(finals))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Job", "Trace", "seeds_of", "train", "walk_block"]
 
 Array = NDArray[Any]
+_NO_ROW = np.empty((0, 0))
 _WORTH_A_THREAD = 2048  # rollouts per step from which on splitting seeds over threads pays
 
 
@@ -37,31 +38,41 @@ class Job:
     steps: int
     every: int
     done: int = 0
-    rows: dict[str, list[Array]] = field(default_factory=dict)
+    rows: list[Array] = field(default_factory=list)
     at: list[int] = field(default_factory=list)
 
     def run(self, stop: Callable[[], bool]) -> Job:
         """Walk to the last step, or until `stop` says so."""
+        fast = self.walk.fast_lane(self.gauge.level) if self.walk.step < self.steps else None
         while self.walk.step < self.steps and not stop():
-            self._one(self.walk.step)
+            if fast is None:
+                self._one(self.walk.step)
+            else:
+                self._one_fast(fast, self.walk.step)
             self.done += 1
+        if fast is not None:
+            fast.finish()
         return self
 
+    def _measured(self, step: int) -> bool:
+        return bool(self.gauge.names) and (step % self.every == 0 or step == self.steps - 1)
+
     def _one(self, step: int) -> None:
-        moment = self.walk.look()
-        measured = step % self.every == 0 or step == self.steps - 1
-        row: dict[str, Array] = {}
-        if measured and self.gauge.names:
-            row = self.gauge.before(
-                self.walk.policy, self.walk.start, moment.rollouts, moment.rewards, moment.advantage, moment.keep,
-                moment.gradient,
-            )  # fmt: skip
-        logp_new = self.walk.advance(moment, row.get("grad_norm"))
-        if measured and self.gauge.names:
-            row |= self.gauge.after(moment.rollouts, moment.mask, moment.credit.advantage, logp_new)
+        moment, measured = self.walk.look(), self._measured(step)
+        row = self.gauge.before(self.walk.policy, self.walk.start, moment) if measured else {}
+        logp_new = self.walk.advance(moment)
+        if measured:
+            row |= self.gauge.after(moment, logp_new)
             self.at.append(step)
-            for name in self.gauge.names:
-                self.rows.setdefault(name, []).append(row[name])
+            self.rows.append(np.array([row[name] for name in self.gauge.names]))
+
+    def _one_fast(self, fast: Any, step: int) -> None:
+        row = _NO_ROW
+        if self._measured(step):
+            row = np.empty((len(self.gauge.names), len(self.seeds)))
+            self.at.append(step)
+            self.rows.append(row)
+        self.walk.advance_fast(fast, row)
 
 
 def train(

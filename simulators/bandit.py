@@ -8,7 +8,7 @@ means[p, h, a_h]. A head is a token of the rollout, so T = K = H.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -20,6 +20,9 @@ from simulators.random import prompt_key, step_key, uniform
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth
 from simulators.reward_laws import BERNOULLI, Law, draw
 from simulators.softmax import Tables, tables
+
+if TYPE_CHECKING:
+    from simulators.stride import Stride
 
 __all__ = ["Bandit", "warm"]
 
@@ -65,7 +68,7 @@ class Bandit:
         for row, one in zip(noise, self.laws, strict=True):
             row[: len(one.parameters)] = one.parameters
         codes, centres = ([getattr(x, k) for x in self.laws] for k in ("code", "centre"))
-        self._law_tables = np.array(codes), noise, np.array(centres, np.float64)
+        self.tables = self.means, np.array(codes), noise, np.array(centres, np.float64)
 
     def __repr__(self) -> str:
         sizes = f"prompts={self.prompts}, heads={self.heads}, arms={self.arms}"
@@ -100,7 +103,7 @@ class Bandit:
             if field not in self.provides:
                 raise unknown_name("field of the bandit world", field, self.provides)
         table = self._tables(policy)
-        world = self.means, *self._law_tables
+        world = self.tables
         counters = policy.seeds, np.uint64(step), np.uint64(attempt)
         shape = (policy.seeds.size, self.prompts, groups, self.heads)
         out = np.empty(shape), np.empty(shape, np.int64), np.empty(shape)
@@ -110,6 +113,12 @@ class Bandit:
             greedy = np.empty((policy.seeds.size, self.prompts, self.heads))
             _sample_greedy(*world, *counters, table.logits, greedy)
         return Rollouts(*out, greedy_rewards=greedy)
+
+    def stride(self, policy: Policy, group_size: int, step: int) -> Stride:
+        """The fast lane of the training loop: one kernel call per step, see `simulators.stride`."""
+        from simulators.stride import Stride
+
+        return Stride(self, policy, group_size, step)
 
     def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:
         """log π(a) of each head's arm under `policy` [S, P, G, H], nats."""
@@ -272,14 +281,14 @@ def _sample(
 ) -> None:  # fmt: skip
     for run in range(seeds.size):
         fill_run(
-            means, code, noise, centre, seeds[run], step, attempt,
+            means, codes, noise, centres, seeds[run], step, attempt,
             logits[run], cumulative[run], log_total[run], rewards[run], actions[run], logp[run],
         )  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True)
 def fill_run(
-    means: Any, code: Any, noise: Any, centre: Any, seed: Any, step: Any, attempt: Any,
+    means: Any, codes: Any, noise: Any, centres: Any, seed: Any, step: Any, attempt: Any,
     logits: Any, cumulative: Any, log_total: Any, rewards: Any, actions: Any, logp: Any,
 ) -> None:  # fmt: skip
     """One run's rollouts [P, G, H]: arm = number of running sums ≤ u · total, one uniform u per head and rollout."""
@@ -291,6 +300,7 @@ def fill_run(
         for h in range(heads):
             first = np.uint64(h) * _DRAWS
             total = cumulative[p, h, last]
+            code = codes[h]
             for g in range(groups):
                 level = uniform(key, np.uint64(g), first) * total
                 arm = 0
@@ -300,7 +310,7 @@ def fill_run(
                 if code == BERNOULLI:
                     reward = 1.0 * (uniform(key, np.uint64(g), first + _ONE) < mean)
                 else:
-                    reward = mean + (draw(code, noise, key, np.uint64(g), first + _ONE) - centre)
+                    reward = mean + (draw(code, noise[h], key, np.uint64(g), first + _ONE) - centres[h])
                 rewards[p, g, h] = reward
                 actions[p, g, h] = arm
                 logp[p, g, h] = logits[p, h, arm] - log_total[p, h]

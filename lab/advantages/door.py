@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,8 @@ def credit(
     array = as_rewards(rewards, precision, missing)
     given = _fields(rule, fields_and_options, array)
     result = call(rule, array, weights=None if weights is None else _weights(weights, array), **given)
+    if missing == "skip":
+        result = replace(result, advantage=np.nan_to_num(result.advantage, nan=0.0))
     lead = np.ndim(rewards)
     return Credit(*(_restore(x, lead) for x in (result.advantage, result.keep, result.clip_scale)))
 
@@ -84,10 +87,7 @@ def call(rule: Rule, rewards: Array, *, weights: Array | None = None, **given: A
     elif not rule.components:
         rewards = _add_components(rewards, weights)
     result = rule.function(rewards, **arguments)
-    out = result if isinstance(result, Credit) else Credit(result)
-    if np.isnan(out.advantage).any():
-        out = Credit(np.nan_to_num(out.advantage, nan=0.0), out.keep, out.clip_scale)
-    return out
+    return result if isinstance(result, Credit) else Credit(result)
 
 
 def as_rewards(rewards: ArrayLike, precision: str = "float64", missing: str = "error") -> Array:

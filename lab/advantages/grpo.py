@@ -60,7 +60,7 @@ def grpo(rewards: Array, *, ddof: int = 1, eps: float = 1e-4, scale: str = "grou
         std = batch_mean_std(rewards, ddof)[1]
     elif scale != "group":
         raise InputError(f"grpo: scale={scale!r}; it must be 'group', 'batch' or 'none'")
-    return over(rewards - mean, std + eps)
+    return (rewards - mean) / (std + eps) if eps > 0 else over(rewards - mean, std)
 
 
 @register(

@@ -19,6 +19,7 @@ Array = NDArray[Any]
 
 #: A true advantage smaller than this in magnitude has no sign.
 NO_TRUTH = 1e-12
+FLOORS = (NO_SIGNAL, NO_TRUTH)
 
 
 @njit(cache=True, nogil=True)

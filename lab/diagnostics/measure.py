@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,10 @@ from lab.diagnostics import gradient as g
 from lab.diagnostics.metrics import columns
 from lab.errors import InputError
 from lab.registry import Rule
-from simulators.records import Policy, Rollouts, World
+from simulators.records import Policy, World
+
+if TYPE_CHECKING:
+    from lab.loop import Moment
 
 __all__ = ["Gauge"]
 
@@ -35,14 +38,10 @@ class Gauge:
         if level == "full" and "clipped" not in objective.extras:
             self.names.remove("clip_share")
 
-    def before(
-        self, policy: Policy, start: Policy, rollouts: Rollouts, rewards: Array, advantage: Array, keep: Any,
-        gradient: Array,
-    ) -> dict[str, Array]:  # fmt: skip
+    def before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
         """Measurements at the policy that sampled: one array [S] per name."""
-        if self.level is None:
-            return {}
-        truth = self.world.truth(policy, rollouts, gradient=self.level == "full")
+        rewards, advantage, keep, gradient = moment.rewards, moment.advantage, moment.keep, moment.gradient
+        truth = self.world.truth(policy, moment.rollouts, gradient=self.level == "full")
         total = rewards[..., 0] if rewards.shape[-1] == 1 else rewards.sum(axis=-1)
         flips, silent, largest, reward = a.basic(advantage, truth.advantage, total, keep).T
         row = {
@@ -65,18 +64,19 @@ class Gauge:
             "effective_rollouts": a.effective_rollouts(used), "kl_start": self.world.kl(policy, start), "kept": share,
         }  # fmt: skip
 
-    def after(self, rollouts: Rollouts, mask: Any, advantage: Array, logp_new: Array | None) -> dict[str, Array]:
+    def after(self, moment: Moment, logp_new: Array | None) -> dict[str, Array]:
         """Measurements after the last epoch of a step: the share of clipped tokens."""
         if self.level != "full" or "clip_share" not in self.names:
             return {}
         if logp_new is None:
-            return {"clip_share": np.zeros(len(rollouts.rewards))}
+            return {"clip_share": np.zeros(len(moment.rewards))}
         from lab import objectives
 
         given = {k: v for k, v in self.options.items() if k in self.objective.options}
         if "mask" in self.objective.fields:
-            given["mask"] = mask
-        share = objectives.clip_share(self.objective.name, logp_new, advantage, logp=rollouts.logp, **given)
+            given["mask"] = moment.mask
+        given["logp"] = moment.rollouts.logp
+        share = objectives.clip_share(self.objective.name, logp_new, moment.credit.advantage, **given)
         if share is None:
             raise InputError(f"objective {self.objective.name!r} has no clip test")
         return {"clip_share": share}

@@ -1,0 +1,206 @@
+"""A bandit's step in one kernel call: gradient, measurements, ascent, and the rollouts of the next step.
+
+The same arithmetic as `Bandit.gradient`, `truth`, `entropy`, `rollout` and plain ascent, one run after the other while
+its tables are in the cache: parameters come out bit for bit as from those calls (a test holds them together). It serves
+the common case of the training loop, one gradient step per batch by plain ascent; everything else takes the separate calls.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from simulators.bandit import Bandit, fill_run
+from simulators.records import Floats, Policy, Rollouts
+from simulators.softmax import exp, tables
+
+__all__ = ["MEASURES", "Stride"]
+
+#: Columns of a row of measurements, in the order in which `Stride.advance` fills them.
+MEASURES = ("reward", "value", "sign_flip", "no_signal", "grad_norm", "advantage_max", "entropy")
+
+
+class Stride:
+    """Walks a block of runs of a bandit step by step, in place.
+
+    Args:
+        world: The bandit.
+        policy: Its runs; `policy.parameters` move.
+        group_size: Rollouts per prompt G.
+        step: The first step.
+
+    Attributes:
+        rollouts: The rollouts of the present step. The same arrays are filled again by `advance`.
+    """
+
+    def __init__(self, world: Bandit, policy: Policy, group_size: int, step: int) -> None:
+        self.rollouts: Rollouts = world.rollout(policy, group_size, step)
+        table = tables(policy)
+        self._policy, self._step = policy, step
+        self._world = (*world.tables, policy.seeds)
+        self._tables = table.logits, table.probabilities, table.cumulative, table.log_total
+        self._samples = self.rollouts.rewards, self.rollouts.actions, self.rollouts.logp
+        self._scratch = np.empty(world.means.shape)
+        self._all = np.empty((0, 0, 0), dtype=np.bool_)
+
+    def advance(
+        self,
+        advantage: Floats,
+        keep: Any,
+        weights: Floats,
+        lr: float,
+        max_norm: float,
+        row: Floats,
+        floors: tuple[float, float],
+    ) -> bool:
+        """Measure the present step, ascend by lr times the (clipped) gradient, and sample the next step.
+
+        Args:
+            advantage: Advantages [S, P, G].
+            keep: Rollouts that take part in the update [S, P, G], or None for all.
+            weights: Weights on grad log pi [S, P, G, H].
+            lr: Learning rate.
+            max_norm: Norm above which a run's gradient is scaled down; inf for none.
+            row: Filled with the measurements [7, S] (`MEASURES`); empty [0, 0] measures nothing.
+            floors: Magnitudes up to which an advantage and a true advantage count as zero.
+
+        Returns:
+            Whether all gradients were finite; where not, that run has not moved.
+        """
+        self._step += 1
+        kept = self._all if keep is None else keep
+        finite: bool = _advance(
+            *self._world, np.uint64(self._step), *self._tables, *self._samples, advantage, kept, weights, lr, max_norm,
+            self._scratch, row, *floors,
+        )  # fmt: skip
+        return finite
+
+    def finish(self) -> None:
+        """Write the logits back into the policy's parameters."""
+        self._policy.parameters[...] = self._tables[0]
+
+
+@numba.njit(cache=True, nogil=True)
+def _advance(
+    means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, step: Any, logits: Any, probabilities: Any,
+    cumulative: Any, log_total: Any, rewards: Any, actions: Any, logp: Any, advantage: Any, keep: Any, weights: Any,
+    lr: Any, max_norm: Any, gradient: Any, row: Any, no_signal: Any, no_truth: Any,
+) -> bool:  # fmt: skip
+    finite = True
+    for s in range(seeds.size):
+        norm = _gradient(probabilities[s], actions[s], weights[s], gradient)
+        if row.size > 0:
+            row[4, s] = norm
+            row[1, s], row[6, s] = _expected(probabilities[s], means, logits[s], log_total[s])
+            _measure(probabilities[s], means, rewards[s], actions[s], advantage[s], keep, s, no_signal, no_truth, row)
+        if not norm < np.inf:
+            finite = False
+        else:
+            _ascend(logits[s], gradient, lr, min(1.0, max_norm / max(norm, 1e-300)))
+        _softmax(logits[s], probabilities[s], cumulative[s], log_total[s])
+        fill_run(
+            means, codes, noise, centres, seeds[s], step, np.uint64(0), logits[s], cumulative[s], log_total[s],
+            rewards[s], actions[s], logp[s],
+        )  # fmt: skip
+    return finite
+
+
+@numba.njit(cache=True, nogil=True)
+def _gradient(probabilities: Any, actions: Any, weights: Any, out: Any) -> float:
+    """out[p, h, a] = sum of w (1[action = a] - pi), and its norm."""
+    prompts, groups, heads = actions.shape
+    arms = out.shape[2]
+    square = 0.0
+    for p in range(prompts):
+        for h in range(heads):
+            total = 0.0
+            for a in range(arms):
+                out[p, h, a] = 0.0
+            for g in range(groups):
+                total += weights[p, g, h]
+                out[p, h, actions[p, g, h]] += weights[p, g, h]
+            for a in range(arms):
+                out[p, h, a] -= total * probabilities[p, h, a]
+            for a in range(arms):
+                square += out[p, h, a] * out[p, h, a]
+    return math.sqrt(square)
+
+
+@numba.njit(cache=True, nogil=True)
+def _expected(probabilities: Any, means: Any, logits: Any, log_total: Any) -> tuple[float, float]:
+    """Mean value and mean entropy over prompts."""
+    prompts, heads, arms = means.shape
+    value, log = 0.0, 0.0
+    for p in range(prompts):
+        for h in range(heads):
+            for a in range(arms):
+                value += probabilities[p, h, a] * means[p, h, a]
+                log += probabilities[p, h, a] * (logits[p, h, a] - log_total[p, h])
+    return value / prompts, -(log / prompts)
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure(
+    probabilities: Any, means: Any, rewards: Any, actions: Any, advantage: Any, keep: Any, s: Any, no_signal: Any,
+    no_truth: Any, row: Any,
+) -> None:  # fmt: skip
+    """Mean reward, sign flips, silent groups and the largest advantage of one run."""
+    prompts, groups, heads = actions.shape
+    arms = means.shape[2]
+    everything = keep.size == 0
+    flips, signed, silent, largest, total = 0, 0, 0, 0.0, 0.0
+    for p in range(prompts):
+        value = 0.0
+        for h in range(heads):
+            for a in range(arms):
+                value += probabilities[p, h, a] * means[p, h, a]
+        alive = False
+        for g in range(groups):
+            truth = -value
+            for h in range(heads):
+                truth += means[p, h, actions[p, g, h]]
+                total += rewards[p, g, h]
+            magnitude = abs(advantage[p, g])
+            if magnitude > no_signal and (everything or keep[s, p, g]):
+                alive = True
+                largest = max(largest, magnitude)
+                if abs(truth) > no_truth:
+                    signed += 1
+                    flips += (advantage[p, g] > 0) != (truth > 0)
+        silent += not alive
+    row[0, s] = total / (prompts * groups)
+    row[2, s] = flips / signed if signed > 0 else np.nan
+    row[3, s] = silent / prompts
+    row[5, s] = largest
+
+
+@numba.njit(cache=True, nogil=True)
+def _ascend(logits: Any, gradient: Any, lr: Any, factor: Any) -> None:
+    prompts, heads, arms = logits.shape
+    for p in range(prompts):
+        for h in range(heads):
+            for a in range(arms):
+                logits[p, h, a] += lr * (gradient[p, h, a] * factor)
+
+
+@numba.njit(cache=True, nogil=True)
+def _softmax(logits: Any, probabilities: Any, cumulative: Any, log_total: Any) -> None:
+    """As `simulators.softmax.tables`, row by row."""
+    prompts, heads, arms = logits.shape
+    for p in range(prompts):
+        for h in range(heads):
+            top = logits[p, h, 0]
+            for a in range(arms):
+                top = logits[p, h, a] if logits[p, h, a] > top else top
+            for a in range(arms):
+                probabilities[p, h, a] = exp(logits[p, h, a] - top)
+            total = 0.0
+            for a in range(arms):
+                total += probabilities[p, h, a]
+                cumulative[p, h, a] = total
+            for a in range(arms):
+                probabilities[p, h, a] /= total
+            log_total[p, h] = top + math.log(total)
