@@ -26,7 +26,7 @@ _MOST_POINTS = 200
 
 
 @figure(
-    guide="Lines are means over seeds, bands their 95% intervals; all variants met the same random draws, so small gaps "
+    guide="Lines are means over seeds, bands their 95% intervals; all variants met the same draws, so small gaps "
     "count. A coin has a sign-flip rate of one half; a cosine of 1 is the exact gradient, 0 no relation to it. "
     "The axis of the gradient norm is logarithmic.",
     columns=("variant", "step", "metric", "mean", "low", "high"),

@@ -1,0 +1,116 @@
+"""What the pages that train have in common: the settings of a run, the run beside the page, its code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+import lab
+from lab.pages.background import Job
+from lab.pages.shell import Page
+from lab.pages.state import Choice, Choices, Number, Property, Whole, seed
+from lab.variants import names
+from simulators import reward_laws
+from simulators.families import NOISY, graded, noisy
+
+AT_ONCE = 1.0  # seconds that a page waits for a run before it shows a progress bar
+LAWS = {law.name: law.name.replace("_", " ") for law in reward_laws.named()} | {"bernoulli": "right or wrong"}
+
+
+def settings(variants: Sequence[str], **defaults: Any) -> list[Property]:
+    """The properties of a run in a graded bandit, with these variants and defaults."""
+    given = {"group_size": 8, "lr": 2.0, "law": "bernoulli", "noise": 0.3, "prompts": 8, "runs": 16, "steps": 150}
+    start = given | {"epochs": 1} | defaults
+    return [
+        Choices(name="variants", label="Variants", options=names(), default=list(variants), width=440),
+        Whole(name="group_size", label="Group size", low=2, high=32, default=start["group_size"], width=150),
+        Number(name="lr", label="Learning rate", low=0, high=100, step=0.5, default=start["lr"], typed=True, width=140,
+               help="Of ascent on the mean objective."),
+        Choice(name="law", label="Reward law", options=list(LAWS), names=LAWS, default=start["law"], width=190,
+               help="How rewards scatter around the expected reward of an arm."),
+        Number(name="noise", label="Noise", low=0, high=2, step=0.05, default=start["noise"], width=150,
+               help="Spread of ordinary rewards; outliers are ten times as wide."),
+        Choice(name="steps", label="Steps", options=[50, 150, 500, 2000], default=start["steps"]),
+        Whole(name="prompts", label="Prompts", low=1, high=32, default=start["prompts"], width=150,
+              help="From easy (half of the 8 arms are good) to hard (one is)."),
+        Whole(name="runs", label="Seeds", low=2, high=64, default=start["runs"], width=150,
+              help="Independent runs; the bands are 95% intervals over them."),
+        Whole(name="epochs", label="Passes", low=1, high=4, default=start["epochs"], width=110,
+              help="Gradient steps per batch of rollouts; with one, clips and ratios do nothing."),
+        seed(),
+    ]  # fmt: skip
+
+
+def controls(page: Page, state: Mapping[str, Any]) -> None:
+    """The widgets of `settings`, the noise only where the reward law takes one."""
+    with page.controls():
+        for name in ("variants", "group_size", "lr", "law", "noise", "steps", "prompts", "runs", "epochs", "seed"):
+            if name != "noise" or state["law"] in NOISY:
+                page.control(name)
+
+
+def asked(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `lab.train` for this state."""
+    return {
+        "steps": state["steps"], "seeds": range(state["seed"], state["seed"] + state["runs"]),
+        "group_size": state["group_size"], "lr": state["lr"], "epochs": state["epochs"],
+    }  # fmt: skip
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def start(state: str, measure: str) -> Job:
+    """The run of a state (as JSON), started once and kept, so that a second look is immediate."""
+    wanted = json.loads(state)
+    world = graded(wanted["prompts"], law=wanted["law"], noise=wanted["noise"])
+    return Job(partial(lab.train, world, wanted["variants"], measure=measure, **asked(wanted)))
+
+
+def trained(page: Page, measure: str) -> lab.Trace:
+    """The trace of the page's state; where it takes longer, a progress bar and a button that stops it."""
+    settled = json.dumps({name: page.state[name] for name in RUN if name in page.state}, sort_keys=True)
+    before = st.session_state.get(page.key("run"))
+    if before and before != (settled, measure) and not (old := start(*before)).wait(0):
+        old.stop()
+        start.clear(*before)
+    st.session_state[page.key("run")] = (settled, measure)
+    job = page.ask(start, settled, measure)
+    if not job.wait(AT_ONCE):
+        page.say("Training …")
+        watch(job)
+        st.stop()
+    if job.stopped:
+        st.info(f"Stopped after {job.done} of {job.total} steps (of all blocks of seeds together).")
+        st.button("Run it to the end", on_click=start.clear, args=(settled, measure), icon=":material/play_arrow:")
+    return page.ask(job.answer)
+
+
+RUN = ("variants", "group_size", "lr", "law", "noise", "steps", "prompts", "runs", "epochs", "seed")
+
+
+@st.fragment(run_every=0.3)
+def watch(job: Job) -> None:
+    """Progress of a run, and the button that stops it."""
+    if job.wait(0):
+        st.rerun()
+    st.progress(job.share, text=f"{job.done} of {job.total} steps")
+    st.button("Stop and show what is there", on_click=job.stop, icon=":material/stop:")
+
+
+def code(state: Mapping[str, Any], measure: str) -> list[str]:
+    """Lines that repeat the run."""
+    law = noisy(state["law"], state["noise"])
+    noise = f", noise={state['noise']:g}" if law.name in NOISY else ""
+    seeds = f"range({state['seed']}, {state['seed'] + state['runs']})" if state["seed"] else str(state["runs"])
+    return [
+        "import lab",
+        "from simulators.families import graded",
+        "",
+        f"world = graded({state['prompts']}, law={law.name!r}{noise})",
+        f"trace = lab.train(world, {state['variants']!r},",
+        f"                  steps={state['steps']}, seeds={seeds}, group_size={state['group_size']},",
+        f"                  lr={state['lr']:g}, epochs={state['epochs']}, measure={measure!r})",
+    ]
