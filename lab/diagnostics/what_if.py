@@ -42,8 +42,8 @@ class WhatIf:
 
 
 def grid(low: float, high: float, rewards: ArrayLike) -> Array:
-    """Values that a reward can be dragged to: 61 from `low` to `high`, 31 where many rewards can be dragged."""
-    return np.linspace(low, high, 61 if np.size(rewards) <= 16 else 31).round(10)
+    """Values that a reward can be dragged to: 41 from `low` to `high`, 21 where more than 16 rewards can be dragged."""
+    return np.linspace(low, high, 41 if np.size(rewards) <= 16 else 21).round(10)
 
 
 def what_if(
@@ -134,7 +134,7 @@ def advantage_summary(table: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         Columns variant, rollouts, flipped (how many), silent (no used rollout has an advantage), largest (magnitude),
-        phantom (a group of equal rewards gets an advantage).
+        levels (distinct advantages, to 1e-6), phantom (a group of equal rewards gets an advantage).
     """
     group = ["variant", "prompt"]
     loud = (pl.col("advantage").abs() > NO_SIGNAL) & pl.col("used")
@@ -144,5 +144,6 @@ def advantage_summary(table: pl.DataFrame) -> pl.DataFrame:
         pl.col("flipped").sum(),
         (~loud).all().alias("silent"),
         pl.col("advantage").abs().max().alias("largest"),
+        pl.col("advantage").round(6).n_unique().alias("levels"),
         (loud & equal).any().alias("phantom"),
     )

@@ -193,9 +193,51 @@ class Choices(Property):
 
     def widget(self, key: str) -> list[Any]:
         return st.multiselect(
-            options=self.options, key=key, max_selections=self.most,
+            options=self.options, key=key, max_selections=self.most, wrap=True,
             format_func=lambda option: self.names.get(option, str(option)), **self.words,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewards(Property):
+    """Rewards of a few groups, [prompt][rollout][component]; it has no widget of its own.
+
+    In the address rollouts stand between `_`, components between `~`, prompts between `__`: `1_0_0.5__0_0_1`.
+    """
+
+    prompts: int = 3
+    rollouts: int = 16
+    components: int = 3
+    most: int = 64
+    largest: float = 1e6
+
+    def read(self, text: str) -> list[list[list[float]]]:
+        try:
+            value = [
+                [[float(r) for r in cell.split(LIST_MARK)] for cell in group.split("_")] for group in text.split("__")
+            ]
+        except ValueError:
+            raise ValueError(f"{self.name}={text[:60]}: numbers such as 1_0_0.5 were expected") from None
+        sizes = {len(group) for group in value}
+        counts = {len(cell) for group in value for cell in group}
+        if len(sizes) > 1 or len(counts) > 1:
+            raise ValueError(f"{self.name}: all groups need as many rollouts, all rollouts as many rewards")
+        if not all(abs(r) <= self.largest for group in value for cell in group for r in cell):
+            raise ValueError(f"{self.name}: finite numbers up to {self.largest:g} in magnitude were expected")
+        shape = (len(value), sizes.pop(), counts.pop())
+        self._fits(*shape)
+        return value
+
+    def _fits(self, prompts: int, rollouts: int, components: int) -> None:
+        within = prompts <= self.prompts and rollouts <= self.rollouts and components <= self.components
+        if not within or prompts * rollouts * components > self.most:
+            raise ValueError(
+                f"{self.name}: {prompts} prompts, {rollouts} rollouts, {components} rewards; at most {self.prompts}, "
+                f"{self.rollouts}, {self.components} and {self.most} numbers in all were expected"
+            )
+
+    def write(self, value: Sequence[Sequence[Sequence[float]]]) -> str:
+        return "__".join("_".join(LIST_MARK.join(f"{r:.12g}" for r in cell) for cell in group) for group in value)
 
 
 def _listed(options: Sequence[Any]) -> str:

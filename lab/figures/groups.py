@@ -1,0 +1,71 @@
+"""Groups of rollouts under several rules: rewards above, advantages below, in one column per rollout."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+import polars as pl
+from plotly.subplots import make_subplots
+
+from lab.figures.figure import figure
+from lab.figures.theme import fade, palette, style
+
+__all__ = ["advantage_bars"]
+
+
+@figure(
+    guide="Each column is a rollout: its reward above, what every rule makes of it below, all on one scale. A rollout "
+    "whose reward is above the true mean deserves a positive advantage; where a rule says the opposite the bar is "
+    "hollow and crossed. A row without bars teaches nothing.",
+    columns=("variant", "prompt", "rollout", "reward", "true_advantage", "advantage", "flipped"),
+)
+def advantage_bars(frame: pl.DataFrame, *, theme: str, row_height: int = 84) -> go.Figure:
+    """Rewards and advantages of a few groups, a row per variant.
+
+    Args:
+        frame: `lab.diagnostics.advantage_table`.
+        theme: "light" or "dark".
+        row_height: Height of a variant's row in pixels.
+    """
+    variants = frame["variant"].unique(maintain_order=True).to_list()
+    rows = len(variants) + 1
+    drawn = make_subplots(
+        rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.03, row_heights=[2] + [1] * (rows - 1)
+    )
+    _rewards(drawn, frame.filter(pl.col("variant") == variants[0]), theme)
+    for row, variant in enumerate(variants, start=2):
+        _bars(drawn, frame.filter(pl.col("variant") == variant), variant, row, theme)
+    largest = max(frame["advantage"].abs().to_list())
+    drawn.update_yaxes(range=[-1.15 * largest, 1.15 * largest], nticks=3, row="all")
+    drawn.update_yaxes(range=None, autorange=True, title="reward", row=1)
+    drawn.update_xaxes(showgrid=False, showline=False, ticks="")
+    drawn.update_layout(height=120 + row_height * (rows + 1), showlegend=False, hovermode="closest", bargap=0.4)
+    return drawn
+
+
+def _places(frame: pl.DataFrame) -> list[list[str]]:
+    return [[f"prompt {p}" for p in frame["prompt"]], [f"{g}" for g in frame["rollout"]]]
+
+
+def _rewards(drawn: go.Figure, one: pl.DataFrame, theme: str) -> None:
+    """Points for the rewards and a line at the true mean (any rollout's reward minus its true advantage)."""
+    colors = palette(theme)
+    marks = {"size": 11, "color": colors.text}
+    drawn.add_scatter(x=_places(one), y=one["reward"], mode="markers", marker=marks, name="reward", row=1, col=1,
+                      hovertemplate="reward %{y:.4g}<extra></extra>")  # fmt: skip
+    truth = one["reward"][0] - one["true_advantage"][0]
+    drawn.add_hline(y=truth, line={"color": colors.truth, "width": 1}, annotation_text="true mean",
+                    annotation_position="top right", row=1, col=1)  # fmt: skip
+
+
+def _bars(drawn: go.Figure, one: pl.DataFrame, variant: str, row: int, theme: str) -> None:
+    """Bars of one variant; those of the wrong sign hollow, crossed and in the colour of a flip."""
+    colors, look = palette(theme), style(variant, theme)
+    fill = [fade(colors.flip, 0.2) if wrong else look.color for wrong in one["flipped"]]
+    edge = [colors.flip if wrong else look.color for wrong in one["flipped"]]
+    words = [f"✕ {a:.2f}" if wrong else f"{a:.2f}" for a, wrong in zip(one["advantage"], one["flipped"], strict=True)]
+    drawn.add_bar(
+        x=_places(one), y=one["advantage"], marker={"color": fill, "line": {"color": edge, "width": 1.5}}, text=words,
+        textposition="outside", textfont={"color": edge, "size": 12}, cliponaxis=False, name=variant, row=row, col=1,
+        hovertemplate=f"{variant}: advantage %{{y:.4g}}<extra></extra>",
+    )  # fmt: skip
+    drawn.update_yaxes(title={"text": variant, "font": {"color": look.color}}, row=row, col=1)

@@ -1,0 +1,206 @@
+"""Microscope: one group of rewards, dragged by hand, and what every rule makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from lab import advantages
+from lab.diagnostics.what_if import advantage_summary, advantage_table, grid, what_if
+from lab.figures.groups import advantage_bars
+from lab.pages import strip
+from lab.pages.shell import Page, plain
+from lab.pages.state import Choice, Choices, Number, Rewards, Whole
+from lab.registry import PROPERTIES
+
+RANGES = {"unit": (0.0, 1.0), "double": (0.0, 2.0), "signed": (-1.0, 1.0), "large": (-10.0, 10.0)}
+RANGE_NAMES = {"unit": "0 to 1", "double": "0 to 2", "signed": "−1 to 1", "large": "−10 to 10"}
+BADGES = {
+    "shift": "unchanged by a shift", "scale": "unchanged by scale", "permutation": "permutes along",
+    "zero_sum": "sums to zero", "bounded": "bounded", "silent": "silent when all agree", "groupwise": "group alone",
+}  # fmt: skip
+RULES = [name for name in advantages.names() if not advantages.rule(name).required]
+TRAINERS = [
+    "grpo@trl", "grpo@verl", "grpo@openrlhf", "grpo@nemo-rl", "grpo@rlhf-book", "grpo@nano-aha-moment",
+    "grpo@grpo-zero", "grpo@grpo-advantage",
+]  # fmt: skip
+
+
+def group(*rewards: float) -> list[list[list[float]]]:
+    """One group with one reward per rollout."""
+    return [[[reward] for reward in rewards]]
+
+
+OUTLIER = group(0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 2.0)
+SOME = ["grpo", "dr_grpo", "mc-grpo", "ngrpo", "bnpo"]
+CANCEL = [[[1, 0], [1, 0], [1, 0], [1, 0], [1, 0], [1, 1], [0, 1], [0, 1]]]
+
+page = Page(
+    "microscope",
+    "What do these rewards teach?",
+    [
+        Rewards(name="rewards", default=OUTLIER),
+        Choices(name="rules", label="Rules", options=RULES, default=SOME, width=560),
+        Number(name="truth", label="True mean", low=-20, high=20, step=0.01, default=0.38, typed=True, width=140,
+               help="Expected reward of the policy: a rollout above it deserves a positive advantage."),
+        Choice(name="range", label="Range of a reward", options=list(RANGES), names=RANGE_NAMES, default="double"),
+        Choice(name="scale", label="Scale of advantages", options=[1, 3, 10, 100], default=3,
+               names={1: "±1", 3: "±3", 10: "±10", 100: "±100"}),
+        Choice(name="precision", label="Arithmetic", options=["float64", "float32"], default="float64"),
+        Whole(name="rollout", default=4, low=1, high=64),
+    ],
+    {
+        "One outlier: who gets the wrong sign?": {},
+        "One right of eight: who learns?": {
+            "rewards": group(1, 0, 0, 0, 0, 0, 0, 0), "truth": 0.2, "range": "unit", "rollout": 1},
+        "All eight are wrong: what is learnt?": {
+            "rewards": group(*[0] * 8), "truth": 0.2, "range": "unit", "rollout": 1},
+        "All eight are right: what is left to learn?": {
+            "rewards": group(*[1] * 8), "truth": 0.8, "range": "unit", "rollout": 1},
+        "Two rewards that cancel: who still tells them apart?": {
+            "rewards": CANCEL, "truth": 1.0, "range": "unit", "rollout": 1,
+            "rules": ["grpo", "dr_grpo", "gdpo", "mc-grpo"]},
+        "Eight times 0.3 in float32: what do trainers say?": {
+            "rewards": group(*[0.3] * 8), "truth": 0.3, "range": "unit", "scale": 1, "rollout": 1, "rules": TRAINERS,
+            "precision": "float32"},
+        "Eight times 0.3 in float64?": {
+            "rewards": group(*[0.3] * 8), "truth": 0.3, "range": "unit", "scale": 1, "rollout": 1,
+            "rules": TRAINERS},
+    },
+)  # fmt: skip
+
+Groups = list[list[list[float]]]
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def scene(rules: list[str], rewards: Groups, reach: str, truth: float, precision: str, **look: Any) -> dict[str, Any]:
+    """What the strip draws for these settings."""
+    values = grid(*RANGES[reach], rewards)
+    seen = what_if(rules, rewards, values, true_mean=truth, precision=precision)
+    return strip.payload(seen, rewards, rules, values, true_mean=truth, **look)
+
+
+def moved(values: list[float], selected: int) -> None:
+    """Takes over what was dragged or chosen in the strip."""
+    rewards, numbers = st.session_state[page.key("rewards")], iter(values)
+    page.set(rewards=[[[next(numbers) for _ in cell] for cell in cells] for cells in rewards], rollout=selected + 1)
+
+
+def reshape() -> None:
+    """Gives the groups the shape of the three number fields; new rollouts repeat the last one."""
+    rewards = st.session_state[page.key("rewards")]
+    prompts, rollouts, components = (int(st.session_state[page.key(name)]) for name in ("P", "G", "K"))
+    cells = [[cell[:components] + cell[-1:] * (components - len(cell)) for cell in cells] for cells in rewards]
+    groups = [cells[:rollouts] + cells[-1:] * (rollouts - len(cells)) for cells in cells]
+    page.set(rewards=groups[:prompts] + groups[-1:] * (prompts - len(groups)))
+
+
+def shape_fields(rewards: Groups) -> None:
+    """Three fields for the number of prompts, rollouts and reward components."""
+    sizes = {"P": ("Prompts", len(rewards), 3), "G": ("Rollouts", len(rewards[0]), 16),
+             "K": ("Rewards each", len(rewards[0][0]), 3)}  # fmt: skip
+    for name, (label, value, most) in sizes.items():
+        st.session_state[page.key(name)] = value
+        st.number_input(label, 1, most, key=page.key(name), on_change=reshape, width=130)
+
+
+def names_of(frame: pl.DataFrame, total: int) -> str:
+    """Variants of a summary as a sentence lists them; all of more than three are "all"."""
+    names = [f"**{name}**" for name in frame["variant"]]
+    if len(names) == total > 3:
+        return f"all {total} rules"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def reading(summary: pl.DataFrame, precision: str) -> str:
+    """The sentence: who teaches nothing, who gives wrong signs, who sees a difference where there is none."""
+    rules, parts = summary.height, []
+    wrong = summary.filter(pl.col("flipped") > 0).sort("flipped", descending=True)
+    silent, phantom = summary.filter("silent"), summary.filter("phantom").sort("largest", descending=True)
+    if phantom.height:
+        parts.append(
+            f"all rewards of a group are equal, yet in {precision} {names_of(phantom, rules)} still "
+            f"{'gives' if phantom.height == 1 else 'give'} an advantage, of up to {phantom['largest'][0]:.2g}"
+        )
+    if silent.height:
+        by = "any of these rules" if silent.height == rules else names_of(silent, rules)
+        parts.append(f"nothing is learnt from these rewards by {by}")
+    if wrong.height:
+        most, of = wrong["flipped"][0], wrong["rollouts"][0]
+        parts.append(f"the wrong sign goes to up to {most} of {of} rollouts under {names_of(wrong, rules)}")
+        clean = summary.filter((pl.col("flipped") == 0) & ~pl.col("silent"))
+        parts += [f"to none under {names_of(clean, rules)}"] if clean.height else []
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if parts else contrast(summary)
+
+
+def contrast(summary: pl.DataFrame) -> str:
+    """The sentence where every sign is right: how far the rules differ in size and in the levels they tell apart."""
+    fewest, most = summary.sort("levels", maintain_order=True)[[0, -1]].iter_rows(named=True)
+    small, large = summary.sort("largest", maintain_order=True)[[0, -1]].iter_rows(named=True)
+    sizes = (
+        f"Every sign is right. The largest advantage is {small['largest']:.3g} under **{small['variant']}** and "
+        f"{large['largest']:.4g} under **{large['variant']}**"
+    )
+    if most["levels"] == fewest["levels"]:
+        return f"{sizes}."
+    return (
+        f"{sizes}; **{most['variant']}** tells {most['levels']} kinds of rollout apart, "
+        f"**{fewest['variant']}** {fewest['levels']}."
+    )
+
+
+def why(rules: list[str], rewards: Groups, rollout: int, precision: str) -> None:
+    """The formula of every rule with the numbers of the chosen rollout, and what the rule is known to keep."""
+    prompt, place = divmod(rollout - 1, len(rewards[0]))
+    st.subheader(f"Why? Rollout {place + 1}" + (f" of prompt {prompt + 1}" if len(rewards) > 1 else ""), anchor=False)
+    with st.container(key="why"):
+        for name in rules:
+            rule = advantages.rule(name)
+            filled = page.ask(advantages.explain, name, rewards, prompt=prompt, rollout=place, precision=precision)
+            with st.container(border=True, gap="small"):
+                st.markdown(f"**{name}** &ensp; {plain(rule.equation)}")
+                st.code(filled, language=None, wrap_lines=True)
+                badges(rule.properties)
+
+
+def badges(properties: frozenset[str]) -> None:
+    """One badge per property that a rule declares; what it means appears on hovering."""
+    with st.container(horizontal=True, gap="xsmall"):
+        for name, words in BADGES.items():
+            if name in properties:
+                st.badge(words, color="blue", help=PROPERTIES[name])
+
+
+state = page.open()
+with page.controls():
+    page.control("rules")
+    page.control("truth")
+    page.control("precision")
+    with st.popover("Shape and scales", icon=":material/tune:"):
+        page.control("range")
+        page.control("scale")
+        shape_fields(state["rewards"])
+cells = len(state["rewards"]) * len(state["rewards"][0])
+rollout = min(state["rollout"], cells)
+look = {"scale": state["scale"], "selected": rollout - 1, "theme": page.theme}
+chosen = {"rewards": state["rewards"], "precision": state["precision"]}
+table = page.ask(advantage_table, state["rules"], true_mean=state["truth"], **chosen)
+page.say(reading(advantage_summary(table), state["precision"]))
+data = page.ask(scene, state["rules"], reach=state["range"], truth=state["truth"], **chosen, **look)
+strip.draw(data, moved)
+st.caption(advantage_bars.guide)
+why(state["rules"], rollout=rollout, **chosen)
+page.finish(
+    f"""
+import lab
+
+rewards = {state["rewards"]}
+rules = {state["rules"]}
+table = lab.diagnostics.advantage_table(rules, rewards, true_mean={state["truth"]}, precision="{state["precision"]}")
+lab.figures.advantage_bars(table)
+""",
+    table,
+)
