@@ -15,7 +15,7 @@ from lab.diagnostics import gradient as gradients
 from lab.diagnostics.advantage import FLOORS, per_rollout
 from lab.errors import InputError, MissingFieldError
 from lab.optimizers import Optimizer
-from lab.registry import Rule
+from lab.registry import Rule, find
 from lab.sampling.refill import refill
 from lab.variants import Variant
 from simulators.records import Policy, Rollouts, World
@@ -112,6 +112,9 @@ class Walk:
         self.max_grad_norm = settings.max_grad_norm or variant.max_grad_norm
         weights = settings.reward_weights
         self.reward_weights = None if weights is None else np.asarray(weights, dtype=np.float64)
+        options = variant.options.get("advantage", {})
+        self._advantages = advantages.bind(find("advantage", variant.advantage), options, self.reward_weights)
+        self._objective = objectives.bind(find("objective", variant.objective), variant.options.get("objective", {}))
         self.step = 0
 
     def _wanted(self) -> tuple[str, ...]:
@@ -172,15 +175,15 @@ class Walk:
 
     def _credit(self, rewards: Array, rollouts: Rollouts) -> Credit:
         assert self.advantage is not None
-        given = self._given(self.advantage, rollouts)
-        greedy = given.get("greedy_rewards")
-        if greedy is not None:
-            given["greedy_rewards"] = greedy.sum(-1) if self.reward_weights is None else greedy @ self.reward_weights
-        return advantages.call(self.advantage, rewards, weights=self.reward_weights, **given)
+        fields = {f: getattr(rollouts, f) for f in self.advantage.fields}
+        if "greedy_rewards" in self.fields:
+            greedy, weights = fields["greedy_rewards"], self.reward_weights
+            fields["greedy_rewards"] = greedy.sum(-1) if weights is None else greedy @ weights
+        return self._advantages(rewards, fields)
 
     def _given(self, rule: Rule, rollouts: Rollouts) -> dict[str, Any]:
-        options = dict(self.variant.options.get(rule.kind, {}))
-        return options | {f: getattr(rollouts, f, None) for f in rule.fields}
+        given = {f: getattr(rollouts, f) for f in rule.fields}
+        return given | self.variant.options.get(rule.kind, {})
 
     def _filtered(self, rollouts: Rollouts, rewards: Array, credit: Credit) -> tuple[Rollouts, Array, Credit, Any]:
         if self.filter is None:
@@ -204,16 +207,11 @@ class Walk:
     def _weights(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array) -> Array:
         rule, variant = self.objective, self.variant
         assert rule is not None
-        given = dict(variant.options.get("objective", {}))
-        known = {"logp": rollouts.logp, "mask": mask, "rewards": rewards, "clip_scale": credit.clip_scale}
-        given |= {f: known[f] if f in known else getattr(rollouts, f, None) for f in rule.fields}
-        reference = None
-        if variant.kl is not None or "logp_ref" in rule.fields:
-            reference = self.world.log_prob(self.start, rollouts)
-        given.pop("logp_ref", None)
-        return objectives.call(
-            rule, logp_new, credit.advantage, kl=variant.kl, kl_beta=variant.kl_beta, logp_ref=reference, **given
-        )
+        known = {"mask": mask, "rewards": rewards, "clip_scale": credit.clip_scale}
+        given = {f: known[f] if f in known else getattr(rollouts, f) for f in rule.fields if f != "logp_ref"}
+        compared = variant.kl is not None or "logp_ref" in rule.fields
+        reference = self.world.log_prob(self.start, rollouts) if compared else None
+        return self._objective(logp_new, credit.advantage, given, variant.kl, variant.kl_beta, reference)
 
     def fast_lane(self, level: str | None) -> Any:
         """The world's kernel that does a whole step, where it has one and this walk is of the plain kind; else None.

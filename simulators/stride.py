@@ -40,9 +40,10 @@ class Stride:
         self.rollouts: Rollouts = world.rollout(policy, group_size, step)
         table = tables(policy)
         self._policy, self._step = policy, step
-        self._world = (*world.tables, policy.seeds)
-        self._tables = table.logits, table.probabilities, table.cumulative, table.log_total
-        self._samples = self.rollouts.rewards, self.rollouts.actions, self.rollouts.logp
+        self._logits = table.logits
+        softmax = table.logits, table.probabilities, table.cumulative, table.log_total
+        samples = self.rollouts.rewards, self.rollouts.actions, self.rollouts.logp
+        self._state = (*world.tables, policy.seeds, *softmax, *samples)
         self._scratch = np.empty(world.means.shape)
         self._all = np.empty((0, 0, 0), dtype=np.bool_)
 
@@ -73,20 +74,19 @@ class Stride:
         self._step += 1
         kept = self._all if keep is None else keep
         finite: bool = _advance(
-            *self._world, np.uint64(self._step), *self._tables, *self._samples, advantage, kept, weights, lr, max_norm,
-            self._scratch, row, *floors,
-        )  # fmt: skip
+            *self._state, self._step, advantage, kept, weights, lr, max_norm, self._scratch, row, *floors
+        )
         return finite
 
     def finish(self) -> None:
         """Write the logits back into the policy's parameters."""
-        self._policy.parameters[...] = self._tables[0]
+        self._policy.parameters[...] = self._logits
 
 
 @numba.njit(cache=True, nogil=True)
 def _advance(
-    means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, step: Any, logits: Any, probabilities: Any,
-    cumulative: Any, log_total: Any, rewards: Any, actions: Any, logp: Any, advantage: Any, keep: Any, weights: Any,
+    means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, logits: Any, probabilities: Any, cumulative: Any,
+    log_total: Any, rewards: Any, actions: Any, logp: Any, step: Any, advantage: Any, keep: Any, weights: Any,
     lr: Any, max_norm: Any, gradient: Any, row: Any, no_signal: Any, no_truth: Any,
 ) -> bool:  # fmt: skip
     finite = True
@@ -102,7 +102,7 @@ def _advance(
             _ascend(logits[s], gradient, lr, min(1.0, max_norm / max(norm, 1e-300)))
         _softmax(logits[s], probabilities[s], cumulative[s], log_total[s])
         fill_run(
-            means, codes, noise, centres, seeds[s], step, np.uint64(0), logits[s], cumulative[s], log_total[s],
+            means, codes, noise, centres, seeds[s], np.uint64(step), np.uint64(0), logits[s], cumulative[s], log_total[s],
             rewards[s], actions[s], logp[s],
         )  # fmt: skip
     return finite

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from lab.advantages.battery import PropertyReport, check
 from lab.advantages.credit import Credit
-from lab.advantages.door import as_rewards, call, compute, credit
+from lab.advantages.door import as_rewards, bind, call, compute, credit
 from lab.advantages.worked import explain
 from lab.registry import Rule, find, rules
 from lab.walk import import_all
@@ -18,6 +18,7 @@ __all__ = [
     "Credit",
     "PropertyReport",
     "as_rewards",
+    "bind",
     "call",
     "check",
     "compute",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from lab.advantages.statistics import Array
 from lab.errors import InputError, MissingFieldError
 from lab.registry import Rule, find
 
-__all__ = ["as_rewards", "call", "compute", "credit"]
+__all__ = ["as_rewards", "bind", "call", "compute", "credit"]
 
 _SHAPES = "[G], [P, G], [P, G, K] or [S, P, G, K]"
 
@@ -81,13 +82,25 @@ def call(rule: Rule, rewards: Array, *, weights: Array | None = None, **given: A
             f"advantage rule {rule.name!r} reads {', '.join(absent)}, which these rollouts do not have; "
             f"pass {absent[0]}=, or choose a world that provides it"
         )
-    arguments = {**rule.options, **given}
-    if "weights" in rule.options:
+    return bind(rule, {k: v for k, v in given.items() if k not in rule.fields}, weights)(
+        rewards, {k: v for k, v in given.items() if k in rule.fields}
+    )
+
+
+def bind(rule: Rule, options: Mapping[str, Any], weights: Array | None = None) -> Callable[..., Credit]:
+    """A rule with its options as a function of rewards [..., P, G, K] and a dictionary of fields; nothing is checked."""
+    arguments = {**rule.options, **options}
+    own_weights = "weights" in rule.options
+    if own_weights:
         arguments["weights"] = weights
-    elif not rule.components:
-        rewards = _add_components(rewards, weights)
-    result = rule.function(rewards, **arguments)
-    return result if isinstance(result, Credit) else Credit(result)
+    rule_of = partial(rule.function, **arguments)
+    takes_components = rule.components or own_weights
+
+    def apply(rewards: Array, fields: Mapping[str, Any]) -> Credit:
+        result = rule_of(rewards if takes_components else _add_components(rewards, weights), **fields)
+        return result if isinstance(result, Credit) else Credit(result)
+
+    return apply
 
 
 def as_rewards(rewards: ArrayLike, precision: str = "float64", missing: str = "error") -> Array:

@@ -11,6 +11,7 @@ from lab.advantages.statistics import (
     batch_mean_std,
     leave_one_out,
     mean_std,
+    normalise,
     over,
     token_counts,
     total,
@@ -53,14 +54,14 @@ def grpo(rewards: Array, *, ddof: int = 1, eps: float = 1e-4, scale: str = "grou
 
     Source: baselines card, table of advantages (arXiv 2402.03300); golden file baselines.json.
     """
-    mean, std = mean_std(rewards, ddof, single)
+    if scale == "group":
+        return normalise(rewards, ddof, eps, single)
+    centred = rewards - mean_std(rewards, ddof, single)[0]
     if scale == "none":
-        return rewards - mean
+        return centred
     if scale == "batch":
-        std = batch_mean_std(rewards, ddof)[1]
-    elif scale != "group":
-        raise InputError(f"grpo: scale={scale!r}; it must be 'group', 'batch' or 'none'")
-    return (rewards - mean) / (std + eps) if eps > 0 else over(rewards - mean, std)
+        return over(centred, batch_mean_std(rewards, ddof)[1] + eps)
+    raise InputError(f"grpo: scale={scale!r}; it must be 'group', 'batch' or 'none'")
 
 
 @register(

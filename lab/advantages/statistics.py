@@ -27,6 +27,7 @@ __all__ = [
     "leave_one_out",
     "mean_std",
     "median",
+    "normalise",
     "over",
     "token_counts",
     "total",
@@ -70,6 +71,19 @@ def _mean_std(x, ddof, resolution, mean, std):  # type: ignore[no-untyped-def]
         std[n] = np.sqrt(square / x.dtype.type(count - ddof)) if count > ddof else zero
 
 
+@njit(cache=True, nogil=True)
+def _normalise(x, ddof, eps, resolution, out):  # type: ignore[no-untyped-def]
+    """out[n, g] = (x - mean) / (std + eps), 0 where there is no spread."""
+    mean, std = np.empty(x.shape[0], x.dtype), np.empty(x.shape[0], x.dtype)
+    _mean_std(x, ddof, resolution, mean, std)
+    for n in range(x.shape[0]):
+        scale = std[n] + eps
+        if scale == 0:
+            scale = x.dtype.type(1)
+        for g in range(x.shape[1]):
+            out[n, g] = (x[n, g] - mean[n]) / scale
+
+
 def _rows(x: Array) -> Array:
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
 
@@ -96,6 +110,16 @@ def mean_std(rewards: Array, ddof: int = 1, single: str = "zero") -> tuple[Array
     mean, std = np.empty(len(rows), rewards.dtype), np.empty(len(rows), rewards.dtype)
     _mean_std(rows, ddof, rewards.dtype.type(_resolution(rewards)), mean, std)
     return mean.reshape(shape), std.reshape(shape)
+
+
+def normalise(rewards: Array, ddof: int = 1, eps: float = 1e-4, single: str = "zero") -> Array:
+    """(rewards - mean) / (std + eps) of each group [..., G], compiled; arguments as in `mean_std`."""
+    if rewards.shape[-1] == 1 and single == "raw":
+        return rewards / (1 + eps)
+    out = np.empty(rewards.shape, rewards.dtype)
+    kind = rewards.dtype.type
+    _normalise(_rows(rewards), ddof, kind(eps), kind(_resolution(rewards)), _rows(out))
+    return out
 
 
 def batch_mean_std(values: Array, ddof: int = 1) -> tuple[Array, Array]:

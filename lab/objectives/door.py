@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +15,7 @@ from lab.objectives.kl import kl_gradient, kl_value
 from lab.objectives.tokens import Array, aggregate, factor
 from lab.registry import Rule, find
 
-__all__ = ["call", "clip_share", "loss", "weights"]
+__all__ = ["bind", "call", "clip_share", "loss", "weights"]
 
 
 def weights(
@@ -64,11 +66,26 @@ def call(
     if "logp_ref" in rule.fields:
         given["logp_ref"] = logp_ref
     _require(rule, given)
-    w: Array = rule.function(logp_new, advantage, **{**rule.options, **given})
-    if kl is None or kl_beta == 0.0:
-        return w
-    c = factor(_namespace(rule, given), logp_new)
-    return w - kl_beta * c * kl_gradient(kl, logp_new, _reference(logp_ref))
+    fields = {k: v for k, v in given.items() if k in rule.fields}
+    options = {k: v for k, v in given.items() if k not in rule.fields}
+    return bind(rule, options)(logp_new, advantage, fields, kl, kl_beta, logp_ref)
+
+
+def bind(rule: Rule, options: Mapping[str, Any]) -> Callable[..., Array]:
+    """An objective with its options as a function of (logp_new, advantage, fields, kl, kl_beta, logp_ref), unchecked."""
+    rule_of = partial(rule.function, **{**rule.options, **options})
+    reads_reference = "logp_ref" in rule.fields
+
+    def weigh(new: Array, a: Array, fields: dict[str, Any], kl: Any, kl_beta: float, logp_ref: Any) -> Array:
+        if reads_reference:
+            fields["logp_ref"] = logp_ref
+        w: Array = rule_of(new, a, **fields)
+        if kl is None or kl_beta == 0.0:
+            return w
+        c = factor(_namespace(rule, {**options, **fields}), new)
+        return w - kl_beta * c * kl_gradient(kl, new, _reference(logp_ref))
+
+    return weigh
 
 
 def loss(

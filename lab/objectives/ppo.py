@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from lab.objectives.tokens import Array, aggregate, factor, on_policy, over_tokens, ratio, scale
+from lab.objectives.tokens import Array, aggregate, factor, on_policy, over_tokens, ratio, scale, spread
 from lab.registry import preset, register
 
 
@@ -81,7 +81,7 @@ def ppo_clip(
     c = scale(mask, logp_new, aggregation, max_length, floor)
     a = over_tokens(advantage, logp_new)
     if on_policy(logp_new, logp) and (delta is None or delta > 1):
-        return np.broadcast_to(c * a, logp_new.shape)
+        return spread(c * a, logp_new)
     k = 1.0 if clip_scale is None else clip_scale
     rho, slope = ratio(logp_new, logp)
     zero = _outside(rho, a, k * clip_low, k * clip_high)
@@ -164,7 +164,7 @@ def gpg(
     Source: baselines card (arXiv 2504.02546); golden file baselines.json.
     """
     c = scale(mask, logp_new, aggregation, max_length, floor)
-    return np.broadcast_to(c * over_tokens(advantage, logp_new), logp_new.shape)
+    return spread(c * over_tokens(advantage, logp_new), logp_new)
 
 
 def _gate(rho: Array, a: Array, tau_pos: float, tau_neg: float) -> tuple[Array, Array]:

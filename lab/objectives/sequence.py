@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from lab.objectives.ppo import _outside, _surrogate
-from lab.objectives.tokens import Array, aggregate, factor, log_ratio, over_tokens, scale, sequence_mean
+from lab.objectives.tokens import Array, aggregate, factor, log_ratio, over_tokens, scale, sequence_mean, spread
 from lab.registry import preset, register
 
 _LOG_LIMIT = 10.0
@@ -71,7 +71,7 @@ def gspo(
     a = over_tokens(advantage, logp_new)
     s, slope = _sequence_ratio(logp_new, logp, mask)
     per_token = np.where(_outside(s, a, clip_low, clip_high), 0.0, a * slope)
-    return np.broadcast_to(c * per_token, logp_new.shape)
+    return spread(c * per_token, logp_new)
 
 
 @register(
@@ -223,7 +223,7 @@ def vespo(
     phi, slope = _phi(logp_new, a, SimpleNamespace(logp=logp, mask=mask, **shape))
     w = scale(mask, logp_new, aggregation, max_length, floor) * a * phi
     if not through_phi:
-        return np.broadcast_to(w, logp_new.shape)
+        return spread(w, logp_new)
     tokens = scale(mask, logp_new, "token-sum")
     return w + tokens * slope * (w * logp_new).sum(axis=-1, keepdims=True)
 

@@ -20,6 +20,7 @@ __all__ = [
     "ratio",
     "scale",
     "sequence_mean",
+    "spread",
 ]
 
 Array = NDArray[Any]
@@ -112,6 +113,11 @@ def scale(
     if aggregation == "seq-mean-token-sum-norm":
         return valid / (sequences * (max_length or length))
     return valid if aggregation == "token-sum" else valid / sequences
+
+
+def spread(values: Array, like: Array) -> Array:
+    """Values per rollout [..., P, G, 1] at every token of `like` [..., P, G, T]; unchanged where T = 1."""
+    return values if values.shape == like.shape else np.broadcast_to(values, like.shape)
 
 
 def factor(options: SimpleNamespace, like: Array) -> Any:
