@@ -199,6 +199,23 @@ class Choices(Property):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Text(Property):
+    """A line of text, shortened by nobody: an address with more than `most` characters is refused."""
+
+    default: str = ""
+    most: int = 400
+    placeholder: str = ""
+
+    def read(self, text: str) -> str:
+        if len(text) > self.most or not text.isprintable():
+            raise ValueError(f"{self.name}: a line of at most {self.most} characters was expected")
+        return text
+
+    def widget(self, key: str) -> str:
+        return str(st.text_input(key=key, placeholder=self.placeholder, max_chars=self.most, **self.words))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rewards(Property):
     """Rewards of a few groups, [prompt][rollout][component]; it has no widget of its own.
 

@@ -1,0 +1,46 @@
+"""Logged advantages against the same ones recomputed."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+import polars as pl
+
+from lab.figures.figure import figure
+from lab.figures.theme import palette
+
+__all__ = ["agreement"]
+
+_MOST_POINTS = 1500
+
+
+@figure(
+    guide="Each point is a rollout. On the diagonal the lab's rule gives what the trainer logged; a line of another "
+    "slope is another scale, a cloud another rule.",
+    columns=("logged", "recomputed", "rule", "precision"),
+)
+def agreement(frame: pl.DataFrame, *, theme: str, height: int = 360) -> go.Figure:
+    """Scatter of logged against recomputed advantages, with the diagonal.
+
+    Args:
+        frame: `lab.diagnostics.log_frames.recomputed`: step, group, rollout, logged, recomputed, rule, precision.
+        theme: "light" or "dark".
+        height: In pixels; of many rollouts an even choice is drawn.
+    """
+    colors = palette(theme)
+    shown = frame.gather_every(-(-frame.height // _MOST_POINTS))
+    both = frame.select(low=pl.min_horizontal("logged", "recomputed"), high=pl.max_horizontal("logged", "recomputed"))
+    ends = [both["low"].min(), both["high"].max()]
+    drawn = go.Figure()
+    drawn.add_scatter(x=ends, y=ends, mode="lines", line={"color": colors.muted, "width": 1, "dash": "dot"},
+                      name="equal", hoverinfo="skip")  # fmt: skip
+    drawn.add_scatter(
+        x=shown["logged"].to_numpy(), y=shown["recomputed"].to_numpy(), mode="markers", name="rollouts",
+        marker={"size": 6, "color": colors.hues[0], "opacity": 0.55},
+        customdata=shown.select("step", "group", pl.col("rollout") + 1).to_numpy(),
+        hovertemplate="step %{customdata[0]}, group %{customdata[1]}, rollout %{customdata[2]}<br>"
+        "logged %{x:.6g}, recomputed %{y:.6g}<extra></extra>",
+    )  # fmt: skip
+    rule = f"{frame['rule'][0]}, {frame['precision'][0]}"
+    drawn.update_layout(height=height, hovermode="closest", showlegend=False, xaxis_title="advantage, as logged")
+    drawn.update_yaxes(title=f"advantage, {rule}")
+    return drawn
