@@ -204,7 +204,7 @@ def sample(
     chosen = law(reward_law)
     out = np.empty(shape)
     shift = mean - chosen.centre if centred else mean
-    key = prompt_key(step_key(_seed(seed), np.uint64(0), np.uint64(0)), np.uint64(0))
+    key = prompt_key(np.uint64(step_key(_seed(seed), np.uint64(0), np.uint64(0))), np.uint64(0))
     _fill(out.reshape(-1), chosen.code, np.array(chosen.parameters), shift, np.uint64(key))
     return out
 

@@ -1,7 +1,9 @@
 """What every test has: fixed draws in CI, a limit of time, its own cache of compiled code."""
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -23,6 +25,24 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
 def root() -> Path:
     """The top of the repository."""
     return ROOT
+
+
+@pytest.fixture
+def own_rule() -> Iterator[Callable[..., str]]:
+    """`own_rule(name, function, **facts)` registers an advantage rule, as a notebook cell does, for one test."""
+    from lab import registry
+
+    before = {kind: dict(known) for kind, known in registry._RULES.items()}
+
+    def add(name: str, function: Callable[..., Any], **facts: Any) -> str:
+        function.__module__, function.__qualname__ = "__main__", name
+        registry.register("advantage", name, **facts)(function)
+        return name
+
+    yield add
+    for kind, known in before.items():
+        registry._RULES[kind].clear()
+        registry._RULES[kind].update(known)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

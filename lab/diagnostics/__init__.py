@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     )
     from lab.diagnostics.collapse import level_counts, signal_study
     from lab.diagnostics.gradient import clip_norm, cosine, norm, relative_error, spikes
-    from lab.diagnostics.metrics import metrics
     from lab.diagnostics.sign_flips import sign_flip_study
     from lab.diagnostics.your_run import diagnose
 
@@ -25,14 +24,13 @@ _HOME = {
                   "sign_flip_rate"),
     "collapse": ("level_counts", "signal_study"),
     "gradient": ("clip_norm", "cosine", "norm", "relative_error", "spikes"),
-    "metrics": ("metrics",),
     "sign_flips": ("sign_flip_study",),
     "your_run": ("diagnose",),
 }  # fmt: skip
 
 __all__ = [
     "advantage_spread", "clip_norm", "cosine", "diagnose", "distinct_levels", "effective_rollouts",
-    "largest_advantage", "level_counts", "metrics", "no_signal_share", "norm", "relative_error", "sign_flip_rate",
+    "largest_advantage", "level_counts", "no_signal_share", "norm", "relative_error", "sign_flip_rate",
     "sign_flip_study", "signal_study", "spikes",
 ]  # fmt: skip
 
