@@ -37,8 +37,8 @@ def group_matrix(frame: pl.DataFrame, *, theme: str, row_height: int = 34) -> go
     wide = frame.with_columns(shade.alias("shade")).pivot("rollout", index="row", values="shade", maintain_order=True)
     drawn = go.Figure()
     drawn.add_heatmap(
-        x=[str(r) for r in rollouts], y=rows, z=wide.drop("row").to_numpy(), zmin=-1, zmax=1, colorscale=_scale(colors), showscale=False,
-        xgap=2, ygap=2, hoverinfo="skip",
+        x=[str(r) for r in rollouts], y=rows, z=wide.drop("row").to_numpy(), zmin=-1, zmax=1,
+        colorscale=_scale(colors), showscale=False, xgap=2, ygap=2, hoverinfo="skip",
     )  # fmt: skip
     _numbers(drawn, frame, rollouts, colors)
     drawn.update_layout(height=76 + row_height * len(rows), hovermode="closest", showlegend=False)

@@ -1,0 +1,205 @@
+"""Your run: what a real training log tells, and what other rules would have made of its rewards."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+import lab
+from lab import advantages
+from lab.diagnostics.log_frames import group_map_frame, group_rows, nearest_group, recomputed
+from lab.diagnostics.your_run import Diagnosis
+from lab.errors import InputError
+from lab.figures.agreement import agreement
+from lab.figures.group_map import group_map
+from lab.figures.group_matrix import group_matrix
+from lab.figures.sign_changes import sign_changes
+from lab.pages.shell import Page, plain
+from lab.pages.state import Choice, Choices, Flag, Text, Whole
+
+FOLDER, UPLOAD = "folder", "upload"
+
+
+def bundled() -> dict[str, Path]:
+    """The bundled logs; none where the lab was installed without its repository."""
+    try:
+        return lab.imports.bundled()
+    except InputError:
+        return {}
+
+
+LOGS = list(bundled())
+WORDS = {name: name.replace("_", " ") for name in LOGS} | {FOLDER: "a folder of mine", UPLOAD: "upload"}
+RULES = advantages.names()
+
+page = Page(
+    "your-run",
+    "What did my training run learn from?",
+    [
+        Choice(name="log", label="Training log", options=[*LOGS, FOLDER, UPLOAD], names=WORDS,
+               default="two_rewards" if LOGS else FOLDER),
+        Text(name="path", label="Folder or file on this computer", placeholder="~/runs/my_run", width=420,
+             help="A run's folder, its completions folder, or one Parquet file: what TRL writes with log_completions."),
+        Choices(name="rules", label="Rules for the group below", options=RULES, width=520,
+                default=["dr_grpo", "gdpo", "mc-grpo", "ngrpo", "bnpo"]),
+        Whole(name="step", label="Step", default=0, low=0, high=10**9, typed=True, width=120),
+        Whole(name="group", label="Group", default=0, low=0, high=10**6, typed=True, width=120),
+        Whole(name="group_size", label="Group size (0: as inferred)", default=0, low=0, high=4096, typed=True),
+        Text(name="rewards", label="Reward columns", placeholder="as inferred", help="Names with commas between."),
+        Text(name="weights", label="Their weights", placeholder="as inferred", help="Numbers with commas between."),
+        Text(name="lengths", label="Column of lengths in tokens", placeholder="none",
+             help="For the rules that read how long a response is."),
+        Flag(name="repeats", label="Keep steps that repeat the one before", default=False),
+        Flag(name="drop", label="Leave out groups that are not complete", default=False),
+    ],
+    {
+        "Two rewards: which rules change a sign?": {},
+        "All rewards are equal: where do advantages come from?": {"log": "equal_rewards"},
+        "Which batches were logged twice?": {"log": "reused_batches"},
+    },
+)  # fmt: skip
+CORRECTIONS = ("group_size", "rewards", "weights", "lengths", "repeats", "drop")
+
+
+def names(text: str) -> list[str]:
+    """Items between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def numbers(text: str) -> list[float]:
+    """Numbers between commas."""
+    try:
+        return [float(part) for part in names(text)]
+    except ValueError:
+        raise InputError(f"weights {text!r}: numbers with commas between them were expected, such as 1, 0.5") from None
+
+
+def corrections(state: dict[str, Any]) -> dict[str, Any]:
+    """The options of `lab.load` that the reader has set."""
+    given = {
+        "group_size": state["group_size"], "reward_columns": names(state["rewards"]),
+        "reward_weights": numbers(state["weights"]), "keep_repeats": state["repeats"],
+        "incomplete": "drop" if state["drop"] else "",
+    }  # fmt: skip
+    return {name: value for name, value in given.items() if value}
+
+
+def local(path: str) -> Path:
+    """A path on this computer; addresses of other machines are refused."""
+    if path.startswith(("//", "\\\\")) or "://" in path:
+        raise InputError(f"{path} lies on another machine; only folders of this computer are opened")
+    return Path(path).expanduser()
+
+
+def changed_at(path: Path) -> float:
+    """When the newest file of a log was written, so that a run that still grows is read again."""
+    files = [path, *path.glob("*.parquet"), *path.glob("completions/*.parquet")]
+    return max((f.stat().st_mtime for f in files if f.exists()), default=0.0)
+
+
+@st.cache_resource(max_entries=6, show_spinner="Reading the log …")
+def opened(path: str, stamp: float, options: dict[str, Any], lengths: str) -> Diagnosis:
+    """The diagnosis of a log on this computer; `stamp` tells an older state of the same files apart."""
+    return lab.diagnose(lab.load(path, **options), lengths=lengths or None)
+
+
+@st.cache_resource(max_entries=3, show_spinner="Reading the log …")
+def uploaded(files: dict[str, bytes], options: dict[str, Any], lengths: str) -> Diagnosis:
+    """The diagnosis of uploaded completion files, which lie on disk only while they are read."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "completions"
+        home.mkdir()
+        for name, content in files.items():
+            (home / PurePath(name).name).write_bytes(content)
+        try:
+            return lab.diagnose(lab.load(home, **options), lengths=lengths or None)
+        except InputError as error:
+            raise InputError(str(error).replace(f"{home}/", "").replace(folder, "the upload")) from None
+
+
+def read(state: dict[str, Any]) -> Diagnosis:
+    """The diagnosis of the log that the state names."""
+    options, lengths = corrections(state), state["lengths"]
+    if state["log"] == UPLOAD:
+        return uploaded({file.name: file.getvalue() for file in files}, options, lengths)
+    path = local(state["path"]) if state["log"] == FOLDER else bundled()[state["log"]]
+    return opened(str(path), changed_at(path), options, lengths)
+
+
+def source(state: dict[str, Any]) -> Sequence[Any]:
+    """The widgets that choose the log; returns uploaded files."""
+    page.control("log")
+    if state["log"] == FOLDER:
+        page.control("path")
+    if state["log"] != UPLOAD:
+        return []
+    return st.file_uploader("completions_*.parquet (not kept, not in the link)", type="parquet", width=420,
+                            accept_multiple_files=True)  # fmt: skip
+
+
+def code(state: dict[str, Any], found: Diagnosis) -> str:
+    """Lines that repeat the diagnosis."""
+    bundled = f"lab.imports.bundled()[{state['log']!r}]"
+    place = repr(state["path"]) if state["log"] == FOLDER else repr("FOLDER") if state["log"] == UPLOAD else bundled
+    options = "".join(f", {name}={value!r}" for name, value in corrections(state).items())
+    lengths = f", lengths={state['lengths']!r}" if state["lengths"] else ""
+    return "\n".join([
+        "import lab",
+        "",
+        f"table = lab.load({place}{options})",
+        *(f"# {note}" for note in found.table.notes),
+        f"found = lab.diagnose(table{lengths})",
+        "print(*found.findings, sep='\\n')",
+        "lab.figures.sign_changes(found.changes)",
+    ])  # fmt: skip
+
+
+state = page.open()
+with page.controls():
+    files = source(state)
+    with st.popover("Read it another way", icon=":material/tune:"):
+        for name in CORRECTIONS:
+            page.control(name)
+if (state["log"] == FOLDER and not state["path"]) or (state["log"] == UPLOAD and not files):
+    page.say("Choose a training log of your own; the three bundled ones show what there is to see.")
+    st.stop()
+
+found = page.ask(read, state)
+page.say(plain(" ".join(found.findings[:2])))
+st.caption(plain("How the log was read: " + " ".join(found.table.notes)), width=1100)
+
+left, right = st.columns([3, 2], gap="large")
+with left:
+    st.subheader("Groups", anchor=False)
+    page.show(group_map, group_map_frame(found))
+with right:
+    st.subheader("Logged against recomputed", anchor=False)
+    again = page.ask(recomputed, found)
+    if again.height:
+        page.show(agreement, again)
+    st.caption(plain(" ".join(found.findings[2:])))
+
+step, group = nearest_group(found, state["step"], state["group"])
+st.subheader(f"Step {step}, group {group}", anchor=False)
+with st.container(horizontal=True, vertical_alignment="bottom", key="controls-group"):
+    for name in ("step", "group", "rules"):
+        page.control(name)
+here = found.table.frame.filter((pl.col("step") == step) & (pl.col("group") == group))
+left, right = st.columns([3, 2], gap="large")
+with left:
+    page.show(group_matrix, page.ask(group_rows, found, step, group, state["rules"]))
+with right:
+    st.text(f"Prompt: {here['prompt'][0]}")
+    st.dataframe(here.select("rollout", "completion", "reward", "advantage"), hide_index=True, key="your-run-group")
+
+if found.changes.height:
+    st.subheader("What every other rule would have given", anchor=False)
+    page.show(sign_changes, found.changes)
+if found.skipped:
+    st.caption(plain("Left out: " + "; ".join(dict.fromkeys(found.skipped.values())) + "."))
+page.finish(code(state, found), found.advantages())
