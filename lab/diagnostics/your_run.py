@@ -254,6 +254,6 @@ def _about_changes(d: Diagnosis) -> list[str]:
         return ["None of the variants would have changed the sign of a rollout."]
     fewest: list[str] = d.changes.filter(pl.col("changed") == least["changed"])["variant"].to_list()
     return [
-        f"{most['variant']} would have changed the sign of most rollouts: {most['changed']} of {most['compared']} "
-        f"({most['share']:.1%}). Fewest: {least['changed']} ({', '.join(fewest[:4])})."
+        f"Of the variants {most['variant']} changes the most signs: {most['changed']} of {most['compared']} rollouts "
+        f"({most['share']:.1%}); the fewest: {least['changed']} ({', '.join(fewest[:4])})."
     ]

@@ -56,12 +56,11 @@ def read_footer(data: Any, name: str) -> Footer:
         for group in groups:
             for chunk in group[1]:
                 _check_chunk(data, start, group[3], chunk[3], name)
-        rows = meta[3]
+        rows, found = meta[3] + 0, sum(group[3] for group in groups)
         size = sum(chunk[3][6] for group in groups for chunk in group[1])
     except (KeyError, IndexError, TypeError, AttributeError, struct.error):
         raise InputError(f"{name}: its Parquet footer is damaged; copy or write the file again") from None
-    if rows < 0 or rows != sum(group[3] for group in groups):
-        found = sum(group[3] for group in groups)
+    if rows < 0 or rows != found:
         raise InputError(f"{name}: its footer claims {rows} rows, its parts hold {found}; the file is damaged")
     return Footer(rows, size)
 
