@@ -7,6 +7,7 @@ st.set_page_config(page_title="Advantage Lab", page_icon=":material/balance:", l
 st.navigation(
     [
         st.Page("lab/pages/microscope.py", title="Microscope", default=True),
+        st.Page("lab/pages/train.py", title="Train"),
         st.Page("lab/pages/sign_flips.py", title="Sign flips"),
         st.Page("lab/pages/collapse.py", title="Collapse"),
     ],

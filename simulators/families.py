@@ -37,7 +37,9 @@ def noisy(law: str | Law, noise: float = 0.3) -> Law:
     return NOISY[law](noise) if isinstance(law, str) and law in NOISY else chosen
 
 
-def graded(prompts: int = 8, arms: int = 8, *, law: str | Law = "bernoulli", noise: float = 0.3) -> Bandit:
+def graded(
+    prompts: int = 8, arms: int = 8, *, heads: int = 1, law: str | Law = "bernoulli", noise: float = 0.3
+) -> Bandit:
     """A bandit with prompts from easy to hard: expected reward of arm a is (a/(A−1))^h(p).
 
     The hardness h runs from 1/2 (half of the arms are good) to 8 (one is), evenly in its logarithm; the best arm of
@@ -46,13 +48,16 @@ def graded(prompts: int = 8, arms: int = 8, *, law: str | Law = "bernoulli", noi
     Args:
         prompts: P, at least 1; one prompt has the hardness 1/2.
         arms: A, at least 2.
+        heads: H, at least 1: independent choices of an arm, each with a reward component of its own.
         law: the reward law around the expected reward, see `noisy`.
         noise: its noise level.
 
     Raises:
-        ValueError: for fewer than one prompt or two arms, or what `noisy` refuses.
+        ValueError: for fewer than one prompt, two arms or one head, or what `noisy` refuses.
     """
-    if prompts < 1 or arms < 2:
-        raise ValueError(f"graded needs at least 1 prompt and 2 arms, not prompts={prompts}, arms={arms}")
-    hardness = np.geomspace(EASIEST, HARDEST, prompts)[:, None]
-    return Bandit(means=np.linspace(0, 1, arms) ** hardness, law=noisy(law, noise))
+    if prompts < 1 or arms < 2 or heads < 1:
+        sizes = f"prompts={prompts}, arms={arms}, heads={heads}"
+        raise ValueError(f"graded needs at least 1 prompt, 2 arms and 1 head, not {sizes}")
+    hardness = np.geomspace(EASIEST, HARDEST, prompts)[:, None, None]
+    means = np.repeat(np.linspace(0, 1, arms) ** hardness, heads, axis=1)
+    return Bandit(means=means, law=noisy(law, noise))

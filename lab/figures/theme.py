@@ -54,13 +54,13 @@ PALETTES = {
         paper="#ffffff", panel="#f5f6f8", text="#1f2430", muted="#656d7d", grid="#e8eaee", axis="#aab0bb",
         flip="#b3123f", truth="#1f2430",
         hues=("#0068b5", "#d55e00", "#00876c", "#b8478f", "#997000", "#2e9bd6", "#4d3fa3", "#5f6775"),
-        ramp=("#9fcbe8", "#5fa5d3", "#2f7fb8", "#135a92", "#0a3a66", "#061f3d"),
+        ramp=("#74b3dc", "#4a97cb", "#2a7ab5", "#135a92", "#0a3a66", "#061f3d"),
     ),
     "dark": Palette(
         paper="#12151c", panel="#1a1e27", text="#e7e9ee", muted="#9ba3b3", grid="#272c37", axis="#566070",
         flip="#ff6b8e", truth="#e7e9ee",
         hues=("#4aa8f0", "#ff9351", "#2fc9a3", "#ee93cb", "#dcb63c", "#a5dcfb", "#a79bff", "#a9b1c0"),
-        ramp=("#1f4b73", "#2a6ca3", "#3f8fcb", "#6fb2e2", "#a5d2f2", "#dcf0ff"),
+        ramp=("#2f6ea8", "#3f86c4", "#569dd8", "#6fb2e2", "#a5d2f2", "#dcf0ff"),
     ),
 }  # fmt: skip
 
@@ -100,11 +100,18 @@ def palette(theme: str = "light") -> Palette:
 
 
 def style(variant: str, theme: str = "light") -> Style:
-    """Colour, dash and symbol of a variant: the same in every figure, whatever else is drawn."""
-    hues = palette(theme).hues
-    drawn = zlib.crc32(fold(variant).encode())
-    by_hash = (drawn % 8, drawn // 8 % len(DASHES), drawn // 64 % len(SYMBOLS))
-    hue, dash, symbol = _KNOWN.get(fold(variant), by_hash)
+    """Colour, dash and symbol of a variant: the same in every figure, whatever else is drawn.
+
+    A preset `base@framework` that has none of its own takes the colour of its base with another dash.
+    """
+    hues, name = palette(theme).hues, fold(variant)
+    drawn = zlib.crc32(name.encode())
+    hue, dash, symbol = drawn % 8, drawn // 8 % len(DASHES), drawn // 64 % len(SYMBOLS)
+    base = _KNOWN.get(name.split("@")[0])
+    if name in _KNOWN:
+        hue, dash, symbol = _KNOWN[name]
+    elif base is not None:
+        hue, dash = base[0], (base[1] + 1 + drawn % 3) % len(DASHES)
     return Style(hues[hue], DASHES[dash], SYMBOLS[symbol])
 
 

@@ -98,6 +98,10 @@ class Page:
         """A row for the widgets; they wrap where the window is narrow."""
         return st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="controls")
 
+    def panels(self) -> Any:
+        """Pictures side by side where the window is wide enough; each goes into an `st.container` of its own."""
+        return st.container(key="panels")
+
     def control(self, name: str) -> Any:
         """Draws the widget of a property and returns its value."""
         each = next(each for each in self.properties if each.name == name)

@@ -143,7 +143,7 @@ class Strip {
   rewardRow(name, k, y) {
     const { shape: [prompts, size, count], ticks, low, high } = this.data;
     const place = this.place(y, low, high);
-    this.heading(y, name, count > 1 ? "drag, or arrow keys" : "drag, or use arrow keys");
+    this.heading(y, name, this.width < 900 ? "drag, or arrows" : "drag, or use arrow keys");
     this.axis(ticks, place);
     if (count === 1) this.levels(place);
     for (let p = 0; p < prompts; p++) for (let g = 0; g < size; g++) this.handle(p, g, k, name, place);

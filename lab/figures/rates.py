@@ -1,0 +1,175 @@
+"""Rates against a setting: sign flips by group size and by reward law, groups without signal by success probability.
+
+Formulas are lines, draws are points with their 95% intervals; where both are known the points should sit on the lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+
+from lab.figures.figure import figure
+from lab.figures.theme import ramp, style
+
+__all__ = ["flips_by_law", "flips_by_size", "levels_by_size", "silence"]
+
+
+def _bars(one: pl.DataFrame, value: str, color: str) -> dict[str, Any]:
+    """Error bars from the columns low and high."""
+    return {
+        "type": "data", "symmetric": False, "color": color, "thickness": 1.4, "width": 4,
+        "array": (one["high"] - one[value]).to_numpy(), "arrayminus": (one[value] - one["low"]).to_numpy(),
+    }  # fmt: skip
+
+
+def _points(drawn: go.Figure, x: Any, one: pl.DataFrame, value: str, look: Mapping[str, Any], **more: Any) -> None:
+    """Simulated values as points with their intervals."""
+    drawn.add_scatter(
+        x=x, y=one[value].to_numpy(), error_y=_bars(one, value, look["color"]), mode="markers",
+        marker={"size": 8, "color": look["color"], "symbol": look.get("symbol", "circle")},
+        customdata=np.stack([one["low"].to_numpy(), one["high"].to_numpy()], -1),
+        hovertemplate="drawn: %{y:.1%} (%{customdata[0]:.1%} to %{customdata[1]:.1%})", **more,
+    )  # fmt: skip
+
+
+def _share_axis(drawn: go.Figure, title: str) -> None:
+    drawn.update_yaxes(title=title, tickformat=".0%", rangemode="tozero")
+
+
+@figure(
+    guide="Points are draws with 95% intervals; where all groups can be listed, a line shows the exact rate (otherwise "
+    "a dotted line only joins the points). Lower is better; half is a coin. A rate that falls with the group size is "
+    "the baseline's own noise.",
+    columns=("variant", "group_size", "kind", "rate", "low", "high"),
+)
+def flips_by_size(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Figure:
+    """Sign-flip rate against the group size under one reward law, a line per variant.
+
+    Args:
+        frame: `lab.diagnostics.sign_flip_study` for one law.
+        theme: "light" or "dark".
+        height: In pixels.
+    """
+    drawn = go.Figure()
+    variants = frame["variant"].unique(maintain_order=True).to_list()
+    for place, variant in enumerate(variants):
+        look = style(variant, theme)
+        one = frame.filter(pl.col("variant") == variant).drop_nulls("rate").sort("group_size")
+        exact, simulated = (one.filter(pl.col("kind") == kind) for kind in ("exact", "simulated"))
+        aside = 1.02 ** (place - (len(variants) - 1) / 2)
+        line = exact if exact.height else simulated
+        drawn.add_scatter(
+            x=line["group_size"].to_numpy(), y=line["rate"].to_numpy(), mode="lines", name=variant, legendgroup=variant,
+            line={"color": look.color, "width": 2, "dash": look.dash if exact.height else "dot"},
+            hovertemplate="exact: %{y:.2%}" if exact.height else None, hoverinfo=None if exact.height else "skip",
+        )  # fmt: skip
+        _points(drawn, simulated["group_size"].to_numpy() * aside, simulated, "rate", vars(look), name=variant,
+                legendgroup=variant, showlegend=False)  # fmt: skip
+    sizes = frame["group_size"].unique().sort().to_list()
+    drawn.update_xaxes(title="group size G (rollouts per prompt)", type="log", tickvals=sizes, ticktext=sizes)
+    drawn.update_layout(height=height, hovermode="closest")
+    _share_axis(drawn, "rollouts with the wrong sign")
+    return drawn
+
+
+@figure(
+    guide="One column per reward law, one point per variant with its 95% interval; a dash is the exact rate where all "
+    "groups can be listed. Lower is better; half is a coin. With right-or-wrong rewards a mean lies between the two, "
+    "so no sign is ever wrong; tails and skew pull mean and median apart.",
+    columns=("variant", "law", "kind", "rate", "low", "high"),
+)
+def flips_by_law(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Figure:
+    """Sign-flip rate against the reward law at one group size, a point per variant.
+
+    Args:
+        frame: `lab.diagnostics.sign_flip_study` at one group size.
+        theme: "light" or "dark".
+        height: In pixels.
+    """
+    drawn = go.Figure()
+    laws = frame["law"].unique(maintain_order=True).to_list()
+    variants = frame["variant"].unique(maintain_order=True).to_list()
+    for place, variant in enumerate(variants):
+        look = style(variant, theme)
+        aside = 0.6 * ((place + 0.5) / len(variants) - 0.5)
+        for kind in ("exact", "simulated"):
+            one = frame.filter((pl.col("variant") == variant) & (pl.col("kind") == kind)).drop_nulls("rate")
+            x = np.array([laws.index(law) + aside for law in one["law"]])
+            if kind == "simulated":
+                _points(drawn, x, one, "rate", vars(look), name=variant, legendgroup=variant)
+            elif one.height:
+                mark = {"symbol": "line-ew", "size": 18, "line": {"color": look.color, "width": 2}}
+                drawn.add_scatter(x=x, y=one["rate"].to_numpy(), mode="markers", marker=mark, legendgroup=variant,
+                                  name=variant, showlegend=False, hovertemplate="exact: %{y:.2%}")  # fmt: skip
+    names = [law.replace("_", "<br>") for law in laws]
+    drawn.update_xaxes(tickvals=list(range(len(laws))), ticktext=names, range=[-0.5, len(laws) - 0.5], showgrid=False)
+    drawn.update_layout(height=height, hovermode="closest")
+    _share_axis(drawn, "rollouts with the wrong sign")
+    return drawn
+
+
+@figure(
+    guide="Lines are exact (every number of successes listed), points are draws with 95% intervals. High is bad: those "
+    "groups were sampled and scored, and moved nothing. A larger group helps in the middle and hardly at the ends.",
+    columns=("success", "group_size", "kind", "share", "low", "high"),
+)
+def silence(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Figure:
+    """Share of groups without signal against the success probability, a line per group size.
+
+    Args:
+        frame: `lab.diagnostics.signal_study`.
+        theme: "light" or "dark".
+        height: In pixels.
+    """
+    drawn = go.Figure()
+    sizes = frame["group_size"].unique().sort().to_list()
+    for size, color in zip(sizes, ramp(len(sizes), theme), strict=True):
+        one = frame.filter(pl.col("group_size") == size).drop_nulls("share").sort("success")
+        exact, simulated = (one.filter(pl.col("kind") == kind) for kind in ("exact", "simulated"))
+        group = {"legendgroup": str(size), "name": f"G = {size}"}
+        drawn.add_scatter(
+            x=exact["success"].to_numpy(), y=exact["share"].to_numpy(), mode="lines",
+            line={"color": color, "width": 2}, hovertemplate="exact: %{y:.1%}", **group,
+        )  # fmt: skip
+        _points(drawn, simulated["success"].to_numpy(), simulated, "share", {"color": color},
+                showlegend=not exact.height, **group)  # fmt: skip
+    drawn.update_traces(marker_size=6)
+    drawn.update_xaxes(title="success probability p of a rollout", range=[-0.02, 1.02], tickformat=".1f")
+    drawn.update_layout(height=height, hovermode="closest")
+    _share_axis(drawn, "groups without signal")
+    return drawn
+
+
+@figure(
+    guide="How many different groups of right-or-wrong rewards a rule can tell apart, counted over all of them. Higher "
+    "keeps more of what was scored; two rules on one line are blind to the same differences. The axis is logarithmic.",
+    columns=("rule", "components", "group_size", "levels"),
+)
+def levels_by_size(
+    frame: pl.DataFrame, *, theme: str, height: int = 360, rules: Sequence[str] | None = None
+) -> go.Figure:
+    """Number of groups that a rule tells apart against the group size, a line per rule.
+
+    Args:
+        frame: `lab.diagnostics.level_counts` for one number of components.
+        theme: "light" or "dark".
+        height: In pixels.
+        rules: Order of the lines; that of the frame by default.
+    """
+    drawn = go.Figure()
+    for place, rule in enumerate(rules or frame["rule"].unique(maintain_order=True).to_list()):
+        one, look = frame.filter(pl.col("rule") == rule).sort("group_size"), style(rule, theme)
+        drawn.add_scatter(
+            x=one["group_size"].to_numpy(), y=one["levels"].to_numpy(), mode="lines+markers", name=rule,
+            line={"color": look.color, "dash": look.dash, "width": 2},
+            marker={"symbol": look.symbol, "size": 11 - 2 * (place % 4), "color": look.color},
+            hovertemplate="%{y} groups told apart",
+        )  # fmt: skip
+    drawn.update_xaxes(title="group size G", tickvals=frame["group_size"].unique().sort().to_list())
+    drawn.update_yaxes(title="groups told apart", type="log", dtick=1)
+    drawn.update_layout(height=height)
+    return drawn

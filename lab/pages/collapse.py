@@ -1,0 +1,130 @@
+"""Collapse: groups that teach nothing, and differences that a rule cannot see."""
+
+from __future__ import annotations
+
+import polars as pl
+import streamlit as st
+
+import lab
+from lab import advantages, diagnostics
+from lab.figures.lines import curves
+from lab.figures.rates import levels_by_size, silence
+from lab.pages.shell import Page
+from lab.pages.state import Choice, Choices, seed
+from lab.variants import names
+from simulators.families import graded
+
+SUCCESS = [i / 20 for i in range(21)]
+COUNTED = [2, 3, 4, 6, 8, 10, 12]
+RULES = [name for name in advantages.names() if not advantages.rule(name).required]
+STEPS, RUNS, RATE = 150, 16, 2.0
+
+page = Page(
+    "collapse",
+    "When does a group teach nothing?",
+    [
+        Choice(name="variant", label="Signal of", options=names(), default="grpo", width=200),
+        Choices(name="sizes", label="Group sizes", options=[2, 3, 4, 8, 16, 32, 64], default=[2, 4, 8, 16], most=6,
+                width=280),
+        Choices(name="rules", label="Rules compared", options=RULES, default=["grpo", "dr_grpo", "gdpo@no-batch-norm"],
+                most=5, width=420),
+        Choice(name="rewards", label="Rewards each", options=[1, 2, 3], default=2),
+        Choice(name="group_size", label="Group size in training", options=[2, 4, 8, 16], default=8),
+        seed(),
+    ],
+    {
+        "How hard may a prompt be?": {},
+        "Are groups of two or three any use?": {"sizes": [2, 3], "group_size": 2},
+        "Does a virtual success rescue the all-wrong groups?": {
+            "variant": "ngrpo", "rules": ["grpo", "ngrpo"], "rewards": 1},
+        "How many differences do three rewards show?": {"rewards": 3},
+    },
+)  # fmt: skip
+
+
+@st.cache_data(max_entries=64, show_spinner="Drawing groups …")
+def signal(variant: str, sizes: list[int], seed: int) -> pl.DataFrame:
+    """Share of groups without signal, kept for a second look."""
+    return diagnostics.signal_study(SUCCESS, sizes, variant=variant, seed=seed)
+
+
+@st.cache_data(max_entries=64, show_spinner="Counting groups …")
+def levels(rules: list[str], rewards: int) -> pl.DataFrame:
+    """Groups that each rule tells apart, kept for a second look."""
+    return diagnostics.level_counts(rules, components=rewards, group_sizes=COUNTED)
+
+
+@st.cache_data(max_entries=32, show_spinner="Training …")
+def trained(rules: list[str], rewards: int, group_size: int, seed: int) -> pl.DataFrame:
+    """Both measurements over a training run, kept for a second look."""
+    seeds = range(seed, seed + RUNS)
+    world = graded(heads=rewards)
+    trace = lab.train(world, rules, steps=STEPS, seeds=seeds, group_size=group_size, lr=RATE, measure="full")
+    return trace.summary(["no_signal", "levels"])
+
+
+def reading(shares: pl.DataFrame, counts: pl.DataFrame, variant: str) -> str:
+    """The sentence: how often the smallest and largest group teach nothing, and who tells most groups apart."""
+    hard = shares.filter(pl.col("success").is_close(0.1)).drop_nulls("share").sort("group_size")
+    hard = hard.unique("group_size", keep="first", maintain_order=True)
+    parts = []
+    if hard.height:
+        small, large = hard.row(0, named=True), hard.row(-1, named=True)
+        parts.append(
+            f"Where one rollout in ten is right, **{small['share']:.0%}** of groups of {small['group_size']} teach "
+            f"**{variant}** nothing"
+        )
+        parts[0] += f", and {large['share']:.0%} of groups of {large['group_size']}" if hard.height > 1 else ""
+    last = counts.filter(pl.col("group_size") == pl.col("group_size").max()).sort("levels")
+    most, least = last.row(-1, named=True), last.row(0, named=True)
+    if most["levels"] > least["levels"]:
+        each = "1 reward" if most["components"] == 1 else f"{most['components']} rewards"
+        parts.append(
+            f"With {each} each, **{most['rule']}** tells {most['levels']:,} groups of {most['group_size']} apart, "
+            f"**{least['rule']}** {least['levels']:,}"
+        )
+    return ". ".join(parts) + "."
+
+
+state = page.open()
+with page.controls():
+    for name in state:
+        page.control(name)
+shares = page.ask(signal, state["variant"], state["sizes"], state["seed"])
+counts = page.ask(levels, state["rules"], state["rewards"])
+page.say(reading(shares, counts, state["variant"]))
+page.show(silence, shares, height=380)
+with page.panels():
+    with st.container():
+        st.subheader(f"Groups told apart, {state['rewards']} reward(s) each", anchor=False)
+        page.show(levels_by_size, counts)
+    summary = page.ask(trained, state["rules"], state["rewards"], state["group_size"], state["seed"])
+    for metric, (title, label, percent) in {
+        "no_signal": ("Groups without signal, in training", "groups without signal", True),
+        "levels": ("Advantage levels, in training", "levels per group (mean)", False),
+    }.items():
+        with st.container():
+            st.subheader(title, anchor=False)
+            page.show(curves, summary, metric=metric, label=label, percent=percent, height=360, key=metric)
+page.finish(
+    f"""
+import lab
+from simulators.families import graded
+
+shares = lab.diagnostics.signal_study({SUCCESS}, {state["sizes"]},
+                                      variant="{state["variant"]}", seed={state["seed"]})
+lab.figures.silence(shares)
+
+rules = {state["rules"]}
+counts = lab.diagnostics.level_counts(rules, components={state["rewards"]}, group_sizes={COUNTED})
+lab.figures.levels_by_size(counts)
+
+seeds = range({state["seed"]}, {state["seed"]} + {RUNS})
+trace = lab.train(graded(heads={state["rewards"]}), rules, group_size={state["group_size"]}, seeds=seeds,
+                  steps={STEPS}, lr={RATE}, measure="full")
+summary = trace.summary(["no_signal", "levels"])
+lab.figures.curves(summary, metric="no_signal", label="groups without signal", percent=True)
+lab.figures.curves(summary, metric="levels", label="levels per group (mean)")
+""",
+    shares,
+)
