@@ -21,7 +21,7 @@ from simulators.records import World
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Job", "Trace", "seeds_of", "train", "walk_block"]
+__all__ = ["Job", "Trace", "job_of", "seeds_of", "train"]
 
 Array = NDArray[Any]
 _NO_ROW = np.empty((0, 0))
@@ -41,10 +41,11 @@ class Job:
     rows: list[Array] = field(default_factory=list)
     at: list[int] = field(default_factory=list)
 
-    def run(self, stop: Callable[[], bool]) -> Job:
-        """Walk to the last step, or until `stop` says so."""
-        fast = self.walk.fast_lane(self.gauge.level) if self.walk.step < self.steps else None
-        while self.walk.step < self.steps and not stop():
+    def run(self, stop: Callable[[], bool], until: int | None = None) -> Job:
+        """Walk to the last step, or to the step `until`, or until `stop` says so."""
+        end = self.steps if until is None else min(until, self.steps)
+        fast = self.walk.fast_lane(self.gauge.level) if self.walk.step < end else None
+        while self.walk.step < end and not stop():
             if fast is None:
                 self._one(self.walk.step)
             else:
@@ -132,7 +133,7 @@ def train(
     _whole("every", every, 1)
     width = threads or os.cpu_count() or 1
     jobs = [
-        _job(world, v, block, settings, measure, steps, every)
+        job_of(world, v, block, settings, measure, steps=steps, every=every)
         for v in chosen
         for block in _blocks(numbers, width, world.prompts * group_size)
     ]
@@ -140,9 +141,14 @@ def train(
     return Trace.of(jobs)
 
 
-def walk_block(world: World, v: Variant, seeds: Array, settings: Settings, measure: str | None, **span: int) -> Job:
-    """One block of seeds, ready to run; `span` holds steps and every."""
-    return _job(world, v, seeds, settings, measure, span["steps"], span.get("every", 1))
+def job_of(
+    world: World, v: Variant, seeds: Array, settings: Settings, measure: str | None, *, steps: int, every: int = 1
+) -> Job:
+    """One block of seeds of a variant, ready to run."""
+    walk = Walk(world, v, seeds, settings)
+    assert walk.objective is not None
+    gauge = Gauge(measure, world, walk.objective, {**walk.objective.options, **v.options.get("objective", {})})
+    return Job(walk, gauge, seeds, steps, every)
 
 
 def seeds_of(seeds: int | Sequence[int]) -> Array:
@@ -174,15 +180,6 @@ def _chosen(variants: Any, options: Mapping[str, Any]) -> list[Variant]:
         what = f"{sorted(twice)[0]!r} stands twice; give one a label=" if twice else "none given"
         raise InputError(f"variants: {what}")
     return chosen
-
-
-def _job(
-    world: World, v: Variant, seeds: Array, settings: Settings, measure: str | None, steps: int, every: int
-) -> Job:
-    walk = Walk(world, v, seeds, settings)
-    assert walk.objective is not None
-    gauge = Gauge(measure, world, walk.objective, {**walk.objective.options, **v.options.get("objective", {})})
-    return Job(walk, gauge, seeds, steps, every)
 
 
 def _blocks(seeds: Array, width: int, rollouts_per_seed: int) -> list[Array]:
