@@ -1,0 +1,71 @@
+"""Notebooks: script and notebook agree, both run, and the exercises can be solved."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
+
+#: Exercise line -> a solution, per notebook.
+SOLUTIONS = {
+    "first_look": {
+        "answer_1 = None": "answer_1 = -1 / 3",
+        "answer_2 = None": "answer_2 = 0.1**8 + 0.9**8",
+        "return None  # your line": "return rewards - rewards.max(axis=-1, keepdims=True)",
+    }
+}
+
+
+def run(source: str, folder: Path) -> str:
+    """Run a script in an interpreter of its own and return what it printed."""
+    path = folder / "script.py"
+    path.write_text(source, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, cwd=folder, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_there_are_notebooks() -> None:
+    assert SCRIPTS
+    assert {p.stem for p in NOTEBOOKS.glob("*.ipynb")} == {p.stem for p in SCRIPTS}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+def test_script_and_notebook_agree(script: Path) -> None:
+    ours, theirs = jupytext.read(script), jupytext.read(script.with_suffix(".ipynb"))
+    assert [(c.cell_type, c.source) for c in ours.cells] == [(c.cell_type, c.source) for c in theirs.cells]
+    code = [c for c in theirs.cells if c.cell_type == "code"]
+    assert all(not c.outputs and c.execution_count is None for c in code), "strip the outputs"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+def test_the_script_runs(script: Path, tmp_path: Path) -> None:
+    run(script.read_text(encoding="utf-8"), tmp_path)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+def test_the_exercises_can_be_solved(script: Path, tmp_path: Path) -> None:
+    source = script.read_text(encoding="utf-8")
+    for line, solution in SOLUTIONS[script.stem].items():
+        assert source.count(line) == 1
+        source = source.replace(line, solution)
+    said = run(source, tmp_path)
+    assert said.count("right\n") == len(SOLUTIONS[script.stem])
+    assert "not yet" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+def test_the_notebook_runs_in_a_kernel(script: Path) -> None:
+    from nbclient import NotebookClient
+
+    notebook = jupytext.read(script.with_suffix(".ipynb"))
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    errors = [o for c in notebook.cells for o in c.get("outputs", []) if o.output_type == "error"]
+    assert not errors
