@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-st.set_page_config(page_title="Advantage Lab", page_icon=":material/balance:", layout="wide")
+st.set_page_config(page_title="Advantage Lab", page_icon="⚖️", layout="wide")
 
 st.navigation(
     [
