@@ -206,7 +206,7 @@ class Bandit:
         prompt = np.arange(self.prompts) if rollouts.prompt is None else rollouts.prompt
         if np.shape(prompt)[-1:] != actions.shape[1:2]:
             raise ValueError(f"{actions.shape[1]} slots of actions, {np.shape(prompt)} prompts")
-        if rollouts.prompt is not None and not np.all((0 <= prompt) & (prompt < self.prompts)):
+        if rollouts.prompt is not None and not np.all((prompt >= 0) & (prompt < self.prompts)):
             raise ValueError(f"rollouts.prompt must lie in 0..{self.prompts - 1}")
         slots = np.broadcast_to(prompt, actions.shape[:2])
         return np.ascontiguousarray(slots, np.int64), actions
@@ -293,18 +293,18 @@ def fill_run(
 ) -> None:  # fmt: skip
     """One run's rollouts [P, G, H]: arm = number of running sums ≤ u · total, one uniform u per head and rollout."""
     prompts, groups, heads = actions.shape
-    last = means.shape[2] - 1
+    arms = means.shape[2]
     run = step_key(seed, step, attempt)
     for p in range(prompts):
         key = prompt_key(run, np.uint64(p))
         for h in range(heads):
             first = np.uint64(h) * _DRAWS
-            total = cumulative[p, h, last]
+            total = cumulative[p, h, arms - 1]
             code = codes[h]
             for g in range(groups):
                 level = uniform(key, np.uint64(g), first) * total
                 arm = 0
-                for a in range(last):
+                for a in range(arms):
                     arm += cumulative[p, h, a] <= level
                 mean = means[p, h, arm]
                 if code == BERNOULLI:

@@ -132,9 +132,7 @@ def student_t(df: float = 2.0, scale: float = 1.0) -> Law:
     return Law("student_t", (float(df), float(scale)))
 
 
-def contaminated_normal(
-    share: float = 0.1, outlier_scale: float = 10.0, sigma: float = 1.0
-) -> Law:
+def contaminated_normal(share: float = 0.1, outlier_scale: float = 10.0, sigma: float = 1.0) -> Law:
     """X ~ N(0, outlier_scale²) with probability `share`, else N(0, σ²) (mc-grpo.2)."""
     _check_share("contaminated_normal: share", share)
     _check_scale("contaminated_normal: outlier_scale", outlier_scale)
@@ -148,9 +146,7 @@ def log_normal(sigma: float = 1.0) -> Law:
     return Law("log_normal", (float(sigma),))
 
 
-def three_level(
-    levels: Sequence[float] = (0.0, 1.5, 2.0), probabilities: Sequence[float] = (0.5, 0.2, 0.3)
-) -> Law:
+def three_level(levels: Sequence[float] = (0.0, 1.5, 2.0), probabilities: Sequence[float] = (0.5, 0.2, 0.3)) -> Law:
     """X takes one of three values: by default the MC-GRPO recipe's wrong, equal and exact match."""
     if len(levels) != 3 or len(probabilities) != 3:
         raise ValueError(f"three_level: needs 3 levels and 3 shares: {levels}, {probabilities}")
@@ -161,10 +157,7 @@ def three_level(
     return Law("three_level", (*map(float, levels), *map(float, probabilities)))
 
 
-_MAKERS = {
-    f.__name__: f
-    for f in (bernoulli, normal, student_t, contaminated_normal, log_normal, three_level)
-}
+_MAKERS = {f.__name__: f for f in (bernoulli, normal, student_t, contaminated_normal, log_normal, three_level)}
 
 
 def named() -> list[Law]:

@@ -15,12 +15,13 @@ import numpy as np
 
 from simulators.records import Floats, Policy
 
-__all__ = ["Tables", "exp", "tables"]
+__all__ = ["Tables", "exp", "fill", "tables"]
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _ROUND = 1.5 * 2.0**52
 _BIAS, _MANTISSA = np.int64(1023), np.int64(52)
+_C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (1.0 / math.factorial(n) for n in range(3, 14))
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +49,15 @@ def tables(policy: Policy) -> Tables:
     logits = policy.parameters
     held = policy.memo.get("softmax")
     if held is None or held.logits.shape != logits.shape:
-        empty = [np.full(logits.shape, np.nan) for _ in range(3)]
-        held = policy.memo["softmax"] = Tables(*empty, np.full(logits.shape[:-1], np.nan))
-    arms = logits.shape[-1]
+        unknown = np.full(logits.shape, np.nan)
+        held = Tables(unknown, unknown.copy(), unknown.copy(), unknown[..., 0].copy())
+        policy.memo["softmax"] = held
+    flat = -1, logits.shape[-1]
     _refresh(
-        np.ascontiguousarray(logits, dtype=np.float64).reshape(-1, arms),
-        held.logits.reshape(-1, arms),
-        held.probabilities.reshape(-1, arms),
-        held.cumulative.reshape(-1, arms),
+        np.ascontiguousarray(logits, np.float64).reshape(flat),
+        held.logits.reshape(flat),
+        held.probabilities.reshape(flat),
+        held.cumulative.reshape(flat),
         held.log_total.reshape(-1),
     )
     return held
@@ -63,29 +65,50 @@ def tables(policy: Policy) -> Tables:
 
 @numba.njit(cache=True, nogil=True)
 def exp(x: float) -> float:
-    """eˣ for x ≤ 0 within 1 ulp; 0 below −708 (no subnormals), nan for nan.
+    """eˣ for x ≤ 0 within 2 ulp; 0 below −708 (no subnormals), nan for nan.
 
-    x = n ln 2 + r with |r| ≤ ln 2 / 2; Taylor's polynomial of degree 13 in r, times 2ⁿ by its bits.
+    x = n ln 2 + r with |r| ≤ ln 2 / 2; Taylor's polynomial of degree 13 in r, its terms paired
+    (Estrin's scheme: short chains of dependent operations), times 2ⁿ set by its bits.
     """
     k = x * _LOG2_E + _ROUND
     n = k - _ROUND
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
-    p = 1.0 / 6227020800.0
-    p = p * r + 1.0 / 479001600.0
-    p = p * r + 1.0 / 39916800.0
-    p = p * r + 1.0 / 3628800.0
-    p = p * r + 1.0 / 362880.0
-    p = p * r + 1.0 / 40320.0
-    p = p * r + 1.0 / 5040.0
-    p = p * r + 1.0 / 720.0
-    p = p * r + 1.0 / 120.0
-    p = p * r + 1.0 / 24.0
-    p = p * r + 1.0 / 6.0
-    p = p * r + 0.5
-    p = p * r + 1.0
-    p = p * r + 1.0
+    r2 = r * r
+    r4 = r2 * r2
+    p = (_C12 + _C13 * r) * r4 + ((_C8 + _C9 * r) + (_C10 + _C11 * r) * r2)
+    p = p * r4 + ((_C4 + _C5 * r) + (_C6 + _C7 * r) * r2)
+    p = p * r4 + ((1.0 + r) + (0.5 + _C3 * r) * r2)
     scale = np.int64((np.float64(k).view(np.int64) + _BIAS) << _MANTISSA).view(np.float64)
     return 0.0 if x < -708.0 else p * scale
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _fill_row(i: int, logits: Any, probabilities: Any, cumulative: Any, log_total: Any) -> None:
+    """Fill row i of the tables (arrays [rows, A], and log_total [rows]) from its logits."""
+    arms = logits.shape[1]
+    top = logits[i, 0]
+    for a in range(arms):
+        top = logits[i, a] if logits[i, a] > top else top
+    for a in range(arms):
+        probabilities[i, a] = exp(logits[i, a] - top)
+    total = 0.0
+    for a in range(arms):
+        total += probabilities[i, a]
+        cumulative[i, a] = total
+    log_total[i] = top + math.log(total)
+    inverse = 1.0 / total
+    for a in range(arms):
+        probabilities[i, a] *= inverse
+
+
+@numba.njit(cache=True, nogil=True)
+def fill(logits: Any, probabilities: Any, cumulative: Any, log_total: Any) -> None:
+    """Fill the tables of one run [P, H, A] (`log_total` [P, H]) from its logits."""
+    rows, arms = log_total.size, logits.shape[2]
+    flat = logits.reshape(rows, arms)
+    shares, sums, totals = probabilities.reshape(rows, arms), cumulative.reshape(rows, arms), log_total.reshape(rows)
+    for i in range(rows):
+        _fill_row(i, flat, shares, sums, totals)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -95,18 +118,6 @@ def _refresh(logits: Any, held: Any, probabilities: Any, cumulative: Any, log_to
         changed = 0
         for a in range(arms):
             changed += logits[i, a] != held[i, a]
-        if changed == 0:
-            continue
-        top = logits[i, 0]
-        for a in range(arms):
             held[i, a] = logits[i, a]
-            top = logits[i, a] if logits[i, a] > top else top
-        for a in range(arms):
-            probabilities[i, a] = exp(logits[i, a] - top)
-        total = 0.0
-        for a in range(arms):
-            total += probabilities[i, a]
-            cumulative[i, a] = total
-        for a in range(arms):
-            probabilities[i, a] /= total
-        log_total[i] = top + math.log(total)
+        if changed:
+            _fill_row(i, logits, probabilities, cumulative, log_total)

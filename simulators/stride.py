@@ -1,8 +1,9 @@
 """A bandit's step in one kernel call: gradient, measurements, ascent, and the rollouts of the next step.
 
 The same arithmetic as `Bandit.gradient`, `truth`, `entropy`, `rollout` and plain ascent, one run after the other while
-its tables are in the cache: parameters come out bit for bit as from those calls (a test holds them together). It serves
-the common case of the training loop, one gradient step per batch by plain ascent; everything else takes the separate calls.
+its tables are in the cache: parameters come out bit for bit as from those calls (a test holds them together). It
+serves the common case of the training loop, one gradient step per batch by plain ascent; everything else takes the
+separate calls.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from simulators.bandit import Bandit, fill_run
 from simulators.records import Floats, Policy, Rollouts
-from simulators.softmax import exp, tables
+from simulators.softmax import fill, tables
 
 __all__ = ["MEASURES", "Stride"]
 
@@ -100,10 +101,10 @@ def _advance(
             finite = False
         else:
             _ascend(logits[s], gradient, lr, min(1.0, max_norm / max(norm, 1e-300)))
-        _softmax(logits[s], probabilities[s], cumulative[s], log_total[s])
+        fill(logits[s], probabilities[s], cumulative[s], log_total[s])
         fill_run(
-            means, codes, noise, centres, seeds[s], np.uint64(step), np.uint64(0), logits[s], cumulative[s], log_total[s],
-            rewards[s], actions[s], logp[s],
+            means, codes, noise, centres, seeds[s], np.uint64(step), np.uint64(0),
+            logits[s], cumulative[s], log_total[s], rewards[s], actions[s], logp[s],
         )  # fmt: skip
     return finite
 
@@ -184,23 +185,3 @@ def _ascend(logits: Any, gradient: Any, lr: Any, factor: Any) -> None:
         for h in range(heads):
             for a in range(arms):
                 logits[p, h, a] += lr * (gradient[p, h, a] * factor)
-
-
-@numba.njit(cache=True, nogil=True)
-def _softmax(logits: Any, probabilities: Any, cumulative: Any, log_total: Any) -> None:
-    """As `simulators.softmax.tables`, row by row."""
-    prompts, heads, arms = logits.shape
-    for p in range(prompts):
-        for h in range(heads):
-            top = logits[p, h, 0]
-            for a in range(arms):
-                top = logits[p, h, a] if logits[p, h, a] > top else top
-            for a in range(arms):
-                probabilities[p, h, a] = exp(logits[p, h, a] - top)
-            total = 0.0
-            for a in range(arms):
-                total += probabilities[p, h, a]
-                cumulative[p, h, a] = total
-            for a in range(arms):
-                probabilities[p, h, a] /= total
-            log_total[p, h] = top + math.log(total)
