@@ -63,7 +63,7 @@ def group_rows(found: Diagnosis, step: int, group: int, variants: Sequence[str])
         variants: Rules to show, in this order; those that the diagnosis lacks are left out.
 
     Returns:
-        Columns row (label), kind ("reward" or "advantage"), rollout (from 1), value (null where there is none) and
+        Columns row (label), kind ("reward" or "advantage"), rollout, value (null where there is none) and
         wrong (the advantage has the opposite sign of the logged one; false without a logged one).
 
     Raises:
@@ -91,7 +91,7 @@ def _row(name: str, kind: str, values: pl.Series, rollout: pl.Series, logged: pl
         {
             "row": [name] * len(value),
             "kind": [kind] * len(value),
-            "rollout": rollout + 1,
+            "rollout": rollout,
             "value": value,
             "wrong": wrong,
         }

@@ -36,7 +36,7 @@ def agreement(frame: pl.DataFrame, *, theme: str, height: int = 360) -> go.Figur
     drawn.add_scatter(
         x=shown["logged"].to_numpy(), y=shown["recomputed"].to_numpy(), mode="markers", name="rollouts",
         marker={"size": 6, "color": colors.hues[0], "opacity": 0.55},
-        customdata=shown.select("step", "group", pl.col("rollout") + 1).to_numpy(),
+        customdata=shown.select("step", "group", "rollout").to_numpy(),
         hovertemplate="step %{customdata[0]}, group %{customdata[1]}, rollout %{customdata[2]}<br>"
         "logged %{x:.6g}, recomputed %{y:.6g}<extra></extra>",
     )  # fmt: skip

@@ -18,7 +18,7 @@ _STRONG = 2.0  # an advantage of this magnitude has the full colour
 
 @figure(
     guide="A column is a rollout. Blue pushes it up, orange down, stronger colour harder; an empty cell takes no part. "
-    "A framed number has the wrong sign.",
+    "A framed number has another sign than the truth or, in a log without a known truth, than the logged advantage.",
     columns=("row", "kind", "rollout", "value", "wrong"),
 )
 def group_matrix(frame: pl.DataFrame, *, theme: str, row_height: int = 34) -> go.Figure:
@@ -74,6 +74,6 @@ def number(value: float | None) -> str:
     """A number short enough for a cell; nothing for what is missing."""
     if value is None or math.isnan(value):
         return ""
-    if value == 0 or 0.01 <= abs(value) < 1000:
-        return f"{value:.2f}".replace("-", "−")
+    if value == 0 or 0.0005 <= abs(value) < 1000:
+        return f"{value:.{2 if value == 0 or abs(value) >= 0.01 else 3}f}".replace("-", "−")
     return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−")

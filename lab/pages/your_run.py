@@ -171,18 +171,17 @@ if (state["log"] == FOLDER and not state["path"]) or (state["log"] == UPLOAD and
 
 found = page.ask(read, state)
 page.say(plain(" ".join(found.findings[:2])))
-st.caption(plain("How the log was read: " + " ".join(found.table.notes)), width=1100)
+st.caption(plain(" ".join(["How the log was read:", *found.table.notes, *found.findings[2:]])), width=1100)
 
 left, right = st.columns([3, 2], gap="large")
 with left:
+    st.subheader("Signs that other rules would change", anchor=False)
+    if found.changes.height:
+        page.show(sign_changes, found.changes)
+    st.caption(plain("Left out: " + "; ".join(found.skipped.values()) + ".") if found.skipped else "")
+with right:
     st.subheader("Groups", anchor=False)
     page.show(group_map, group_map_frame(found))
-with right:
-    st.subheader("Logged against recomputed", anchor=False)
-    again = page.ask(recomputed, found)
-    if again.height:
-        page.show(agreement, again)
-    st.caption(plain(" ".join(found.findings[2:])))
 
 step, group = nearest_group(found, state["step"], state["group"])
 st.subheader(f"Step {step}, group {group}", anchor=False)
@@ -197,9 +196,8 @@ with right:
     st.text(f"Prompt: {here['prompt'][0]}")
     st.dataframe(here.select("rollout", "completion", "reward", "advantage"), hide_index=True, key="your-run-group")
 
-if found.changes.height:
-    st.subheader("What every other rule would have given", anchor=False)
-    page.show(sign_changes, found.changes)
-if found.skipped:
-    st.caption(plain("Left out: " + "; ".join(dict.fromkeys(found.skipped.values())) + "."))
+again = page.ask(recomputed, found)
+if again.height:
+    st.subheader("Logged against recomputed", anchor=False)
+    page.show(agreement, again)
 page.finish(code(state, found), found.advantages())

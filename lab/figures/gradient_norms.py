@@ -1,0 +1,82 @@
+"""Gradient norms of every run, with their spikes marked."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+from plotly.subplots import make_subplots
+
+from lab.figures.figure import figure
+from lab.figures.lines import thin
+from lab.figures.theme import fade, palette, style
+
+__all__ = ["gradient_norms"]
+
+_MOST_POINTS = 2000
+
+
+@figure(
+    guide="A row is a variant, a line one run; all variants met the same draws. A mark is a spike: a norm far above "
+    "the median of the steps just before. The ring is the spike that is taken apart below. The axes are logarithmic.",
+    columns=("variant", "seed", "step", "grad_norm", "score", "spike"),
+)
+def gradient_norms(
+    frame: pl.DataFrame, *, theme: str, ring: tuple[str, int, int] | None = None, row_height: int = 130
+) -> go.Figure:
+    """Gradient norm over the steps of training, a row per variant.
+
+    Args:
+        frame: `lab.diagnostics.spikes` of a trace: variant, seed, step, grad_norm, score, spike.
+        theme: "light" or "dark".
+        ring: Variant, seed and step of the spike to point at.
+        row_height: Height of a variant's row in pixels.
+    """
+    variants = frame["variant"].unique(maintain_order=True).to_list()
+    drawn = make_subplots(rows=len(variants), cols=1, shared_xaxes=True, shared_yaxes="all", vertical_spacing=0.04)
+    runs = frame.select("variant", "seed").n_unique()
+    for row, variant in enumerate(variants, start=1):
+        one = frame.filter(pl.col("variant") == variant)
+        _runs(drawn, one, variant, row, theme, max(_MOST_POINTS // (2 * runs), 20))
+        _spikes(drawn, one.filter("spike"), variant, row, theme)
+        if ring and ring[0] == variant:
+            _ring(drawn, one.filter((pl.col("seed") == ring[1]) & (pl.col("step") == ring[2])), row, theme)
+    drawn.update_yaxes(type="log", dtick=1, exponentformat="power")
+    drawn.update_xaxes(title="step", row=len(variants))
+    drawn.update_layout(height=90 + row_height * len(variants), showlegend=False, hovermode="closest")
+    drawn.update_layout(margin={"t": 16, "l": 72})
+    return drawn
+
+
+def _runs(drawn: go.Figure, one: pl.DataFrame, variant: str, row: int, theme: str, buckets: int) -> None:
+    """All runs of a variant as one trace, with a gap after each; zero has no place on a logarithmic axis."""
+    parts = []
+    for run in one.partition_by("seed", maintain_order=True):
+        norm = np.where(run["grad_norm"] > 0, run["grad_norm"], np.nan)
+        kept = thin(norm, buckets)
+        parts.append(np.array([run["step"].to_numpy()[kept], norm[kept], run["seed"].to_numpy()[kept]], dtype=float))
+        parts.append(np.full((3, 1), np.nan))
+    x, y, seed = np.concatenate(parts, axis=1)
+    color = style(variant, theme).color
+    drawn.add_scatter(
+        x=x, y=y, mode="lines", line={"color": fade(color, 0.5), "width": 1}, name=variant, customdata=seed, row=row,
+        col=1, hovertemplate="seed %{customdata:.0f}, step %{x}: %{y:.3g}<extra></extra>",
+    )  # fmt: skip
+    drawn.update_yaxes(title={"text": variant, "font": {"color": color}}, row=row, col=1)
+
+
+def _spikes(drawn: go.Figure, found: pl.DataFrame, variant: str, row: int, theme: str) -> None:
+    colors = palette(theme)
+    drawn.add_scatter(
+        x=found["step"].to_numpy(), y=found["grad_norm"].to_numpy(), mode="markers", name=f"spikes of {variant}",
+        marker={"color": colors.flip, "size": 6}, customdata=found.select("seed", "score").to_numpy(), row=row, col=1,
+        hovertemplate="spike: seed %{customdata[0]:.0f}, step %{x}<br>norm %{y:.3g}, score %{customdata[1]:.3g}"
+        "<extra></extra>",
+    )  # fmt: skip
+
+
+def _ring(drawn: go.Figure, one: pl.DataFrame, row: int, theme: str) -> None:
+    colors = palette(theme)
+    marker = {"symbol": "circle-open", "size": 18, "color": colors.text, "line": {"width": 2}}
+    drawn.add_scatter(x=one["step"].to_numpy(), y=one["grad_norm"].to_numpy(), mode="markers", marker=marker, row=row,
+                      col=1, hoverinfo="skip", name="taken apart")  # fmt: skip
