@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+from tests.golden import maps
 from tests.golden.compare import Tally, UnknownOutputError
-from tests.golden.files import FILES
 
 HERE = Path(__file__).parent / "files"
 
@@ -20,9 +20,9 @@ def run_file(path: Path) -> Tally:
     except (OSError, ValueError, KeyError, TypeError) as reason:
         tally.miss(path.name, f"not a golden file ({reason!r}); it must be JSON with a list 'cases'")
         return tally
-    compare = FILES.get(path.stem)
+    compare = maps.of(path.stem)
     if compare is None:
-        tally.miss(path.name, f"nothing compares this file; known are {', '.join(sorted(FILES))}")
+        tally.miss(path.name, f"nothing compares this file; known are {', '.join(maps.known())}")
         return tally
     for index, case in enumerate(cases):
         tally.cases += 1
@@ -31,7 +31,7 @@ def run_file(path: Path) -> Tally:
             compare(tally, where, case)
         except UnknownOutputError as reason:
             tally.miss("unknown", str(reason))
-        except Exception as reason:  # noqa: BLE001 - one broken case must not hide the others
+        except Exception as reason:
             tally.miss(where, f"{type(reason).__name__}: {reason}")
     return tally
 
@@ -47,9 +47,8 @@ def main(arguments: list[str]) -> int:
     for path in files:
         tally = run_file(path)
         verdict = f"{len(tally.misses)} MISSES" if tally.misses else "agrees"
-        print(
-            f"{path.name:24} {tally.cases:4} cases {tally.outputs:5} outputs  worst error {tally.worst:8.2g} of its allowance  {verdict}"
-        )
+        counts = f"{tally.cases:4} cases {tally.outputs:5} outputs"
+        print(f"{path.name:24} {counts}  worst error {tally.worst:8.2g} of its allowance  {verdict}")
         for miss in tally.misses:
             print(f"    {miss}")
         failed += bool(tally.misses)
