@@ -127,11 +127,17 @@ class Opener:
         return page
 
     def shot(self, page: Page, name: str) -> Path:
-        """Save the whole page as `build/screenshots/NAME-WIDTH-SCHEME.png`."""
-        dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-        width = (page.viewport_size or {})["width"]
-        path = self.screenshots / f"{name}-{width}-{'dark' if dark else 'light'}.png"
-        page.screenshot(path=path, full_page=True)
+        """Save the page in its full height as `build/screenshots/NAME-WIDTH-SCHEME.png`."""
+        scheme = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'")
+        size = page.viewport_size
+        assert size is not None
+        path = self.screenshots / f"{name}-{size['width']}-{scheme}.png"
+        # Streamlit scrolls inside the window, so the window is made as high as what it holds.
+        height = page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
+        page.set_viewport_size({"width": size["width"], "height": max(size["height"], height)})
+        settle(page)
+        page.screenshot(path=path)
+        page.set_viewport_size(size)
         return path
 
     def _stay_here(self, route: Route) -> None:
