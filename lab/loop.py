@@ -100,7 +100,7 @@ class Walk:
         MissingFieldError: A rule of the variant reads a field that the world does not provide.
     """
 
-    def __init__(self, world: World, variant: Variant, seeds: Sequence[int], settings: Settings) -> None:
+    def __init__(self, world: World, variant: Variant, seeds: Sequence[int] | Array, settings: Settings) -> None:
         self.world, self.variant, self.settings = world, variant, settings
         self.advantage = variant.rule("advantage")
         self.objective = variant.rule("objective")
@@ -183,7 +183,7 @@ class Walk:
 
     def _given(self, rule: Rule, rollouts: Rollouts) -> dict[str, Any]:
         given = {f: getattr(rollouts, f) for f in rule.fields}
-        return given | self.variant.options.get(rule.kind, {})
+        return given | dict(self.variant.options.get(rule.kind, {}))
 
     def _filtered(self, rollouts: Rollouts, rewards: Array, credit: Credit) -> tuple[Rollouts, Array, Credit, Any]:
         if self.filter is None:

@@ -115,7 +115,7 @@ answer_1 = None
 # %%
 if answer_1 is not None:
     expected = lab.advantages.compute("ngrpo", [0] * 8)[0]
-    print("right" if abs(answer_1 - expected) < 0.01 else "not yet: mu* = 1/9; what is the deviation of eight 0 and one 1?")
+    print("right" if abs(answer_1 - expected) < 0.01 else "not yet: the mean is 1/9; the deviation?")
 
 # %% [markdown]
 # **2.** Success probability 0.1, eight rollouts. Which share of the groups teaches GRPO nothing?

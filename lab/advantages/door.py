@@ -88,7 +88,7 @@ def call(rule: Rule, rewards: Array, *, weights: Array | None = None, **given: A
 
 
 def bind(rule: Rule, options: Mapping[str, Any], weights: Array | None = None) -> Callable[..., Credit]:
-    """A rule with its options as a function of rewards [..., P, G, K] and a dictionary of fields; nothing is checked."""
+    """A rule with its options as a function of rewards [..., P, G, K] and a dictionary of fields, unchecked."""
     arguments = {**rule.options, **options}
     own_weights = "weights" in rule.options
     if own_weights:

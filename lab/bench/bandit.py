@@ -29,7 +29,7 @@ def _lab(seeds: int, steps: int, **options: Any) -> Callable[[], Any]:
 
 
 def _references(seeds: int, steps: int) -> dict[str, Callable[[], Any]]:
-    given = {"seeds": seeds, "steps": steps, "group_size": GROUP_SIZE, "lr": LR}
+    given: dict[str, Any] = {"seeds": seeds, "steps": steps, "group_size": GROUP_SIZE, "lr": LR}
     tasks: dict[str, Callable[[], Any]] = {"NumPy": partial(numpy_bandit.train, _success(), **given)}
     if importlib.util.find_spec("torch"):
         tasks["torch autograd"] = partial(torch_bandit.train, _success(), **given)

@@ -12,7 +12,8 @@ from lab.registry import Rule, find, rules
 from lab.walk import import_all
 
 __all__ = [
-    "AGGREGATIONS", "ESTIMATORS", "bind", "call", "clip_share", "kl_gradient", "kl_value", "loss", "names", "rule", "weights",
+    "AGGREGATIONS", "ESTIMATORS", "bind", "call", "clip_share", "kl_gradient", "kl_value", "loss", "names", "rule",
+    "weights",
 ]  # fmt: skip
 
 import_all(__name__, __path__)

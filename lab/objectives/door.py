@@ -72,7 +72,7 @@ def call(
 
 
 def bind(rule: Rule, options: Mapping[str, Any]) -> Callable[..., Array]:
-    """An objective with its options as a function of (logp_new, advantage, fields, kl, kl_beta, logp_ref), unchecked."""
+    """An objective with its options as a function of (logp_new, advantage, fields, kl, kl_beta, logp_ref)."""
     rule_of = partial(rule.function, **{**rule.options, **options})
     reads_reference = "logp_ref" in rule.fields
 

@@ -26,7 +26,8 @@ def run(source: str, folder: Path) -> str:
     """Run a script in an interpreter of its own and return what it printed."""
     path = folder / "script.py"
     path.write_text(source, encoding="utf-8")
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, cwd=folder, timeout=300)
+    command = [sys.executable, str(path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
