@@ -24,7 +24,7 @@ def beta_parameters(success: Array) -> tuple[Array, Array]:
     Returns:
         alpha [...] and beta [...], at least 1; both 1 (plain R - p) with one prompt or with equal rates.
 
-    Source: bnpo card, parameters per batch (arXiv 2506.02864).
+    Source: BNPO, arXiv 2506.02864, parameters per batch.
     """
     mean, std = (x[..., 0] for x in mean_std(success))
     variance = std**2
@@ -36,7 +36,7 @@ def beta_parameters(success: Array) -> tuple[Array, Array]:
 def inverse_beta_density(success: Array, alpha: Array, beta: Array) -> Array:
     """1/Beta(alpha, beta)(p), clipped to [0, 1e6]: success [..., P], parameters [...] -> weight [..., P].
 
-    Source: bnpo card, mechanism.
+    Source: BNPO, arXiv 2506.02864, mechanism.
     """
     log_gamma = np.vectorize(math.lgamma, otypes=[float])
     log_beta = log_gamma(alpha) + log_gamma(beta) - log_gamma(alpha + beta)
@@ -86,7 +86,7 @@ def bnpo(rewards: Array, *, weights: Array | None = None, low: float = 0.0, high
     Raises:
         InputError: A group mean lies outside [low, high].
 
-    Source: bnpo card, mechanism and edge cases; golden file bnpo.json (float32).
+    Source: BNPO, arXiv 2506.02864, mechanism and edge cases; golden file bnpo.json (float32).
     """
     unit = np.moveaxis((rewards - low) / (high - low), -1, 0)
     mean = mean_std(unit)[0]
@@ -101,4 +101,4 @@ def bnpo(rewards: Array, *, weights: Array | None = None, low: float = 0.0, high
     parts = np.where(unit == mean, 0.0, weight * (unit - mean))
     if weights is not None:
         parts = parts * np.asarray(weights).reshape(-1, *[1] * (unit.ndim - 1))
-    return parts.mean(axis=0)
+    return parts.mean(axis=0, dtype=rewards.dtype)

@@ -16,10 +16,15 @@ from lab.advantages.statistics import (
     mean_std,
     over,
     token_counts,
+    token_moments,
     whiten_tokens,
 )  # fmt: skip
 from lab.errors import InputError
 from lab.registry import preset, register
+
+
+def _moments(parts: Array, ddof: int, single: str, leave_out: bool) -> tuple[Array, Array]:
+    return leave_one_out(parts) if leave_out else mean_std(parts, ddof, single)
 
 
 def decoupled(rewards: Array, weights: Array, ddof: int, eps: float, single: str, leave_out: bool) -> Array:
@@ -37,10 +42,7 @@ def decoupled(rewards: Array, weights: Array, ddof: int, eps: float, single: str
         Weighted sums [..., P, G]; sums that cancel to less than 1e-12 of their parts are 0.
     """
     parts = np.moveaxis(rewards, -1, 0)
-    if leave_out:
-        mean, std = leave_one_out(parts)
-    else:
-        mean, std = mean_std(parts, ddof, single)
+    mean, std = _moments(parts, ddof, single, leave_out)
     normalised = over(parts - mean, np.where(std > 0, std + rewards.dtype.type(eps), std))
     weighted = normalised * weights.reshape(-1, *[1] * (parts.ndim - 1))
     summed = weighted.sum(axis=0)
@@ -50,18 +52,25 @@ def decoupled(rewards: Array, weights: Array, ddof: int, eps: float, single: str
 
 
 def _worked(rewards: Array, prompt: int, rollout: int, options: Mapping[str, Any]) -> str:
-    """One rollout's numbers: each component normalised, the weighted sum, the batch step."""
-    mean, std = mean_std(np.moveaxis(rewards[prompt], -1, 0), options["ddof"], options["single"])
-    weights = options.get("weights")
+    """One rollout's numbers: each component normalised and weighted, their sum, the batch step."""
+    parts = np.moveaxis(rewards, -1, 0)
+    mean, std = _moments(parts, options["ddof"], options["single"], options["leave_out"])
+    weights = options["weights"]
     weights = np.ones(rewards.shape[-1]) if weights is None else np.asarray(weights, dtype=float)
-    terms = [
-        f"{w:g}·({r:.4g} − {m:.4g})/({s:.4g} + {options['eps']:g})"
-        for w, r, m, s in zip(weights, rewards[prompt, rollout], mean[:, 0], std[:, 0], strict=True)
-    ]
+    here = (..., prompt, rollout if options["leave_out"] else 0)
+    text = " + ".join(
+        f"{w:.4g}·({r:.4g} − {m:.4g})/({s:.4g} + {options['eps']:.4g})" if s > 0 else f"{w:.4g}·({r:.4g} − {m:.4g})"
+        for w, r, m, s in zip(weights, rewards[prompt, rollout], mean[here], std[here], strict=True)
+    )
+    if options["batch_norm"] == "none":
+        return text
     summed = decoupled(rewards, weights, options["ddof"], options["eps"], options["single"], options["leave_out"])
-    batch_std = batch_mean_std(summed)[1].item()
-    here = f"{' + '.join(terms)} = {summed[prompt, rollout]:.4g}"
-    return here if options["batch_norm"] == "none" else f"{here};  over the batch deviation {batch_std:.4g}"
+    value = f"A_sum = {text} = {summed[prompt, rollout]:.4g};  ({summed[prompt, rollout]:.4g} − "
+    if options["batch_norm"] == "token":
+        centre, variance = token_moments(summed, token_counts(summed, options.get("mask")))
+        return f"{value}{centre.item():.4g}) / √({variance.item():.4g} + 1e-8)"
+    centre, spread = batch_mean_std(summed)
+    return f"{value}{round(centre.item(), 12) + 0.0:.4g}) / ({spread.item():.4g} + {options['batch_eps']:.4g})"
 
 
 @register(
@@ -101,7 +110,7 @@ def gdpo(
     Returns:
         Advantages [..., P, G]. A component that is constant in the group contributes 0.
 
-    Source: gdpo card, eq. 4-7 (arXiv 2601.05242); golden file gdpo.json.
+    Source: GDPO, arXiv 2601.05242, eq. 4-7; golden file gdpo.json.
     """
     weight = np.ones(rewards.shape[-1]) if weights is None else np.asarray(weights)
     summed = decoupled(rewards, weight.astype(rewards.dtype), ddof, eps, single, leave_out)
@@ -118,10 +127,15 @@ def gdpo(
 _BEFORE = {"shift", "scale", "permutation", "zero_sum", "silent", "groupwise", "bounded"}
 preset("advantage", "gdpo@trl", "gdpo", "TRL 1.16 normalize_then_sum: ε 1e-4 twice, over rollouts")
 preset("advantage", "gdpo@no-batch-norm", "gdpo", "before the batch step", _BEFORE,
-       lambda shape: shape.components * largest(shape), batch_norm="none")  # fmt: skip
+       lambda shape: shape.components * largest(shape), equation="A = Σₖ wₖ (rₖ − meanₖ)/(stdₖ + ε)",
+       batch_norm="none")  # fmt: skip
 preset("advantage", "gdpo@verl", "gdpo", "verl 0.9: ε 1e-6, whitened over the valid tokens of the batch",
-       {"shift", "scale", "permutation", "bounded"}, eps=1e-6, batch_norm="token", single="raw")  # fmt: skip
+       {"shift", "scale", "permutation", "bounded"},
+       equation="A_sum = Σₖ wₖ (rₖ − meanₖ)/(stdₖ + ε);  A = whiten over the batch's tokens (A_sum)",
+       eps=1e-6, batch_norm="token", single="raw")  # fmt: skip
 preset("advantage", "gdpo@nemo-rl", "gdpo", "NeMo-RL: ε 1e-6, batch deviation without floor", eps=1e-6,
        batch_eps=0.0)  # fmt: skip
 preset("advantage", "gdpo@nemo-rl-leave-one-out", "gdpo", "NeMo-RL with leave-one-out mean and deviation",
-       {"shift", "permutation", "bounded"}, eps=1e-6, batch_eps=0.0, leave_out=True)  # fmt: skip
+       {"shift", "permutation", "bounded"},
+       equation="A_sum = Σₖ wₖ (rₖ − mean₋ᵢ)/(std₋ᵢ + ε);  A = (A_sum − mean)/std over the batch",
+       eps=1e-6, batch_eps=0.0, leave_out=True)  # fmt: skip

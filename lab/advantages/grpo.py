@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from lab.advantages.statistics import (
     over,
     token_counts,
     total,
+    weighted_total,
 )
 from lab.errors import InputError
 from lab.registry import Shape, preset, register
@@ -27,8 +30,25 @@ def largest(shape: Shape) -> float:
     return (shape.group_size - 1) / math.sqrt(shape.group_size)
 
 
+def _largest_in_batch(shape: Shape) -> float:
+    """(R - mean)^2 <= (G-1)/G of the group's squares about its mean, which are at most those of the batch."""
+    size = shape.group_size
+    return math.sqrt((size - 1) / size * (shape.prompts * size - 1))
+
+
 def _largest_population(shape: Shape) -> float:
     return math.sqrt(shape.group_size - 1)
+
+
+def _worked(rewards: Array, prompt: int, rollout: int, options: Mapping[str, Any]) -> str:
+    """One rollout's numbers, divided by what `scale` says."""
+    total = weighted_total(rewards, options["weights"])
+    mean, std = mean_std(total, options["ddof"], options["single"])
+    centred = f"{total[prompt, rollout]:.4g} − {mean[prompt, 0]:.4g}"
+    if options["scale"] == "none":
+        return centred
+    divisor = batch_mean_std(total, options["ddof"])[1] if options["scale"] == "batch" else std[prompt]
+    return f"({centred}) / ({divisor.item():.4g} + {options['eps']:.4g})"
 
 
 @register(
@@ -37,7 +57,7 @@ def _largest_population(shape: Shape) -> float:
     equation="A = (R − mean) / (std + ε)",
     properties=CENTRED | {"scale", "bounded"},
     bound=largest,
-    worked="({r} − {mean}) / ({std} + {eps})",
+    worked=_worked,
 )
 def grpo(rewards: Array, *, ddof: int = 1, eps: float = 1e-4, scale: str = "group", single: str = "zero") -> Array:
     """GRPO: A = (R - mean)/(std + eps), mean and std over the rollouts of one prompt.
@@ -52,7 +72,7 @@ def grpo(rewards: Array, *, ddof: int = 1, eps: float = 1e-4, scale: str = "grou
     Returns:
         Advantages [..., P, G]; exactly 0 where a group has no spread.
 
-    Source: baselines card, table of advantages (arXiv 2402.03300); golden file baselines.json.
+    Source: arXiv 2402.03300; golden file baselines.json.
     """
     if scale == "group":
         return normalise(rewards, ddof, eps, single)
@@ -81,7 +101,7 @@ def grpo_leave_one_out(rewards: Array, *, eps: float = 1e-6) -> Array:
     Returns:
         Advantages [..., P, G]; 0 for a group of one.
 
-    Source: baselines card, NeMo-RL; golden file gdpo.json (`nemo_rl_leave_one_out`).
+    Source: NVIDIA NeMo-RL, advantage_estimator.py; golden file gdpo.json (`nemo_rl_leave_one_out`).
     """
     mean, std = leave_one_out(rewards)
     return over(rewards - mean, np.where(std > 0, std + rewards.dtype.type(eps), std))
@@ -101,7 +121,7 @@ def dr_grpo(rewards: Array, *, single: str = "zero") -> Array:
         rewards: Total rewards [..., P, G].
         single: A group of one gets 0 ("zero") or its raw reward ("raw", verl).
 
-    Source: baselines card (arXiv 2503.20783); golden file baselines.json.
+    Source: arXiv 2503.20783; golden file baselines.json.
     """
     return rewards - mean_std(rewards, single=single)[0]
 
@@ -119,7 +139,7 @@ def rloo(rewards: Array) -> Array:
     Args:
         rewards: Total rewards [..., P, G]; a group of one keeps its raw reward.
 
-    Source: baselines card (arXiv 2402.14740); golden file baselines.json.
+    Source: arXiv 2402.14740; golden file baselines.json.
     """
     size = rewards.shape[-1]
     if size == 1:
@@ -140,7 +160,7 @@ def opo(rewards: Array, *, mask: Array | None = None) -> Array:
         rewards: Total rewards [..., P, G].
         mask: Valid tokens [..., P, G, T]; None means equal lengths. A group of one keeps its raw reward.
 
-    Source: baselines card (arXiv 2505.23585); golden file baselines.json.
+    Source: arXiv 2505.23585; golden file baselines.json.
     """
     if rewards.shape[-1] == 1:
         return rewards.copy()
@@ -166,7 +186,7 @@ def gpg(rewards: Array, *, f_norm: float = 1.0, single: str = "zero") -> Array:
         f_norm: Fixed divisor.
         single: A group of one gets 0 ("zero") or its raw reward times B/m ("raw", verl).
 
-    Source: baselines card (arXiv 2504.02546); golden file baselines.json (factor in float32 there).
+    Source: arXiv 2504.02546; golden file baselines.json (factor in float32 there).
     """
     nonzero = np.maximum(total((rewards != 0).astype(rewards.dtype)), 1)
     batch = rewards.shape[-1] * rewards.shape[-2]
@@ -192,7 +212,7 @@ def grpo_passk(rewards: Array, *, ddof: int = 1, eps: float = 1e-6) -> Array:
     Raises:
         InputError: A group of one has no second best.
 
-    Source: baselines card (verl's grpo_passk); golden file baselines.json.
+    Source: verl's grpo_passk; golden file baselines.json.
     """
     if rewards.shape[-1] < 2:
         raise InputError("grpo_passk compares the best with the second best: it needs G >= 2 rollouts, got G = 1")
@@ -209,9 +229,10 @@ preset(
     eps=1e-4,
     single="zero",
 )
-preset("advantage", "grpo@trl-batch", "grpo", "TRL scale_rewards='batch'", CENTRED - {"groupwise"} | {"scale"},
-       scale="batch", eps=1e-4)  # fmt: skip
-preset("advantage", "grpo@trl-none", "grpo", "TRL scale_rewards='none'", CENTRED, scale="none")
+preset("advantage", "grpo@trl-batch", "grpo", "TRL scale_rewards='batch'", CENTRED - {"groupwise"} | {"scale", "bounded"},
+       bound=_largest_in_batch, equation="A = (R − mean) / (std of the batch + ε)", scale="batch", eps=1e-4)  # fmt: skip
+preset("advantage", "grpo@trl-none", "grpo", "TRL scale_rewards='none'", CENTRED, equation="A = R − mean",
+       scale="none")  # fmt: skip
 preset("advantage", "grpo@verl", "grpo", "verl 0.9: ddof 1, ε 1e-6, group of one keeps its reward", eps=1e-6,
        single="raw")  # fmt: skip
 preset(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from lab.advantages.credit import Credit
 from lab.advantages.grpo import CENTRED, largest
-from lab.advantages.statistics import Array, mean_std, median
+from lab.advantages.statistics import Array, mean_std, median, weighted_total
 from lab.registry import preset, register
 
 _NOT_ZERO = 1e-6
@@ -18,13 +21,29 @@ def _all_but(index: Array, shape: tuple[int, ...]) -> Array:
     return keep
 
 
+def _normalised(rewards: Array, eps: float) -> tuple[Array, Array, Array, Array]:
+    """Advantages before any rescaling [..., n]; how many are not zero, median and MAD [..., 1]."""
+    middle = median(rewards)
+    spread = median(np.abs(rewards - middle))
+    advantage = (rewards - middle) / (spread + eps)
+    return advantage, (np.abs(advantage) > _NOT_ZERO).sum(axis=-1, keepdims=True), middle, spread
+
+
+def _worked(rewards: Array, prompt: int, rollout: int, options: Mapping[str, Any]) -> str:
+    """One rollout's numbers, times n over the number of non-zero advantages in the `gsm` form."""
+    group = weighted_total(rewards, options["weights"])[prompt]
+    _, alive, middle, spread = _normalised(group, options["eps"])
+    text = f"({group[rollout]:.4g} − {middle.item():.4g}) / ({spread.item():.4g} + {options['eps']:.4g})"
+    return f"{text} · {group.size} / {max(alive.item(), 1)}" if options["rescale"] else text
+
+
 @register(
     "advantage",
     "mc-grpo",
     paper="mc-grpo",
     equation="A = (R − median) / (MAD + 10⁻³),  the median rollout is dropped",
     properties={"shift", "scale", "permutation", "silent", "groupwise"},
-    worked="({r} − {median}) / ({mad} + {eps})",
+    worked=_worked,
 )
 def mc_grpo(rewards: Array, *, eps: float = 1e-3, rescale: bool = False) -> Credit:
     """MC-GRPO: A = (R - median)/(MAD + eps); the rollout at the median is removed from the update.
@@ -40,13 +59,11 @@ def mc_grpo(rewards: Array, *, eps: float = 1e-3, rescale: bool = False) -> Cred
     Returns:
         Credit with advantages [..., P, n] and `keep`, False at the pivot (the first rollout at the median).
 
-    Source: mc-grpo card, mechanism 1-4 (arXiv 2601.22582); golden file mc-grpo.json.
+    Source: MC-GRPO, arXiv 2601.22582, steps 1-4; golden file mc-grpo.json.
     """
-    middle = median(rewards)
-    advantage = (rewards - middle) / (median(np.abs(rewards - middle)) + eps)
+    advantage, alive, middle, _ = _normalised(rewards, eps)
     if rescale:
-        alive = (np.abs(advantage) > _NOT_ZERO).sum(axis=-1, keepdims=True)
-        advantage = advantage * (rewards.shape[-1] / np.maximum(alive, 1))
+        advantage = advantage * (rewards.shape[-1] / np.maximum(alive, 1)).astype(rewards.dtype)
     pivot = np.argmin(np.abs(rewards - middle), axis=-1, keepdims=True)
     return Credit(advantage, keep=_all_but(pivot, rewards.shape))
 
@@ -70,7 +87,7 @@ def mc_grpo_control(rewards: Array, *, eps: float = 1e-4) -> Credit:
     Returns:
         Credit with advantages [..., P, n] and `keep`, False at the first rollout of smallest |reward|.
 
-    Source: mc-grpo card, control (mc=False); golden file mc-grpo.json (`mean_baseline_gsm`).
+    Source: MC-GRPO, arXiv 2601.22582, control (mc=False); golden file mc-grpo.json (`mean_baseline_gsm`).
     """
     mean, std = mean_std(rewards)
     dropped = np.argmin(np.abs(rewards), axis=-1, keepdims=True)
@@ -78,4 +95,5 @@ def mc_grpo_control(rewards: Array, *, eps: float = 1e-4) -> Credit:
 
 
 preset("advantage", "mc-grpo@gsm", "mc-grpo", "the released `gsm` trainer: rescaled by n over the non-zero ones",
+       equation="A = (R − median) / (MAD + 10⁻³) · n / n≠₀,  the median rollout is dropped",
        rescale=True)  # fmt: skip

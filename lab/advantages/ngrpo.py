@@ -32,7 +32,7 @@ def ngrpo(rewards: Array, *, r_max: float = 1.0, n_virtual: int = 1, eps: float 
     Returns:
         Advantages [..., P, G].
 
-    Source: ngrpo card, advantage calibration (arXiv 2509.18851); golden file ngrpo.json.
+    Source: NGRPO, arXiv 2509.18851, advantage calibration; golden file ngrpo.json.
     """
     if rewards.shape[-1] == 1:
         return rewards / (1 + eps)
@@ -51,7 +51,7 @@ def ngrpo(rewards: Array, *, r_max: float = 1.0, n_virtual: int = 1, eps: float 
 def psr(rewards: Array) -> Array:
     """Positive sample reinforcement, for binary rewards: A = R [..., P, G].
 
-    Source: ngrpo card, comparators; golden file ngrpo.json (`psr_nsr_positive`).
+    Source: NGRPO, arXiv 2509.18851, comparators; golden file ngrpo.json (`psr_nsr_positive`).
     """
     return rewards.copy()
 
@@ -66,7 +66,7 @@ def psr(rewards: Array) -> Array:
 def nsr(rewards: Array) -> Array:
     """Negative sample reinforcement, for binary rewards: A = R - 1 [..., P, G].
 
-    Source: ngrpo card, comparators; golden file ngrpo.json (`psr_nsr_negative`).
+    Source: NGRPO, arXiv 2509.18851, comparators; golden file ngrpo.json (`psr_nsr_negative`).
     """
     return rewards - 1
 
@@ -86,6 +86,6 @@ def w_reinforce(rewards: Array, *, positive_weight: float = 0.1) -> Array:
         rewards: Binary rewards [..., P, G].
         positive_weight: Factor on the correct ones.
 
-    Source: ngrpo card, comparators; golden file ngrpo.json (`psr_nsr_weighted`).
+    Source: NGRPO, arXiv 2509.18851, comparators; golden file ngrpo.json (`psr_nsr_weighted`).
     """
     return np.where(rewards > 0, positive_weight * rewards, rewards.dtype.type(-1))

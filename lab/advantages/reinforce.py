@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from lab.advantages.statistics import (
@@ -9,6 +12,8 @@ from lab.advantages.statistics import (
     largest_of_tokens,
     mean_std,
     token_counts,
+    token_moments,
+    weighted_total,
     whiten_tokens,
 )
 from lab.registry import register
@@ -52,7 +57,7 @@ def reinforce_pp(rewards: Array, *, mask: Array | None = None, gamma: float = 1.
     Returns:
         Advantages per token [..., P, G, T], 0 at masked tokens. With equal returns everywhere: 0.
 
-    Source: baselines card (arXiv 2501.03262, verl 0.9.1); golden file baselines.json.
+    Source: arXiv 2501.03262, verl 0.9.1; golden file baselines.json.
     """
     returns = returns_to_go(rewards, mask, gamma)
     valid = np.ones_like(returns) if mask is None else np.asarray(mask, dtype=rewards.dtype)
@@ -61,13 +66,22 @@ def reinforce_pp(rewards: Array, *, mask: Array | None = None, gamma: float = 1.
     return white.reshape(returns.shape) * valid
 
 
+def _worked(rewards: Array, prompt: int, rollout: int, options: Mapping[str, Any]) -> str:
+    """One rollout's numbers: its centred reward against the moments over the batch's tokens."""
+    total = weighted_total(rewards, options["weights"])
+    mean = mean_std(total, single="raw")[0]
+    centre, variance = token_moments(total - mean, token_counts(total, options.get("mask")))
+    centred = f"{total[prompt, rollout]:.4g} − {mean[prompt, 0]:.4g} − {centre.item():.4g}"
+    return f"({centred}) / √({variance.item():.4g} + 1e-8)"
+
+
 @register(
     "advantage",
     paper="baselines",
     equation="A = whiten over the batch's tokens (R − mean)",
     properties={"shift", "permutation", "bounded"},
     bound=largest_of_tokens,
-    worked="({r} − {mean} − {batch_mean}) / √({batch_var} + 1e−8)",
+    worked=_worked,
 )
 def reinforce_pp_baseline(rewards: Array, *, mask: Array | None = None) -> Array:
     """REINFORCE++ with a group baseline: (R - mean) whitened over all valid tokens of the batch.
@@ -82,7 +96,7 @@ def reinforce_pp_baseline(rewards: Array, *, mask: Array | None = None) -> Array
     Returns:
         Advantages [..., P, G], constant over the tokens of a rollout.
 
-    Source: baselines card (verl 0.9.1); golden file baselines.json, case `one_hot`.
+    Source: verl 0.9.1; golden file baselines.json, case `one_hot`.
     """
     return whiten_tokens(rewards - mean_std(rewards, single="raw")[0], token_counts(rewards, mask))
 
@@ -104,7 +118,7 @@ def remax(rewards: Array, *, greedy_rewards: Array, mask: Array | None = None) -
     Returns:
         Advantages per token [..., P, G, T], 0 at masked tokens.
 
-    Source: baselines card (arXiv 2310.10505, verl 0.9.1); golden file baselines.json.
+    Source: arXiv 2310.10505, verl 0.9.1; golden file baselines.json.
     """
     greedy = np.asarray(greedy_rewards, dtype=rewards.dtype)
     if greedy.ndim == rewards.ndim - 1:

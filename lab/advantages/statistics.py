@@ -30,7 +30,9 @@ __all__ = [
     "normalise",
     "over",
     "token_counts",
+    "token_moments",
     "total",
+    "weighted_total",
     "whiten_tokens",
 ]
 
@@ -172,6 +174,11 @@ def total(values: Array) -> Array:
     return np.cumsum(flat, axis=-1)[..., -1, None, None]
 
 
+def weighted_total(rewards: Array, weights: Any = None) -> Array:
+    """Components weighted and added: rewards [..., K], weights [K] (None: ones) -> [...]."""
+    return np.asarray(rewards.sum(axis=-1) if weights is None else rewards @ np.asarray(weights, dtype=rewards.dtype))
+
+
 def largest_of_tokens(shape: Shape) -> float:
     """Bound of any value whitened over the batch's tokens: sqrt(N), N = P·G·T (ratio of 1e-8 left out)."""
     return float(np.sqrt(shape.prompts * shape.group_size * shape.tokens))
@@ -187,8 +194,13 @@ def whiten_tokens(values: Array, counts: Array) -> Array:
         values: One value per rollout [..., P, G].
         counts: Valid tokens per rollout [..., P, G].
     """
+    mean, variance = token_moments(values, counts)
+    return (values - mean) / np.sqrt(variance + 1e-8)
+
+
+def token_moments(values: Array, counts: Array) -> tuple[Array, Array]:
+    """Mean and variance over all valid tokens of the batch, as `whiten_tokens` takes them [..., 1, 1]."""
     number = total(counts)
     mean = total(values * counts) / (number + 1e-8)
     variance = total((values - mean) ** 2 * counts) / (number + 1e-8)
-    variance = variance * number / np.maximum(number - 1, 1)
-    return (values - mean) / np.sqrt(variance + 1e-8)
+    return mean, variance * number / np.maximum(number - 1, 1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lab.advantages.door import as_rewards, compute
-from lab.advantages.statistics import Array, leave_one_out, mean_std, median
+from lab.advantages.statistics import Array, leave_one_out, mean_std, median, weighted_total
 from lab.registry import Rule, find
 
 __all__ = ["explain"]
@@ -43,11 +43,11 @@ def explain(
     result = ", ".join(_short(v) for v in value)
     if callable(rule.worked):
         options = {**rule.options, **given, "weights": weights}
-        return f"{rule.worked(as_rewards(rewards), prompt, rollout, options)} = {result}"
+        text = rule.worked(as_rewards(rewards), prompt, rollout, options)
+        return f"{text} = {result}".replace("-", "−")
     if rule.worked is None:
         return f"{rule.equation}; here A = {result}" if rule.equation else f"A = {result}"
-    array = as_rewards(rewards)
-    total = array.sum(-1) if weights is None else array @ np.asarray(weights, float)
+    total = weighted_total(as_rewards(rewards), weights)
     numbers = _numbers(total, prompt, rollout, {**rule.options, **given}, rule)
     return f"{rule.worked.format(**numbers)} = {result}"
 
@@ -58,13 +58,11 @@ def _numbers(total: Array, prompt: int, rollout: int, options: dict[str, Any], r
     mean, std = mean_std(group, int(options.get("ddof", 1)), str(options.get("single", "zero")))
     others_mean, others_std = leave_one_out(group)
     ordered = np.sort(group)
-    centred = total - mean_std(total)[0]
     numbers: dict[str, Any] = {
         "r": group[rollout], "G": len(group), "B": total.size, "mean": mean[0], "std": std[0],
         "others_mean": others_mean[rollout], "others_std": others_std[rollout],
         "median": median(group)[0], "mad": median(np.abs(group - median(group)))[0],
         "best": ordered[-1], "second": ordered[-2:][0], "nonzero": max(int((total != 0).sum()), 1),
-        "batch_mean": centred.mean(), "batch_var": centred.var(ddof=1) if total.size > 1 else 0.0,
     }  # fmt: skip
     if "n_virtual" in rule.options:
         virtual = np.append(group, np.full(options["n_virtual"], options["r_max"]))
@@ -74,4 +72,4 @@ def _numbers(total: Array, prompt: int, rollout: int, options: dict[str, Any], r
 
 
 def _short(value: Any) -> str:
-    return f"{float(value):.4g}".replace("-", "−") if not isinstance(value, int) else str(value)
+    return str(value) if isinstance(value, int) else f"{float(value) + 0.0:.4g}".replace("-", "−")

@@ -81,7 +81,7 @@ def sign_flip_rate(advantage: Array, truth: Array, keep: Array | None = None) ->
         One rate per leading index [...], among rollouts where neither is zero (|A| <= 1e-9, |truth| <= 1e-12);
         NaN where there is none.
 
-    Source: DESIGN of the lab, measurements; mc-grpo card, definition of a flip.
+    Source: the lab's own definition, after MC-GRPO (arXiv 2601.22582).
     """
     signed = (np.abs(advantage) > NO_SIGNAL) & (np.abs(truth) > NO_TRUTH)
     if keep is not None:
@@ -112,7 +112,7 @@ def advantage_spread(advantage: Array) -> Array:
 def distinct_levels(advantage: Array, resolution: float = 1e-6) -> Array:
     """Number of different advantages in each group, to `resolution`: [..., P, G] -> [..., P].
 
-    Source: gdpo card, gdpo.1 (rounded to 1e-6).
+    Source: GDPO, arXiv 2601.05242, gdpo.1 (rounded to 1e-6).
     """
     ordered = np.sort(advantage, axis=-1)
     return np.asarray(1 + (np.diff(ordered, axis=-1) > resolution).sum(axis=-1))

@@ -53,7 +53,7 @@ def signal_study(
     Raises:
         UnknownNameError: No such variant. ValueError: p outside [0, 1], or a number that is none.
 
-    Source: baselines card, checks; ngrpo card, ngrpo.2.
+    Source: closed form 1 − p^G − (1 − p)^G; NGRPO (arXiv 2509.18851).
     """
     import polars as pl
 
@@ -107,7 +107,7 @@ def level_counts(rules: Iterable[str], *, components: int | Iterable[int], group
     Raises:
         UnknownNameError: No such rule. InputError: more than 500000 groups, or a number that is none.
 
-    Source: gdpo card, gdpo.1.
+    Source: GDPO, arXiv 2601.05242, gdpo.1.
     """
     import polars as pl
 

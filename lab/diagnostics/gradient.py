@@ -91,7 +91,7 @@ def robust_score(values: Array, window: int = 20, floor: float = 0.05) -> Array:
     Returns:
         Scores [T]; NaN for the first `window` steps.
 
-    Source: DESIGN of the lab, measurements: gradient spikes.
+    Source: the lab's own definition.
     """
     x = np.ascontiguousarray(values, dtype=np.float64)
     out = np.empty(x.size)

@@ -53,7 +53,7 @@ def sign_flip_study(
         UnknownNameError: No such variant. ValueError: no such law, or a number that is none.
         MissingFieldError: A rule reads a field that rewards alone do not have.
 
-    Source: mc-grpo card, definition of a flip; the true mean takes the place of the true median.
+    Source: MC-GRPO, arXiv 2601.22582, definition of a flip; the true mean takes the place of the true median.
     """
     import polars as pl
 

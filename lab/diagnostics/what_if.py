@@ -15,12 +15,13 @@ from lab.advantages.statistics import NO_SIGNAL
 from lab.diagnostics.advantage import NO_TRUTH, per_rollout
 from lab.errors import InputError
 
-__all__ = ["FLIPPED", "UNUSED", "WhatIf", "advantage_summary", "advantage_table", "grid", "what_if"]
+__all__ = ["FLIPPED", "REFUSED", "UNUSED", "WhatIf", "advantage_summary", "advantage_table", "grid", "what_if"]
 
 Array = NDArray[Any]
 
-#: Marks of a rollout: its advantage has the other sign than the truth; it takes no part in the update.
-FLIPPED, UNUSED = 1, 2
+#: Marks of a rollout: its advantage has the other sign than the truth; it takes no part in the update; the rule
+#: refuses such rewards (its advantage is NaN).
+FLIPPED, UNUSED, REFUSED = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class WhatIf:
     Attributes:
         advantage: [V, S, P, G] for V rules and S = 1 + P·G·K·N scenarios; a handle counts prompts, then rollouts,
             then components.
-        mark: [V, S, P, G], 0, `FLIPPED` or `UNUSED`.
+        mark: [V, S, P, G], 0, `FLIPPED`, `UNUSED` or `REFUSED`.
         total: Rewards with their components weighted and added [S, P, G].
         mean: Mean total of each group [S, P].
     """
@@ -86,8 +87,14 @@ def _scenarios(rewards: Array, values: Array) -> Array:
 
 
 def _seen(rule: str, rewards: Array, truth: Array, **options: Any) -> tuple[Array, Array]:
-    """Advantage and mark [S, P, G] of one rule."""
-    made = credit(rule, rewards, **options)
+    """Advantage and mark [S, P, G] of one rule, scenario by scenario where it refuses one of them."""
+    try:
+        made = credit(rule, rewards, **options)
+    except InputError:
+        if len(rewards) == 1:
+            return np.full(truth.shape, np.nan), np.full(truth.shape, REFUSED)
+        parts = [_seen(rule, rewards[s : s + 1], truth[s : s + 1], **options) for s in range(len(rewards))]
+        return np.concatenate([a for a, _ in parts]), np.concatenate([m for _, m in parts])
     advantage = per_rollout(made.advantage)
     opposite = (advantage > 0) != (truth > 0)
     mark = np.where(opposite & (np.abs(advantage) > NO_SIGNAL) & (np.abs(truth) > NO_TRUTH), FLIPPED, 0)
@@ -113,7 +120,8 @@ def advantage_table(
 
     Returns:
         Columns variant, prompt, rollout (counted from 1), reward (components weighted and added), true_advantage,
-        advantage, flipped (sign against the truth), used (takes part in the update).
+        advantage (null where the rule refuses such rewards), flipped (sign against the truth), used (takes part in the
+        update).
     """
     given = np.asarray(rewards, dtype=float)
     cube = given.reshape(1, -1, 1) if given.ndim == 1 else given[..., None] if given.ndim == 2 else given
@@ -124,25 +132,29 @@ def advantage_table(
     columns = {
         "variant": np.repeat(np.asarray(rules), shape[1] * shape[2]), "prompt": prompt, "rollout": rollout,
         "reward": total, "true_advantage": total - true_mean, "advantage": seen.advantage[:, 0],
-        "flipped": seen.mark[:, 0] == FLIPPED, "used": seen.mark[:, 0] != UNUSED,
+        "flipped": seen.mark[:, 0] == FLIPPED, "used": (seen.mark[:, 0] != UNUSED) & (seen.mark[:, 0] != REFUSED),
     }  # fmt: skip
-    return pl.DataFrame({name: np.ravel(column) for name, column in columns.items()})
+    table = pl.DataFrame({name: np.ravel(column) for name, column in columns.items()})
+    return table.with_columns(pl.col("advantage").fill_nan(None))
 
 
 def advantage_summary(table: pl.DataFrame) -> pl.DataFrame:
     """One row per variant of an `advantage_table`, in its order.
 
     Returns:
-        Columns variant, rollouts, flipped (how many), silent (no used rollout has an advantage), largest (magnitude),
-        levels (distinct advantages, to 1e-6), phantom (a group of equal rewards gets an advantage).
+        Columns variant, rollouts, flipped (how many), refused (the rule refuses such rewards), silent (no used rollout
+        has an advantage), largest (magnitude), levels (distinct advantages, to 1e-6), phantom (a group of equal rewards
+        gets an advantage).
     """
     group = ["variant", "prompt"]
-    loud = (pl.col("advantage").abs() > NO_SIGNAL) & pl.col("used")
+    refused = pl.col("advantage").is_null()
+    loud = (pl.col("advantage").abs() > NO_SIGNAL).fill_null(False) & pl.col("used")
     equal = (pl.col("reward").max() - pl.col("reward").min()).over(group) <= NO_TRUTH
     return table.group_by("variant", maintain_order=True).agg(
         pl.len().alias("rollouts"),
         pl.col("flipped").sum(),
-        (~loud).all().alias("silent"),
+        refused.any().alias("refused"),
+        (~loud & ~refused).all().alias("silent"),
         pl.col("advantage").abs().max().alias("largest"),
         pl.col("advantage").round(6).n_unique().alias("levels"),
         (loud & equal).any().alias("phantom"),

@@ -42,7 +42,7 @@ def kl_value(kind: str, logp_new: Array, logp_ref: Array) -> Array:
     Returns:
         Estimates [..., T] in nats; k3 is clamped to ±10 (d to ±20).
 
-    Source: baselines card, KL; golden file baselines.json.
+    Source: verl 0.9.1, kl_penalty; golden file baselines.json.
     """
     _check(kind)
     d = logp_ref - logp_new
@@ -56,7 +56,7 @@ def kl_value(kind: str, logp_new: Array, logp_ref: Array) -> Array:
 def kl_gradient(kind: str, logp_new: Array, logp_ref: Array) -> Array:
     """D KL / d logp_new per token [..., T]: 1, -sign(d), -d, 1 - e^d; arguments as in `kl_value`.
 
-    Zero where k3's clamp is active. Source: baselines card, KL; golden file baselines.json.
+    Zero where k3's clamp is active. Source: verl 0.9.1, kl_penalty; golden file baselines.json.
     """
     _check(kind)
     d = logp_ref - logp_new

@@ -76,7 +76,7 @@ def ppo_clip(
     Returns:
         Weights on grad log pi [..., P, G, T] = -d loss / d logp_new.
 
-    Source: baselines card, table of objectives; golden files baselines.json, ngrpo.json.
+    Source: verl 0.9.1 and TRL 1.16; golden files baselines.json, ngrpo.json.
     """
     c = scale(mask, logp_new, aggregation, max_length, floor)
     a = over_tokens(advantage, logp_new)
@@ -138,7 +138,7 @@ def cispo(
     Returns:
         Weights [..., P, G, T].
 
-    Source: baselines card (arXiv 2506.13585); golden file baselines.json.
+    Source: arXiv 2506.13585; golden file baselines.json.
     """
     c = scale(mask, logp_new, aggregation, max_length, floor)
     a = over_tokens(advantage, logp_new)
@@ -161,7 +161,7 @@ def gpg(
 ) -> Array:
     """GPG's plain policy gradient: loss -A logp_new, no ratio, no clip. Arguments as in `ppo_clip` [..., P, G, T].
 
-    Source: baselines card (arXiv 2504.02546); golden file baselines.json.
+    Source: arXiv 2504.02546; golden file baselines.json.
     """
     c = scale(mask, logp_new, aggregation, max_length, floor)
     return spread(c * over_tokens(advantage, logp_new), logp_new)
@@ -212,7 +212,7 @@ def sapo(
     Returns:
         Weights [..., P, G, T].
 
-    Source: baselines card (TRL 1.16); golden file baselines.json.
+    Source: TRL 1.16; golden file baselines.json.
     """
     c = scale(mask, logp_new, aggregation, max_length, floor)
     a = over_tokens(advantage, logp_new)

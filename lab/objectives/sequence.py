@@ -65,7 +65,7 @@ def gspo(
     Returns:
         Weights [..., P, G, T].
 
-    Source: baselines card (arXiv 2507.18071); golden file baselines.json.
+    Source: arXiv 2507.18071; golden file baselines.json.
     """
     c = scale(mask, logp_new, aggregation, max_length, floor)
     a = over_tokens(advantage, logp_new)
@@ -96,7 +96,7 @@ def luspo(
     Returns:
         Weights [..., P, G, T], c = 1/B.
 
-    Source: baselines card (TRL 1.16); golden file baselines.json.
+    Source: TRL 1.16; golden file baselines.json.
     """
     return gspo(
         logp_new, advantage, logp=logp, mask=mask, clip_low=clip_low, clip_high=clip_high,
@@ -153,7 +153,7 @@ def gmpo(
         Weights [..., P, G, T], c = 1/B. The clip share follows the source: tokens with A > 0 and a log-ratio outside
         [-clip_low, clip_high].
 
-    Source: baselines card (arXiv 2507.20673, verl 0.9.1); golden file baselines.json.
+    Source: arXiv 2507.20673, verl 0.9.1; golden file baselines.json.
     """
     limited, active = _limited(logp_new, advantage, logp, clip_low, clip_high)
     a = sequence_mean(np.broadcast_to(over_tokens(advantage, logp_new), logp_new.shape), mask, 1e-8)

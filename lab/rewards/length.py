@@ -23,7 +23,7 @@ def overlong_penalty(lengths: Array, max_length: int, buffer: int, factor: float
     Returns:
         Penalties [..., P, G], at most 0.
 
-    Source: baselines card, DAPO (d).
+    Source: DAPO, part (d) (arXiv 2503.14476).
     """
     if not 0 < buffer <= max_length:
         raise InputError(f"overlong: buffer={buffer} tokens; it must be above 0 and at most max_length={max_length}")
@@ -46,7 +46,7 @@ def overlong(
     Returns:
         Rewards [..., P, G, K].
 
-    Source: baselines card, DAPO (d).
+    Source: DAPO, part (d) (arXiv 2503.14476).
     """
     lengths = np.asarray(mask).sum(axis=-1)
     longest = max_length or mask.shape[-1]
@@ -68,7 +68,7 @@ def conditioned(rewards: Array, *, component: int = 1, on: int = 0, threshold: f
     Returns:
         Rewards [..., P, G, K].
 
-    Source: gdpo card, priorities (b).
+    Source: GDPO, arXiv 2601.05242, priorities (b).
     """
     size = rewards.shape[-1]
     if not (-size <= component < size and -size <= on < size):

@@ -20,7 +20,7 @@ def uniform(rewards: Array) -> Array:
     Returns:
         True where the prompt stays [..., P].
 
-    Source: baselines card, DAPO (c); golden file ngrpo.json (`keep_group.all`).
+    Source: DAPO, part (c) (arXiv 2503.14476); golden file ngrpo.json (`keep_group.all`).
     """
     low, high = rewards.min(axis=-1), rewards.max(axis=-1)
     return np.asarray(high - low > RESOLUTION * np.maximum(np.abs(low), np.abs(high)))
@@ -37,7 +37,7 @@ def all_correct(rewards: Array, *, r_max: float = 1.0) -> Array:
     Returns:
         True where the prompt stays [..., P].
 
-    Source: ngrpo card, group filter; golden file ngrpo.json (`keep_group.all_correct`).
+    Source: NGRPO, arXiv 2509.18851, group filter; golden file ngrpo.json (`keep_group.all_correct`).
     """
     return np.asarray(rewards.min(axis=-1) < r_max)
 
@@ -53,7 +53,7 @@ def all_incorrect(rewards: Array, *, r_min: float = 0.0) -> Array:
     Returns:
         True where the prompt stays [..., P].
 
-    Source: ngrpo card; golden file ngrpo.json (`keep_group.all_incorrect`).
+    Source: NGRPO, arXiv 2509.18851; golden file ngrpo.json (`keep_group.all_incorrect`).
     """
     return np.asarray(rewards.max(axis=-1) > r_min)
 
@@ -65,7 +65,7 @@ def expected_prompts(success: float, group_size: int) -> float:
         success: Probability p of a correct rollout.
         group_size: Rollouts per prompt G.
 
-    Source: baselines card, checks.
+    Source: closed form.
     """
     share = 1 - success**group_size - (1 - success) ** group_size
     return 1 / share if share > 0 else float("inf")

@@ -40,7 +40,7 @@ def refill(
     Returns:
         Rollouts, rewards [S, P', G, K] and kept [S, P'] with P' = P times the samples taken.
 
-    Source: baselines card, DAPO (c).
+    Source: DAPO, part (c) (arXiv 2503.14476).
     """
     wanted = kept.shape[-1]
     parts, scored, good = [_numbered(rollouts, wanted)], [rewards], [kept]

@@ -89,7 +89,7 @@ class Tally:
         self.miss(where, f"returned {np.asarray(result).tolist()}, the source raises")
 
     def finite(self, where: str, ours: Any) -> None:
-        """The source gave NaN; the lab states a finite answer instead (see the card's edge cases)."""
+        """The source gave NaN; the lab states a finite answer instead (see the rule's docstring)."""
         self.outputs += 1
         if not np.isfinite(np.asarray(ours, dtype=np.float64)).all():
             self.miss(where, "not finite, and the source is not either")
