@@ -202,15 +202,25 @@ def preset(
     note: str = "",
     properties: Iterable[str] | None = None,
     bound: Callable[[Shape], float] | None = None,
+    equation: str | None = None,
     **options: Any,
 ) -> None:
-    """Register `name` as the rule `base` with other defaults (a framework's, say), `note` saying whose they are."""
+    """Register `name` as the rule `base` with other defaults (a framework's, say), `note` saying whose they are.
+
+    Properties, bound and equation are those of `base` unless given.
+    """
     rule = find(kind, base)
     rule.check_options(options)
     declared = rule.properties if properties is None else frozenset(properties)
     merged = MappingProxyType({**rule.options, **options})
-    changed = {"options": merged, "properties": declared, "bound": bound or rule.bound}
-    _add(replace(rule, name=name, note=note, **changed))
+    limit = (bound or rule.bound) if "bounded" in declared else None
+    facts: dict[str, Any] = {
+        "options": merged,
+        "properties": declared,
+        "bound": limit,
+        "equation": equation or rule.equation,
+    }
+    _add(replace(rule, name=name, note=note, **facts))
 
 
 def rules(kind: str) -> dict[str, Rule]:

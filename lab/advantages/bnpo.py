@@ -53,11 +53,13 @@ def _worked(rewards: Array, prompt: int, rollout: int, options: Mapping[str, Any
     success = mean_std(unit)[0][..., 0]
     alpha, beta = beta_parameters(success)
     weight = inverse_beta_density(success, alpha, beta)
-    return " and ".join(
-        f"{weight[k, prompt]:.4g} · ({unit[k, prompt, rollout]:.4g} − {success[k, prompt]:.4g}), "
-        f"α = {alpha[k]:.4g}, β = {beta[k]:.4g}"
-        for k in range(len(unit))
+    own = np.ones(len(unit)) if options["weights"] is None else np.asarray(options["weights"], dtype=float)
+    text = " + ".join(
+        f"{w:.4g} · ({r:.4g} − {p:.4g})"
+        for w, r, p in zip(own * weight[:, prompt], unit[:, prompt, rollout], success[:, prompt], strict=True)
     )
+    fitted = ", ".join(f"α = {a:.4g}, β = {b:.4g}" for a, b in zip(alpha, beta, strict=True))
+    return f"{fitted};  {text}" if len(unit) == 1 else f"{fitted};  ({text}) / {len(unit)}"
 
 
 @register(

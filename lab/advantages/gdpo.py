@@ -70,7 +70,9 @@ def _worked(rewards: Array, prompt: int, rollout: int, options: Mapping[str, Any
         centre, variance = token_moments(summed, token_counts(summed, options.get("mask")))
         return f"{value}{centre.item():.4g}) / √({variance.item():.4g} + 1e-8)"
     centre, spread = batch_mean_std(summed)
-    return f"{value}{round(centre.item(), 12) + 0.0:.4g}) / ({spread.item():.4g} + {options['batch_eps']:.4g})"
+    value += f"{round(centre.item(), 12) + 0.0:.4g})"
+    divisor = f" / ({spread.item():.4g} + {options['batch_eps']:.4g})"
+    return value + divisor if spread.item() + options["batch_eps"] > 0 else value
 
 
 @register(

@@ -47,8 +47,8 @@ def _worked(rewards: Array, prompt: int, rollout: int, options: Mapping[str, Any
     centred = f"{total[prompt, rollout]:.4g} − {mean[prompt, 0]:.4g}"
     if options["scale"] == "none":
         return centred
-    divisor = batch_mean_std(total, options["ddof"])[1] if options["scale"] == "batch" else std[prompt]
-    return f"({centred}) / ({divisor.item():.4g} + {options['eps']:.4g})"
+    spread = (batch_mean_std(total, options["ddof"])[1] if options["scale"] == "batch" else std[prompt]).item()
+    return f"({centred}) / ({spread:.4g} + {options['eps']:.4g})" if spread + options["eps"] > 0 else centred
 
 
 @register(
@@ -229,8 +229,9 @@ preset(
     eps=1e-4,
     single="zero",
 )
-preset("advantage", "grpo@trl-batch", "grpo", "TRL scale_rewards='batch'", CENTRED - {"groupwise"} | {"scale", "bounded"},
-       bound=_largest_in_batch, equation="A = (R − mean) / (std of the batch + ε)", scale="batch", eps=1e-4)  # fmt: skip
+preset("advantage", "grpo@trl-batch", "grpo", "TRL scale_rewards='batch'",
+       CENTRED - {"groupwise"} | {"scale", "bounded"}, _largest_in_batch,
+       equation="A = (R − mean) / (std of the batch + ε)", scale="batch", eps=1e-4)  # fmt: skip
 preset("advantage", "grpo@trl-none", "grpo", "TRL scale_rewards='none'", CENTRED, equation="A = R − mean",
        scale="none")  # fmt: skip
 preset("advantage", "grpo@verl", "grpo", "verl 0.9: ddof 1, ε 1e-6, group of one keeps its reward", eps=1e-6,

@@ -34,7 +34,8 @@ def explain(
         **given: Fields and options, as in `compute`.
 
     Returns:
-        One line of text; the bare equation and the result for a rule that has no template.
+        One line of text; the bare equation and the result for a rule that has no template, and for a group of one
+        where the rule has only a template.
     """
     rule = find("advantage", name)
     advantage = compute(name, rewards, weights=weights, **given)
@@ -45,7 +46,7 @@ def explain(
         options = {**rule.options, **given, "weights": weights}
         text = rule.worked(as_rewards(rewards), prompt, rollout, options)
         return f"{text} = {result}".replace("-", "−")
-    if rule.worked is None:
+    if rule.worked is None or np.shape(rewards)[-1 if np.ndim(rewards) < 3 else 1] == 1:
         return f"{rule.equation}; here A = {result}" if rule.equation else f"A = {result}"
     total = weighted_total(as_rewards(rewards), weights)
     numbers = _numbers(total, prompt, rollout, {**rule.options, **given}, rule)
