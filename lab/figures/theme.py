@@ -53,13 +53,13 @@ PALETTES = {
     "light": Palette(
         paper="#ffffff", panel="#f5f6f8", text="#1f2430", muted="#656d7d", grid="#e8eaee", axis="#aab0bb",
         flip="#b3123f", truth="#1f2430",
-        hues=("#0068b5", "#d55e00", "#00876c", "#b8478f", "#997000", "#2e9bd6", "#4d3fa3", "#5f6775"),
+        hues=("#0067b5", "#d55e00", "#00896b", "#ba4690", "#8d5a12", "#2f9cd6", "#4533a8", "#505369"),
         ramp=("#74b3dc", "#4a97cb", "#2a7ab5", "#135a92", "#0a3a66", "#061f3d"),
     ),
     "dark": Palette(
         paper="#12151c", panel="#1a1e27", text="#e7e9ee", muted="#9ba3b3", grid="#272c37", axis="#566070",
         flip="#ff6b8e", truth="#e7e9ee",
-        hues=("#4aa8f0", "#ff9351", "#2fc9a3", "#ee93cb", "#dcb63c", "#a5dcfb", "#a79bff", "#a9b1c0"),
+        hues=("#4393ff", "#fc8e54", "#2db99a", "#fcaec1", "#e1bb37", "#a5ddfc", "#b3a2f8", "#a9a4c9"),
         ramp=("#2f6ea8", "#3f86c4", "#569dd8", "#6fb2e2", "#a5d2f2", "#dcf0ff"),
     ),
 }  # fmt: skip

@@ -117,6 +117,7 @@ def names_of(frame: pl.DataFrame, total: int) -> str:
 def reading(summary: pl.DataFrame, precision: str) -> str:
     """The sentence: who teaches nothing, who gives wrong signs, who sees a difference where there is none."""
     rules, parts = summary.height, []
+    refused, summary = summary.filter("refused"), summary.filter(~pl.col("refused"))
     wrong = summary.filter(pl.col("flipped") > 0).sort("flipped", descending=True)
     silent, phantom = summary.filter("silent"), summary.filter("phantom").sort("largest", descending=True)
     if phantom.height:
@@ -132,6 +133,8 @@ def reading(summary: pl.DataFrame, precision: str) -> str:
         parts.append(f"the wrong sign goes to up to {most} of {of} rollouts under {names_of(wrong, rules)}")
         clean = summary.filter((pl.col("flipped") == 0) & ~pl.col("silent"))
         parts += [f"to none under {names_of(clean, rules)}"] if clean.height else []
+    if refused.height:
+        parts.append(f"such rewards are refused by {names_of(refused, rules)}")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if parts else contrast(summary)
 
@@ -159,10 +162,11 @@ def why(rules: list[str], rewards: Groups, rollout: int, precision: str) -> None
     with st.container(key="why"):
         for name in rules:
             rule = advantages.rule(name)
-            filled = page.ask(advantages.explain, name, rewards, prompt=prompt, rollout=place, precision=precision)
             with st.container(border=True, gap="small"):
                 st.markdown(f"**{name}** &ensp; {plain(rule.equation)}")
-                st.code(filled, language=None, wrap_lines=True)
+                with page.words_of_doors():
+                    filled = advantages.explain(name, rewards, prompt=prompt, rollout=place, precision=precision)
+                    st.code(filled, language=None, wrap_lines=True)
                 badges(rule.properties)
 
 

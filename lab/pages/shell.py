@@ -27,7 +27,8 @@ say. Text from outside (a file, a log) goes through `plain` before it stands in 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,17 @@ class Page:
 
     def ask(self, door: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
         """What a door answers; where it refuses, its words are shown and the page ends there."""
-        try:
+        with self.words_of_doors():
             return door(*inputs, **options)
+        st.stop()
+
+    @contextmanager
+    def words_of_doors(self) -> Iterator[None]:
+        """Shows the words of a door that refuses inside the block, and goes on after the block."""
+        try:
+            yield
         except (LabError, ValueError, TypeError, KeyError, OSError) as error:
             st.error(plain(error.args[0] if isinstance(error, KeyError) and error.args else error))
-            st.stop()
 
     def say(self, sentence: str) -> None:
         """Puts the sentence that was read off the data under the title."""

@@ -3,7 +3,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const GAP = 14, KNOB = 8;
-const FLIPPED = 1, UNUSED = 2;
+const FLIPPED = 1, UNUSED = 2, REFUSED = 3;
 
 export default function (component) {
   const host = component.parentElement.querySelector(".strip");
@@ -267,6 +267,7 @@ class Strip {
 
   drawRow(row, v, start) {
     let flips = 0, loud = false;
+    const refused = this.mark[start] === REFUSED;
     row.forEach((bar, i) => {
       const value = this.advantage[start + i], mark = this.mark[start + i];
       flips += mark === FLIPPED;
@@ -274,11 +275,16 @@ class Strip {
       this.drawBar(bar, value, mark);
     });
     const note = this.notes[v];
-    note.textContent = flips ? `${flips} of ${row.length} wrong sign` : loud ? "no wrong sign" : "no signal at all";
+    note.textContent = refused ? "refuses such rewards" : flips ? `${flips} of ${row.length} wrong sign` : loud ? "no wrong sign" : "no signal at all";
     note.setAttribute("class", flips ? "small flip" : "small muted");
   }
 
   drawBar({ bar, cut, label, x, width, zero, half, color }, value, mark) {
+    if (mark === REFUSED) {
+      set(bar, { height: 0, "stroke-width": 0 }); set(cut, { d: "" });
+      label.textContent = "";
+      return;
+    }
     const share = value / this.data.scale, inside = Math.min(Math.max(share, -1), 1);
     const up = value >= 0, length = Math.max(Math.abs(inside) * (half - 1), Math.abs(value) > this.data.silent ? 1.5 : 0);
     const flipped = mark === FLIPPED, unused = mark === UNUSED;

@@ -1,0 +1,125 @@
+"""The microscope: what the strip is sent, what it reports, what the page says."""
+
+import base64
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab import advantages
+from lab.diagnostics.what_if import advantage_summary, advantage_table, grid, what_if
+from lab.errors import InputError
+from lab.pages.strip import payload
+
+PAGE = "lab/pages/microscope.py"
+RULES = ["grpo", "mc-grpo", "gdpo"]
+
+
+def decoded(text, kind):
+    return np.frombuffer(base64.b64decode(text), dtype=kind)
+
+
+def sent(rewards, rules=RULES, **options):
+    values = grid(0, 1, rewards)
+    seen = what_if(rules, rewards, values, true_mean=0.4, **options)
+    return seen, payload(seen, rewards, rules, values, true_mean=0.4, scale=3, selected=0, theme="light")
+
+
+def test_every_scenario_is_what_the_door_says():
+    rewards, values = np.random.default_rng(0).integers(0, 2, (2, 3, 2)).astype(float), np.linspace(0, 1, 5)
+    seen = what_if(RULES, rewards, values, true_mean=0.4)
+    assert seen.advantage.shape == (3, 1 + rewards.size * 5, 2, 3)
+    for v, rule in enumerate(RULES):
+        assert np.array_equal(seen.advantage[v, 0], advantages.compute(rule, rewards))
+    for handle in range(rewards.size):
+        for n, value in enumerate(values):
+            moved = rewards.copy()
+            moved.ravel()[handle] = value
+            scenario = 1 + handle * 5 + n
+            assert np.array_equal(seen.advantage[0, scenario], advantages.compute("grpo", moved))
+            assert np.allclose(seen.total[scenario], moved.sum(-1))
+
+
+def test_flips_and_dropped_rollouts_are_marked():
+    table = advantage_table(["grpo", "mc-grpo"], [0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 2.0], true_mean=0.38)
+    grpo, median = table.filter(variant="grpo"), table.filter(variant="mc-grpo")
+    assert grpo["flipped"].to_list() == [False, False, False, True, True, True, True, False]
+    assert grpo["used"].all() and not median["flipped"].any()
+    assert median.filter(used=False)["rollout"].to_list() == [4]
+    summary = advantage_summary(table)
+    assert summary["flipped"].to_list() == [4, 0] and summary["silent"].to_list() == [False, False]
+
+
+def test_equal_rewards_are_silent_in_float64_and_phantoms_in_float32():
+    for precision, phantom in {"float64": False, "float32": True}.items():
+        table = advantage_table(["grpo@verl"], [0.3] * 8, true_mean=0.3, precision=precision)
+        row = advantage_summary(table).row(0, named=True)
+        assert row["phantom"] is phantom and row["silent"] is not phantom
+
+
+def test_what_if_wants_groups():
+    with pytest.raises(InputError, match=r"\[P, G, K\]"):
+        what_if(["grpo"], [1.0, 0.0], [0.5], true_mean=0.5)
+
+
+def test_the_payload_holds_the_whole_table():
+    rewards = [[[1.0], [0.0], [0.0]]]
+    seen, data = sent(rewards)
+    assert data["rewards"] == [1.0, 0.0, 0.0] and data["shape"] == (1, 3, 1)
+    assert np.allclose(decoded(data["advantage"], np.float32), seen.advantage.ravel().astype(np.float32))
+    assert len(decoded(data["mark"], np.uint8)) == seen.mark.size
+    assert data["components"] == ["reward"] and [rule["name"] for rule in data["rules"]] == RULES
+    assert 0 in data["ticks"] and data["ticks"][-1] == 1
+
+
+def test_the_grid_holds_both_ends_and_is_coarser_for_many_rewards():
+    assert grid(-1, 1, [0.0] * 8)[[0, -1]].tolist() == [-1, 1]
+    assert len(grid(0, 1, [0.0] * 64)) < len(grid(0, 1, [0.0] * 8))
+
+
+@pytest.fixture
+def page(root):
+    return AppTest.from_file(str(root / PAGE), default_timeout=60)
+
+
+def shape(page):
+    groups = page.session_state["microscope:rewards"]
+    return len(groups), len(groups[0]), len(groups[0][0])
+
+
+def test_why_shows_the_formula_with_the_numbers_of_the_chosen_rollout(page):
+    page.query_params.update({"rewards": "1_0_0_0", "rules": "dr_grpo", "rollout": "1"})
+    page.run()
+    assert "1 − 0.25 = 0.75" in [each.value for each in page.code]
+
+
+def test_groups_grow_and_shrink(page):
+    page.run()
+    for name, value, expected in [("P", 2, (2, 8, 1)), ("K", 2, (2, 8, 2)), ("G", 5, (2, 5, 2)), ("P", 1, (1, 5, 2))]:
+        page.number_input(key=f"microscope:{name}").set_value(value).run()
+        assert shape(page) == expected and not page.exception
+
+
+def test_groups_stay_within_what_a_link_can_hold(page):
+    page.query_params["rewards"] = "__".join(["_".join(["0~0"] * 10)] * 3)
+    page.run()
+    page.number_input(key="microscope:K").set_value(3).run()
+    page.number_input(key="microscope:G").set_value(16).run()
+    assert not page.exception and not page.error
+    again = AppTest.from_file(str(page._script_path), default_timeout=60)
+    again.query_params["rewards"] = page.query_params["rewards"][-1]
+    again.run()
+    assert not again.warning
+
+
+def test_a_rollout_beyond_the_group_is_the_last_one(page):
+    page.query_params.update({"rewards": "1_0", "rollout": "60"})
+    page.run()
+    assert not page.exception and not page.error
+    assert page.subheader[0].value == "Why? Rollout 2"
+
+
+def test_a_group_of_one_shows_what_rules_say_of_it(page):
+    page.query_params["rewards"] = "1"
+    page.run()
+    assert not page.exception
