@@ -28,8 +28,7 @@ def agreement(frame: pl.DataFrame, *, theme: str, height: int = 360) -> go.Figur
     """
     colors = palette(theme)
     shown = frame.gather_every(-(-frame.height // _MOST_POINTS))
-    both = frame.select(low=pl.min_horizontal("logged", "recomputed"), high=pl.max_horizontal("logged", "recomputed"))
-    ends = [both["low"].min(), both["high"].max()]
+    ends = _ends(frame)
     drawn = go.Figure()
     drawn.add_scatter(x=ends, y=ends, mode="lines", line={"color": colors.muted, "width": 1, "dash": "dot"},
                       name="equal", hoverinfo="skip")  # fmt: skip
@@ -42,5 +41,14 @@ def agreement(frame: pl.DataFrame, *, theme: str, height: int = 360) -> go.Figur
     )  # fmt: skip
     rule = f"{frame['rule'][0]}, {frame['precision'][0]}"
     drawn.update_layout(height=height, hovermode="closest", showlegend=False, xaxis_title="advantage, as logged")
-    drawn.update_yaxes(title=f"advantage, {rule}")
+    drawn.update_xaxes(range=ends, nticks=6)
+    drawn.update_yaxes(range=ends, nticks=6, title=f"advantage, {rule}")
     return drawn
+
+
+def _ends(frame: pl.DataFrame) -> list[float]:
+    """Both axes run from the smallest to the largest advantage, with some air around."""
+    values = pl.concat([frame["logged"], frame["recomputed"].cast(pl.Float64)]).drop_nulls().drop_nans()
+    low, high = float(values.min() or 0.0), float(values.max() or 0.0)  # type: ignore[arg-type]
+    air = 0.08 * (high - low) if high - low > 1e-3 * max(abs(high), abs(low)) else max(abs(high), abs(low)) or 1.0
+    return [low - air, high + air]

@@ -14,6 +14,7 @@ from lab.figures.theme import fade, palette, style
 __all__ = ["gradient_norms"]
 
 _MOST_POINTS = 2000
+_NOTHING = 1e-12  # a smaller norm is what rounding left of zero
 
 
 @figure(
@@ -41,7 +42,7 @@ def gradient_norms(
         _spikes(drawn, one.filter("spike"), variant, row, theme)
         if ring and ring[0] == variant:
             _ring(drawn, one.filter((pl.col("seed") == ring[1]) & (pl.col("step") == ring[2])), row, theme)
-    drawn.update_yaxes(type="log", dtick=1, exponentformat="power")
+    drawn.update_yaxes(type="log", nticks=4, exponentformat="power")
     drawn.update_xaxes(title="step", row=len(variants))
     drawn.update_layout(height=90 + row_height * len(variants), showlegend=False, hovermode="closest")
     drawn.update_layout(margin={"t": 16, "l": 72})
@@ -49,10 +50,10 @@ def gradient_norms(
 
 
 def _runs(drawn: go.Figure, one: pl.DataFrame, variant: str, row: int, theme: str, buckets: int) -> None:
-    """All runs of a variant as one trace, with a gap after each; zero has no place on a logarithmic axis."""
+    """All runs of a variant as one trace, with a gap after each; zero has no place on the axis."""
     parts = []
     for run in one.partition_by("seed", maintain_order=True):
-        norm = np.where(run["grad_norm"] > 0, run["grad_norm"], np.nan)
+        norm = np.where(run["grad_norm"] > _NOTHING, run["grad_norm"], np.nan)
         kept = thin(norm, buckets)
         parts.append(np.array([run["step"].to_numpy()[kept], norm[kept], run["seed"].to_numpy()[kept]], dtype=float))
         parts.append(np.full((3, 1), np.nan))

@@ -22,6 +22,7 @@ __all__ = ["GLANCE", "training"]
 GLANCE = ("value", "sign_flip", "no_signal", "grad_norm", "entropy", "cosine")
 
 _LOG = ("grad_norm",)
+_LEAST = {"sign_flip": 0.0, "no_signal": 0.0, "entropy": 0.0, "cosine": -1.0}
 _MOST_POINTS = 200
 
 
@@ -37,7 +38,7 @@ def training(
     theme: str,
     metrics: Sequence[str] = GLANCE,
     columns: int = 3,
-    height: int = 520,
+    height: int = 580,
 ) -> go.Figure:
     """Several measurements over the steps of training, a panel each.
 
@@ -51,7 +52,7 @@ def training(
     known = set(frame["metric"].unique())
     shown = [METRICS[name] for name in metrics if name in known]
     rows = -(-len(shown) // columns)
-    drawn = make_subplots(rows, min(columns, len(shown)), horizontal_spacing=0.065, vertical_spacing=0.26 / rows)
+    drawn = make_subplots(rows, min(columns, len(shown)), horizontal_spacing=0.065, vertical_spacing=0.36 / rows)
     for place, metric in enumerate(shown):
         axis = str(place + 1) if place else ""
         _panel(drawn, frame.filter(pl.col("metric") == metric.name), metric, axis, theme)
@@ -63,7 +64,7 @@ def training(
 
 def _panel(drawn: go.Figure, one: pl.DataFrame, metric: Metric, axis: str, theme: str) -> None:
     for variant in one["variant"].unique(maintain_order=True):
-        _line(drawn, one.filter(pl.col("variant") == variant).sort("step"), variant, axis, theme, metric.name in _LOG)
+        _line(drawn, one.filter(pl.col("variant") == variant).sort("step"), variant, axis, theme, metric)
     scale: dict[str, Any] = {"type": "log", "dtick": 1} if metric.name in _LOG else {"nticks": 5}
     if metric.unit.startswith("share"):
         scale |= {"tickformat": ".0%", "rangemode": "tozero"}
@@ -82,26 +83,42 @@ def _title(metric: Metric, theme: str) -> str:
     return f"<b>{label}</b><br><span style='font-size:12px;color:{palette(theme).muted}'>{second}</span>"
 
 
-def _line(drawn: go.Figure, one: pl.DataFrame, variant: str, axis: str, theme: str, log: bool) -> None:
+def _line(drawn: go.Figure, one: pl.DataFrame, variant: str, axis: str, theme: str, metric: Metric) -> None:
     """Band and line of one variant in one panel; the first panel's lines stand in the legend."""
     look = style(variant, theme)
+    step = one["step"].to_numpy()
     mean, low, high = (one[name].cast(pl.Float64).to_numpy() for name in ("mean", "low", "high"))
-    if log:
-        low = _above_zero(low, mean)
+    if metric.name in _LOG:
+        mean = np.where(mean > 0, mean, np.nan)
     kept = thin(mean, _MOST_POINTS // 2)
-    step = one["step"].to_numpy()[kept]
+    step, mean, low, high = step[kept], mean[kept], *_possible(low[kept], high[kept], mean[kept], metric)
     place = {"xaxis": f"x{axis}", "yaxis": f"y{axis}", "legendgroup": variant}
-    quiet = {"x": step, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-    drawn.add_scatter(y=low[kept], **quiet, **place)
-    drawn.add_scatter(y=high[kept], fill="tonexty", fillcolor=fade(look.color, 0.16), **quiet, **place)
+    around, edge = _band(step, low, high)
     drawn.add_scatter(
-        x=step, y=mean[kept], mode="lines", name=variant, showlegend=not axis,
-        line={"color": look.color, "dash": look.dash, "width": 2}, customdata=np.stack([low[kept], high[kept]], -1),
+        x=around, y=edge, fill="toself", fillcolor=fade(look.color, 0.16), mode="lines", line={"width": 0},
+        hoverinfo="skip", showlegend=False, **place,
+    )  # fmt: skip
+    drawn.add_scatter(
+        x=step, y=mean, mode="lines", name=variant, showlegend=not axis, customdata=np.stack([low, high], -1),
+        line={"color": look.color, "dash": look.dash, "width": 2},
         hovertemplate="%{y:.4g}  (%{customdata[0]:.3g} to %{customdata[1]:.3g})", **place,
     )  # fmt: skip
 
 
-def _above_zero(low: NDArray, mean: NDArray) -> NDArray:
-    """Lower ends for a logarithmic axis: what is not above 0 ends at the smallest mean that is drawn."""
+def _possible(low: NDArray, high: NDArray, mean: NDArray, metric: Metric) -> tuple[NDArray, NDArray]:
+    """An interval cut to the values that the measurement can take; on a logarithmic axis to the smallest mean."""
     positive = mean[mean > 0]
-    return np.where(low > 0, low, positive.min() if positive.size else np.nan)
+    least = positive.min() if metric.name in _LOG and positive.size else _LEAST.get(metric.name, -np.inf)
+    most = 1.0 if metric.unit.startswith("share") or metric.name == "cosine" else np.inf
+    return np.clip(low, least, most), np.clip(high, least, most)
+
+
+def _band(step: NDArray, low: NDArray, high: NDArray) -> tuple[NDArray, NDArray]:
+    """Outline of the band as closed polygons, one for each stretch without a gap, NaN between them."""
+    known = np.flatnonzero(np.isfinite(low) & np.isfinite(high))
+    parts = [(np.empty(0), np.empty(0))]
+    for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
+        forth, back = run, run[::-1]
+        parts.append((np.r_[step[forth], step[back], np.nan], np.r_[high[forth], low[back], np.nan]))
+    x, y = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return x, y

@@ -26,10 +26,10 @@ page = Page(
     "Why did the gradient leap?",
     [
         *settings(["dr-grpo", "grpo", "mc-grpo"], law="student_t", noise=0.2, steps=150, runs=8),
-        Number(name="threshold", label="A spike scores", low=2, high=50, step=0.5, default=6.0, typed=True, width=130,
+        Number(name="threshold", label="Spike from score", low=2, high=50, step=0.5, default=6.0, typed=True, width=130,
                help="Deviations above the median of the steps just before, by the median absolute deviation."),
-        Whole(name="window", label="Steps before", low=5, high=100, default=20, typed=True, width=130),
-        Whole(name="rank", label="Spike to take apart (1: the worst)", low=1, high=1000, default=1, typed=True),
+        Whole(name="window", label="Steps before it", low=5, high=100, default=20, typed=True, width=130),
+        Whole(name="rank", label="Taken apart (1: the worst)", low=1, high=1000, default=1, typed=True),
     ],
     {
         "Heavy tails: who passes them on?": {},
@@ -60,8 +60,8 @@ def reading(counts: pl.DataFrame, spike: dict[str, Any] | None, found: Cause | N
     score = "out of a stretch without any gradient" if math.isinf(spike["score"]) else f"score {spike['score']:.0f}"
     wrong = ", of the wrong sign" if found.flipped else ""
     return sentence + (
-        f"The ringed one ({spike['variant']}, seed {spike['seed']}, step {spike['step']}, {score}) is prompt "
-        f"{found.prompt} alone by {found.share:.0%}: a reward of {found.reward:.3g} became an advantage of "
+        f"The ringed one ({spike['variant']}, seed {spike['seed']}, step {spike['step']}, {score}) comes to "
+        f"{found.share:.0%} from prompt {found.prompt}: a reward of {found.reward:.3g} became an advantage of "
         f"{found.advantage:.3g}{wrong}."
     )
 
@@ -70,13 +70,13 @@ def apart(spike: dict[str, Any]) -> Cause:
     """The pictures of one spike; returns what caused it."""
     seen = page.ask(taken_apart, state, spike["variant"], spike["seed"], spike["step"])
     found = cause(seen.frame, seen.prompt_norm)
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        st.subheader("Which prompt", anchor=False)
-        page.show(prompt_norms, prompt_shares(seen.prompt_norm))
-    with right:
-        st.subheader(f"What happened in prompt {found.prompt}", anchor=False)
-        page.show(group_matrix, cause_rows(seen.frame, found.prompt))
+    with page.panels():
+        with st.container():
+            st.subheader("Which prompt", anchor=False)
+            page.show(prompt_norms, prompt_shares(seen.prompt_norm))
+        with st.container():
+            st.subheader(f"What happened in prompt {found.prompt}", anchor=False)
+            page.show(group_matrix, cause_rows(seen.frame, found.prompt))
     return found
 
 

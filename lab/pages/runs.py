@@ -39,7 +39,7 @@ def settings(variants: Sequence[str], **defaults: Any) -> list[Property]:
               help="From easy (half of the 8 arms are good) to hard (one is)."),
         Whole(name="runs", label="Seeds", low=2, high=64, default=start["runs"], width=150,
               help="Independent runs; the bands are 95% intervals over them."),
-        Whole(name="epochs", label="Passes", low=1, high=4, default=start["epochs"], width=110,
+        Whole(name="epochs", label="Passes per batch", low=1, high=4, default=start["epochs"], width=150,
               help="Gradient steps per batch of rollouts; with one, clips and ratios do nothing."),
         seed(),
     ]  # fmt: skip

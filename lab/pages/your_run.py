@@ -18,6 +18,7 @@ from lab.errors import InputError
 from lab.figures.agreement import agreement
 from lab.figures.group_map import group_map
 from lab.figures.group_matrix import group_matrix
+from lab.figures.log_steps import log_steps
 from lab.figures.sign_changes import sign_changes
 from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Choices, Flag, Text, Whole
@@ -47,7 +48,8 @@ page = Page(
              help="A run's folder, its completions folder, or one Parquet file: what TRL writes with log_completions."),
         Choices(name="rules", label="Rules for the group below", options=RULES, width=520,
                 default=["dr_grpo", "gdpo", "mc-grpo", "ngrpo", "bnpo"]),
-        Whole(name="step", label="Step", default=0, low=0, high=10**9, typed=True, width=120),
+        Whole(name="step", label="Step", default=0, low=0, high=10**9, typed=True, width=140,
+              help="The step of the log that is nearest to it is shown."),
         Whole(name="group", label="Group", default=0, low=0, high=10**6, typed=True, width=120),
         Whole(name="group_size", label="Group size (0: as inferred)", default=0, low=0, high=4096, typed=True),
         Text(name="rewards", label="Reward columns", placeholder="as inferred", help="Names with commas between."),
@@ -173,31 +175,35 @@ found = page.ask(read, state)
 page.say(plain(" ".join(found.findings[:2])))
 st.caption(plain(" ".join(["How the log was read:", *found.table.notes, *found.findings[2:]])), width=1100)
 
-left, right = st.columns([3, 2], gap="large")
-with left:
-    st.subheader("Signs that other rules would change", anchor=False)
-    if found.changes.height:
-        page.show(sign_changes, found.changes)
-    st.caption(plain("Left out: " + "; ".join(found.skipped.values()) + ".") if found.skipped else "")
-with right:
-    st.subheader("Groups", anchor=False)
-    page.show(group_map, group_map_frame(found))
-
 step, group = nearest_group(found, state["step"], state["group"])
-st.subheader(f"Step {step}, group {group}", anchor=False)
-with st.container(horizontal=True, vertical_alignment="bottom", key="controls-group"):
-    for name in ("step", "group", "rules"):
-        page.control(name)
 here = found.table.frame.filter((pl.col("step") == step) & (pl.col("group") == group))
-left, right = st.columns([3, 2], gap="large")
-with left:
-    page.show(group_matrix, page.ask(group_rows, found, step, group, state["rules"]))
-with right:
-    st.text(f"Prompt: {here['prompt'][0]}")
-    st.dataframe(here.select("rollout", "completion", "reward", "advantage"), hide_index=True, key="your-run-group")
-
+columns = list(dict.fromkeys(["rollout", "completion", *found.table.reward_columns, "reward", "advantage"]))
 again = page.ask(recomputed, found)
-if again.height:
-    st.subheader("Logged against recomputed", anchor=False)
-    page.show(agreement, again)
+with page.panels():
+    with st.container():
+        st.subheader("Signs that other rules would change", anchor=False)
+        if found.changes.height:
+            page.show(sign_changes, found.changes)
+    with st.container():
+        st.subheader("Groups", anchor=False)
+        page.show(group_map, group_map_frame(found))
+    with st.container():
+        st.subheader(f"Step {step}, group {group}", anchor=False)
+        with st.container(horizontal=True, vertical_alignment="bottom", key="controls-group"):
+            for name in ("step", "group", "rules"):
+                page.control(name)
+        page.show(group_matrix, page.ask(group_rows, found, step, group, state["rules"]))
+    with st.container():
+        st.subheader("Its rollouts", anchor=False)
+        st.text(f"Prompt: {here['prompt'][0]}")
+        st.dataframe(here.select(columns), hide_index=True, key="your-run-group")
+    with st.container():
+        st.subheader("Step by step", anchor=False)
+        page.show(log_steps, found.steps)
+    if again.height:
+        with st.container():
+            st.subheader("Logged against recomputed", anchor=False)
+            page.show(agreement, again)
+if found.skipped:
+    st.caption(plain("Rules left out: " + "; ".join(found.skipped.values()) + "."))
 page.finish(code(state, found), found.advantages())
