@@ -1,0 +1,92 @@
+"""The fast lane walks bit for bit the path of the separate calls, and measures what they measure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from simulators import Bandit, Policy, Rollouts
+from simulators.records import Floats
+from simulators.stride import MEASURES
+
+LR, FLOOR, STEPS = 3.0, 1e-12, 20
+
+
+def centred(rollouts: Rollouts) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    """Rewards minus their mean; all but the worst kept; the weights of the mean objective."""
+    total = rollouts.rewards.sum(axis=-1)
+    advantage = total - total.mean(axis=-1, keepdims=True)
+    keep = advantage != advantage.min()
+    weights = np.repeat((advantage * keep)[..., None], rollouts.actions.shape[-1], axis=-1) / keep.size
+    return advantage, keep, weights
+
+
+def measured(world: Bandit, policy: Policy, rollouts: Rollouts) -> dict[str, Floats]:
+    """What a row of the stride holds, from the separate calls and NumPy."""
+    advantage, keep, weights = centred(rollouts)
+    truth = world.truth(policy, rollouts, gradient=False)
+    alive = keep & (np.abs(advantage) > FLOOR)
+    signed = alive & (np.abs(truth.advantage) > FLOOR)
+    flips = (signed & (np.sign(advantage) != np.sign(truth.advantage))).sum(axis=(1, 2))
+    count = signed.sum(axis=(1, 2))
+    return {
+        "reward": rollouts.rewards.sum(axis=-1).mean(axis=(1, 2)),
+        "value": truth.value.mean(axis=1),
+        "sign_flip": np.where(count > 0, flips / np.maximum(count, 1), np.nan),
+        "no_signal": 1 - alive.any(axis=-1).mean(axis=-1),
+        "grad_norm": np.sqrt((world.gradient(policy, rollouts, weights) ** 2).sum(axis=(1, 2, 3))),
+        "advantage_max": np.where(alive, np.abs(advantage), 0).max(axis=(1, 2)),
+        "entropy": world.entropy(policy),
+    }
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("law", ["bernoulli", "student_t"])
+def test_same_path_and_same_measurements(heads: int, law: str) -> None:
+    world = Bandit(means=np.random.default_rng(0).random((3, heads, 5)), law=law)
+    fast, slow = world.init([4, 5, 6]), world.init([4, 5, 6])
+    stride, row = world.stride(fast, 4, 0), np.empty((len(MEASURES), 3))
+    for step in range(STEPS):
+        rollouts = world.rollout(slow, 4, step)
+        for field in ("rewards", "actions", "logp"):
+            assert np.array_equal(getattr(stride.rollouts, field), getattr(rollouts, field))
+        advantage, keep, weights = centred(rollouts)
+        expected = measured(world, slow, rollouts)
+        slow.parameters[...] += LR * world.gradient(slow, rollouts, weights)
+        assert stride.advance(advantage, keep, weights, LR, np.inf, row, (FLOOR, FLOOR))
+        for name, got in zip(MEASURES, row, strict=True):
+            assert np.allclose(got, expected[name], rtol=1e-12, atol=1e-12, equal_nan=True), name
+    stride.finish()
+    assert np.array_equal(fast.parameters, slow.parameters)
+
+
+def test_clipping_scales_the_gradient_to_the_limit() -> None:
+    """To rounding: the norm is a sum in another order than NumPy's."""
+    world = Bandit(np.random.default_rng(0).random((3, 5)), law="normal")
+    policy = world.init([0, 1])
+    rollouts = world.rollout(policy, 4, 0)
+    advantage, _, weights = centred(rollouts)
+    gradient = world.gradient(policy, rollouts, weights)
+    norm = np.sqrt((gradient**2).sum(axis=(1, 2, 3)))
+    limit = float(norm.mean())  # one run above, one below
+    stride = world.stride(policy, 4, 0)
+    stride.advance(advantage, None, weights, LR, limit, np.empty((0, 0)), (FLOOR, FLOOR))
+    stride.finish()
+    scale = np.minimum(1, limit / norm)[:, None, None, None]
+    assert sorted(scale.ravel() == 1) == [False, True]
+    assert np.allclose(policy.parameters, LR * scale * gradient, rtol=1e-14)
+
+
+def test_a_run_whose_gradient_is_not_finite_stays_where_it_is() -> None:
+    world = Bandit([[0.2, 0.8]])
+    policy = world.init([0, 1])
+    stride = world.stride(policy, 2, 0)
+    actions = stride.rollouts.actions[1, 0, :, 0]
+    weights = np.ones((2, 1, 2, 1))
+    weights[0] = np.nan
+    assert not stride.advance(np.ones((2, 1, 2)), None, weights, LR, np.inf, np.empty((0, 0)), (FLOOR, FLOOR))
+    moved = LR * (np.bincount(actions, minlength=2) - 1.0)
+    stride.finish()
+    assert (policy.parameters[0] == 0).all()
+    assert policy.parameters[1, 0, 0].tolist() == moved.tolist()
