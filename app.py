@@ -10,6 +10,8 @@ st.navigation(
         st.Page("lab/pages/train.py", title="Train"),
         st.Page("lab/pages/sign_flips.py", title="Sign flips"),
         st.Page("lab/pages/collapse.py", title="Collapse"),
+        st.Page("lab/pages/gradient_spikes.py", title="Gradient spikes"),
+        st.Page("lab/pages/your_run.py", title="Your run"),
     ],
     position="top",
 ).run()

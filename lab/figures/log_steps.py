@@ -20,9 +20,9 @@ _ROWS = {"reward": "reward", "no_signal": "no signal", "grad_norm": "gradient no
 
 
 @figure(
-    guide="Above, the mean reward of each step with one standard deviation of its rollouts; then the share of its groups "
-    "whose rewards are all equal; then the gradient norm, where the trainer logged it. Of a long log each stretch keeps "
-    "its smallest and largest value.",
+    guide="Above, the mean reward of each step with one standard deviation of its rollouts; then the share of groups "
+    "whose rewards are all equal; then the gradient norm, where the trainer logged it. Of a long log every stretch "
+    "keeps its smallest and largest value.",
     columns=("step", "reward", "reward_std", "no_signal"),
 )
 def log_steps(frame: pl.DataFrame, *, theme: str, height: int = 430) -> go.Figure:
