@@ -39,15 +39,16 @@ def decoupled(rewards: Array, weights: Array, ddof: int, eps: float, single: str
         leave_out: As in `gdpo`.
 
     Returns:
-        Weighted sums [..., P, G]; sums that cancel to less than 1e-12 of their parts are 0.
+        Weighted sums [..., P, G] without missing components; those that cancel to less than 1e-12 of their parts are 0.
     """
     parts = np.moveaxis(rewards, -1, 0)
     mean, std = _moments(parts, ddof, single, leave_out)
     normalised = over(parts - mean, np.where(std > 0, std + rewards.dtype.type(eps), std))
     weighted = normalised * weights.reshape(-1, *[1] * (parts.ndim - 1))
-    summed = weighted.sum(axis=0)
+    missing = np.isnan(weighted)
+    summed = np.where(missing.all(axis=0), weighted[0], np.where(missing, 0, weighted).sum(axis=0))
     if rewards.dtype == np.float64:
-        summed[np.abs(summed) <= 1e-12 * np.abs(weighted).sum(axis=0)] = 0.0
+        summed[np.abs(summed) <= 1e-12 * np.nansum(np.abs(weighted), axis=0)] = 0.0
     return summed
 
 

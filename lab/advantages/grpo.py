@@ -15,6 +15,7 @@ from lab.advantages.statistics import (
     mean_std,
     normalise,
     over,
+    scored,
     token_counts,
     total,
     weighted_total,
@@ -141,10 +142,8 @@ def rloo(rewards: Array) -> Array:
 
     Source: arXiv 2402.14740; golden file baselines.json.
     """
-    size = rewards.shape[-1]
-    if size == 1:
-        return rewards.copy()
-    return (rewards - mean_std(rewards)[0]) * (size / (size - 1))
+    size = scored(rewards)
+    return np.where(size > 1, (rewards - mean_std(rewards)[0]) * (size / np.maximum(size - 1, 1)), rewards)
 
 
 @register(
@@ -167,7 +166,7 @@ def opo(rewards: Array, *, mask: Array | None = None) -> Array:
     length = token_counts(rewards, mask)
     mean, std = mean_std(rewards)
     weight = length.sum(-1, keepdims=True)
-    baseline = mean + over((length * (rewards - mean)).sum(-1, keepdims=True), weight)
+    baseline = mean + over(np.nansum(length * (rewards - mean), axis=-1, keepdims=True), weight)
     return rewards - np.where(std == 0, mean, baseline)
 
 
@@ -188,9 +187,9 @@ def gpg(rewards: Array, *, f_norm: float = 1.0, single: str = "zero") -> Array:
 
     Source: arXiv 2504.02546; golden file baselines.json (factor in float32 there).
     """
-    nonzero = np.maximum(total((rewards != 0).astype(rewards.dtype)), 1)
-    batch = rewards.shape[-1] * rewards.shape[-2]
-    return batch / nonzero * (rewards - mean_std(rewards, single=single)[0]) / f_norm
+    known = ~np.isnan(rewards)
+    batch, nonzero = (total(x.astype(rewards.dtype)) for x in (known, known & (rewards != 0)))
+    return batch / np.maximum(nonzero, 1) * (rewards - mean_std(rewards, single=single)[0]) / f_norm
 
 
 @register(
@@ -216,9 +215,10 @@ def grpo_passk(rewards: Array, *, ddof: int = 1, eps: float = 1e-6) -> Array:
     """
     if rewards.shape[-1] < 2:
         raise InputError("grpo_passk compares the best with the second best: it needs G >= 2 rollouts, got G = 1")
-    ordered = np.sort(rewards, axis=-1)
+    missing = np.isnan(rewards)
+    ordered = np.sort(np.where(missing, rewards.min(where=~missing, initial=0), rewards), axis=-1)
     lead = over(ordered[..., -1:] - ordered[..., -2:-1], mean_std(rewards, ddof)[1] + eps)
-    return np.where(rewards == ordered[..., -1:], lead, rewards.dtype.type(0))
+    return np.where((rewards == ordered[..., -1:]) & (scored(rewards) > 1), lead, rewards.dtype.type(0))
 
 
 preset(

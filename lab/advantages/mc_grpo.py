@@ -9,14 +9,16 @@ import numpy as np
 
 from lab.advantages.credit import Credit
 from lab.advantages.grpo import CENTRED, largest
-from lab.advantages.statistics import Array, mean_std, median, weighted_total
+from lab.advantages.statistics import Array, mean_std, median, scored, weighted_total
 from lab.registry import preset, register
 
 _NOT_ZERO = 1e-6
 
 
-def _all_but(index: Array, shape: tuple[int, ...]) -> Array:
-    keep = np.ones(shape, dtype=bool)
+def _all_but_smallest(values: Array) -> Array:
+    """False at the first smallest value of each group, missing ones left aside; True elsewhere [..., n]."""
+    keep = np.ones(values.shape, dtype=bool)
+    index = np.argmin(np.where(np.isnan(values), np.inf, values), axis=-1, keepdims=True)
     np.put_along_axis(keep, index, False, axis=-1)
     return keep
 
@@ -34,7 +36,7 @@ def _worked(rewards: Array, prompt: int, rollout: int, options: Mapping[str, Any
     group = weighted_total(rewards, options["weights"])[prompt]
     _, alive, middle, spread = _normalised(group, options["eps"])
     text = f"({group[rollout]:.4g} − {middle.item():.4g}) / ({spread.item():.4g} + {options['eps']:.4g})"
-    return f"{text} · {group.size} / {max(alive.item(), 1)}" if options["rescale"] else text
+    return f"{text} · {scored(group).item():.0f} / {max(alive.item(), 1)}" if options["rescale"] else text
 
 
 @register(
@@ -63,9 +65,8 @@ def mc_grpo(rewards: Array, *, eps: float = 1e-3, rescale: bool = False) -> Cred
     """
     advantage, alive, middle, _ = _normalised(rewards, eps)
     if rescale:
-        advantage = advantage * (rewards.shape[-1] / np.maximum(alive, 1)).astype(rewards.dtype)
-    pivot = np.argmin(np.abs(rewards - middle), axis=-1, keepdims=True)
-    return Credit(advantage, keep=_all_but(pivot, rewards.shape))
+        advantage = advantage * (scored(rewards) / np.maximum(alive, 1)).astype(rewards.dtype)
+    return Credit(advantage, keep=_all_but_smallest(np.abs(rewards - middle)))
 
 
 @register(
@@ -90,8 +91,7 @@ def mc_grpo_control(rewards: Array, *, eps: float = 1e-4) -> Credit:
     Source: MC-GRPO, arXiv 2601.22582, control (mc=False); golden file mc-grpo.json (`mean_baseline_gsm`).
     """
     mean, std = mean_std(rewards)
-    dropped = np.argmin(np.abs(rewards), axis=-1, keepdims=True)
-    return Credit((rewards - mean) / (std + eps), keep=_all_but(dropped, rewards.shape))
+    return Credit((rewards - mean) / (std + eps), keep=_all_but_smallest(np.abs(rewards)))
 
 
 preset("advantage", "mc-grpo@gsm", "mc-grpo", "the released `gsm` trainer: rescaled by n over the non-zero ones",

@@ -88,4 +88,4 @@ def w_reinforce(rewards: Array, *, positive_weight: float = 0.1) -> Array:
 
     Source: NGRPO, arXiv 2509.18851, comparators; golden file ngrpo.json (`psr_nsr_weighted`).
     """
-    return np.where(rewards > 0, positive_weight * rewards, rewards.dtype.type(-1))
+    return np.where(rewards > 0, positive_weight * rewards, 0 * rewards - 1)

@@ -60,7 +60,7 @@ def reinforce_pp(rewards: Array, *, mask: Array | None = None, gamma: float = 1.
     Source: arXiv 2501.03262, verl 0.9.1; golden file baselines.json.
     """
     returns = returns_to_go(rewards, mask, gamma)
-    valid = np.ones_like(returns) if mask is None else np.asarray(mask, dtype=rewards.dtype)
+    valid = np.where(np.isnan(returns), rewards.dtype.type(0), 1 if mask is None else mask)
     tokens = returns.reshape(*rewards.shape[:-2], -1, returns.shape[-1])
     white = whiten_tokens(tokens, valid.reshape(tokens.shape))
     return white.reshape(returns.shape) * valid

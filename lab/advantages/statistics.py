@@ -29,6 +29,7 @@ __all__ = [
     "median",
     "normalise",
     "over",
+    "scored",
     "token_counts",
     "token_moments",
     "total",
@@ -82,8 +83,9 @@ def _normalise(x, ddof, eps, resolution, out):  # type: ignore[no-untyped-def]
         scale = std[n] + eps
         if scale == 0:
             scale = x.dtype.type(1)
+        flat = std[n] == 0 and resolution >= 0
         for g in range(x.shape[1]):
-            out[n, g] = (x[n, g] - mean[n]) / scale
+            out[n, g] = (x[n, g] - (x[n, g] if flat else mean[n])) / scale
 
 
 def _rows(x: Array) -> Array:
@@ -155,17 +157,44 @@ def leave_one_out(rewards: Array) -> tuple[Array, Array]:
     return mean[..., 0], std[..., 0]
 
 
+def scored(values: Array) -> Array:
+    """Number of rollouts of each group that are not missing [..., 1], in the type of the values."""
+    return (~np.isnan(values)).sum(axis=-1, keepdims=True).astype(values.dtype)
+
+
+def task_mean_std(values: Array, task: Array | None = None, ddof: int = 1) -> tuple[Array, Array]:
+    """Mean and deviation over all entries of the same task, NaN left out.
+
+    Args:
+        values: One value per prompt [..., P] (or per rollout, with a task for each).
+        task: Task of each entry, as `values` or without its leading axes; None: one task.
+        ddof: As in `mean_std`.
+
+    Returns:
+        mean and std of each entry's task, both in the shape of `values`.
+    """
+    of = np.zeros(1, dtype=int) if task is None else np.asarray(task)
+    mean, std = np.empty_like(values), np.empty_like(values)
+    for label in np.unique(of):
+        member = np.broadcast_to(of == label, values.shape)
+        found = mean_std(np.where(member, values, values.dtype.type(np.nan)), ddof)
+        for whole, part in zip((mean, std), found, strict=True):
+            np.copyto(whole, part, where=member)
+    return mean, std
+
+
 def median(values: Array) -> Array:
     """Median of each group [..., 1]; the LOWER middle value where G is even (as torch.median)."""
-    ordered = np.sort(values, axis=-1)
-    return ordered[..., (values.shape[-1] - 1) // 2, None]
+    ordered = np.sort(values, axis=-1)  # missing values last
+    if not np.isnan(ordered[..., -1]).any():
+        return ordered[..., (values.shape[-1] - 1) // 2, None]
+    return np.take_along_axis(ordered, (scored(values).astype(int) - 1) // 2, axis=-1)
 
 
 def token_counts(rewards: Array, mask: Array | None) -> Array:
-    """Number of valid tokens of each rollout [..., P, G]; ones where there is no mask."""
-    if mask is None:
-        return np.ones_like(rewards)
-    return np.broadcast_to(mask.sum(axis=-1, dtype=rewards.dtype), rewards.shape)
+    """Number of valid tokens of each rollout [..., P, G], one without a mask; 0 where the reward is missing."""
+    lengths = rewards.dtype.type(1) if mask is None else mask.sum(axis=-1, dtype=rewards.dtype)
+    return np.where(np.isnan(rewards), rewards.dtype.type(0), lengths)
 
 
 def total(values: Array) -> Array:
@@ -200,7 +229,7 @@ def whiten_tokens(values: Array, counts: Array) -> Array:
 
 def token_moments(values: Array, counts: Array) -> tuple[Array, Array]:
     """Mean and variance over all valid tokens of the batch, as `whiten_tokens` takes them [..., 1, 1]."""
-    number = total(counts)
-    mean = total(values * counts) / (number + 1e-8)
-    variance = total((values - mean) ** 2 * counts) / (number + 1e-8)
+    number, known = total(counts), np.where(counts > 0, values, values.dtype.type(0))
+    mean = total(known * counts) / (number + 1e-8)
+    variance = total((known - mean) ** 2 * counts) / (number + 1e-8)
     return mean, variance * number / np.maximum(number - 1, 1)

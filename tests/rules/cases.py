@@ -24,6 +24,7 @@ def fields(name: str, groups: tuple[int, ...], seed: int = 0) -> dict[str, Array
     given = {
         "mask": np.arange(TOKENS) < lengths[..., None],
         "greedy_rewards": rng.integers(0, 5, groups[:-1]) / 4,
+        "task": rng.integers(0, 2, groups[:-1]),
     }
     return {field: value for field, value in given.items() if field in read}
 
