@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = ["InputError", "LabError", "MissingFieldError", "UnknownNameError", "nearest"]
 
@@ -25,12 +26,16 @@ class UnknownNameError(LabError, KeyError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name = kind, name
-        near = nearest(name, known)
+        self._given = kind, name, list(known), hint
+        near = nearest(name, self._given[2])
         offer = "nearest: " + ", ".join(repr(n) for n in near) if near else "nothing similar is known"
         super().__init__(f"unknown {kind} {name!r}; {offer}" + (f"; {hint}" if hint else ""))
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+    def __reduce__(self) -> Any:
+        return type(self), self._given
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

@@ -1,18 +1,24 @@
-"""Experiments: one step of a run looked at again."""
+"""Experiments: a configured run on disk, and one step of a run looked at again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lab import worlds
+from lab.config import Config
 from lab.diagnostics.gradient import norm
 from lab.errors import InputError
+from lab.executors import Executor, Threads
 from lab.loop import Moment, Settings, Walk
-from lab.train import Job, job_of, seeds_of
+from lab.store import Cell, Run, opened
+from lab.train import Job, Trace, job_of, seeds_of, variants_of
 from lab.variants import Variant, variant
 from simulators.records import Truth
 
@@ -21,9 +27,145 @@ if TYPE_CHECKING:
 
     from simulators.records import World
 
-__all__ = ["Replay", "replay"]
+__all__ = ["Config", "Replay", "replay", "run"]
 
 Array = NDArray[Any]
+
+
+def run(
+    config: Config,
+    name: str,
+    *,
+    resume: bool = False,
+    runs: str | Path = "runs",
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    executor: Executor | None = None,
+) -> Run:
+    """Train what a configuration asks for, and keep it in `runs/<name>/`.
+
+    The rows do not depend on the executor, nor on whether the run was stopped, or killed, and resumed on the way. The
+    memory it takes does not depend on the number of steps.
+
+    Args:
+        config: What to train.
+        name: Name of the run.
+        resume: Go on with the run of that name where it ended; start it if there is none.
+        runs: Folder of all runs.
+        progress: Called with (steps done, steps in all) now and then, from the calling thread.
+        stop: Asked now and then; when it says True the run ends with its last whole chunk, to be resumed.
+        executor: Where the pieces of work run; threads by default.
+
+    Returns:
+        The run, complete unless it was stopped.
+
+    Raises:
+        InputError, UnknownNameError, MissingFieldError: Before anything is written: a mistake in the configuration,
+            a name that is taken, a file that is damaged or not of this run.
+    """
+    _rehearse(config)
+    with opened(name, config, runs, resume=resume) as opened_run:
+        cells = [cell for cell in opened_run.cells if opened_run.missing(cell) is not None]
+        pulse = _Pulse(config.steps * (len(opened_run.cells) - len(cells)))
+        results = (executor or Threads()).map(partial(_walk, opened_run, pulse), cells)
+        try:
+            for finished in results:
+                if finished is not None:
+                    pulse.steps[finished] = config.steps
+                if progress is not None:
+                    progress(pulse.done, config.steps * len(opened_run.cells))
+                if stop is not None and stop():
+                    break
+        finally:
+            pulse.halted = True
+            results.close()
+    return opened_run
+
+
+@dataclass
+class _Pulse:
+    """How far the cells are, and whether they are to stop."""
+
+    before: int
+    steps: dict[str, int] = field(default_factory=dict)
+    halted: bool = False
+
+    @property
+    def done(self) -> int:
+        return self.before + sum(list(self.steps.values()))
+
+    def at(self, cell: Cell, step: int) -> bool:
+        self.steps[cell.key] = step
+        return self.halted
+
+
+def _rehearse(config: Config) -> None:
+    """One step of one run of every variant, so that every mistake is found before anything is written."""
+    variants_of([variant(v.name, v.label, **v.options) for v in config.variants])
+    for i in range(len(config.variants)):
+        _job(config, i, config.numbers[:1]).run(lambda: False, until=1)
+
+
+def _job(config: Config, index: int, seeds: Sequence[int]) -> Job:
+    chosen = config.variants[index]
+    weights = None if config.reward_weights is None else tuple(config.reward_weights)
+    settings = Settings(
+        config.group_size, config.lr, config.optimizer, config.momentum, config.max_grad_norm, config.epochs, weights
+    )
+    return job_of(
+        worlds.world(config.world.name, **config.world.options), variant(chosen.name, chosen.label, **chosen.options),
+        seeds_of(seeds), settings, config.measure, steps=config.steps, every=config.every,
+    )  # fmt: skip
+
+
+def _walk(opened_run: Run, pulse: _Pulse, cell: Cell) -> str:
+    """Walk a cell from its last state to its end, or until the pulse halts, one chunk of files after the other."""
+    config = opened_run.config
+    job = _job(config, cell.index, cell.seeds)
+    state = opened_run.state(cell)
+    if state is not None:
+        job.walk.restore(state)
+    for chunk in range(job.walk.step // config.chunk, opened_run.chunks):
+        end = min((chunk + 1) * config.chunk, config.steps)
+        sample = _advance(job, opened_run.sampled(cell, chunk), end, partial(pulse.at, cell), config)
+        if job.walk.step < end:
+            break
+        tables = {"trace": Trace.of([job]).frame} | ({"rollouts": sample} if sample is not None else {})
+        opened_run.write(cell, chunk, tables, job.walk.state())
+        job.forget()
+    return cell.key
+
+
+def _advance(job: Job, sampled: list[int], end: int, at: Callable[[int], bool], config: Config) -> Any:
+    """Walk to step `end`; the rollouts of the steps that are `sampled` come back as one table."""
+    import polars as pl
+
+    def halted() -> bool:
+        return at(job.walk.step)
+
+    first = [i for i, seed in enumerate(job.seeds) if seed in config.numbers[: config.sample_seeds]]
+    tables = []
+    for step in sampled:
+        if job.run(halted, until=step).walk.step == step:
+            tables.append(_sample(job, first))
+    job.run(halted, until=end)
+    return pl.concat(tables) if tables else None
+
+
+def _sample(job: Job, first: list[int]) -> pl.DataFrame:
+    import polars as pl
+
+    walk = job.walk
+    moment = walk.look()
+    truth = walk.world.truth(walk.policy, moment.rollouts, gradient=False)
+    tables = [
+        rollout_table(moment, truth, walk.world.prompts, run=i).select(
+            pl.lit(walk.variant.name).alias("variant"), pl.lit(int(job.seeds[i])).alias("seed"),
+            pl.lit(walk.step).cast(pl.Int64).alias("step"), pl.all(),
+        )
+        for i in first
+    ]  # fmt: skip
+    return pl.concat(tables)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,6 +159,26 @@ class Walk:
             self._ascend(self.world.gradient(self.policy, moment.rollouts, weights))
         self.step += 1
         return logp_new
+
+    def state(self) -> dict[str, Array]:
+        """All that changes from step to step, as arrays: step, updates, parameters and the optimizer's moments."""
+        moments = {f"moment.{name}": value for name, value in self.optimizer.state.items()}
+        counts = {"step": np.array(self.step), "updates": np.array(self.optimizer.steps)}
+        return {**counts, "parameters": self.policy.parameters, **moments}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Go back to where `state` was taken, or on to it.
+
+        Raises:
+            InputError: It is not the state of such a walk.
+        """
+        shape, found = self.policy.parameters.shape, np.shape(state.get("parameters", ()))
+        if found != shape or not {"step", "updates"} <= set(state):
+            raise InputError(f"the state has parameters {found}; this walk has {shape}, with its step and updates")
+        self.step, self.optimizer.steps = int(state["step"]), int(state["updates"])
+        self.policy.parameters[...] = state["parameters"]
+        moments = {name[7:]: np.array(value) for name, value in state.items() if name.startswith("moment.")}
+        self.optimizer.state = moments
 
     def _sample(self, attempt: int = 0) -> Rollouts:
         size = self.settings.group_size + self.variant.extra_rollouts

@@ -21,7 +21,7 @@ from simulators.records import World
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Job", "Trace", "job_of", "seeds_of", "train"]
+__all__ = ["Job", "Trace", "job_of", "seeds_of", "train", "variants_of"]
 
 Array = NDArray[Any]
 _NO_ROW = np.empty((0, 0))
@@ -54,6 +54,10 @@ class Job:
         if fast is not None:
             fast.finish()
         return self
+
+    def forget(self) -> None:
+        """Let go of what was measured so far, once it is written down."""
+        self.rows, self.at = [], []
 
     def _measured(self, step: int) -> bool:
         return bool(self.gauge.names) and (step % self.every == 0 or step == self.steps - 1)
@@ -127,7 +131,7 @@ def train(
         group_size, lr, optimizer, momentum, max_grad_norm, epochs,
         None if reward_weights is None else tuple(float(w) for w in reward_weights),
     )  # fmt: skip
-    chosen = _chosen(variants, options or {})
+    chosen = variants_of(variants, options or {})
     numbers = seeds_of(seeds)
     _whole("steps", steps, 0)
     _whole("every", every, 1)
@@ -171,9 +175,14 @@ def _whole(name: str, value: int, least: int) -> None:
         raise InputError(f"{name}={value!r}; it must be a whole number of at least {least}")
 
 
-def _chosen(variants: Any, options: Mapping[str, Any]) -> list[Variant]:
+def variants_of(variants: Any, options: Mapping[str, Any] | None = None) -> list[Variant]:
+    """One or several variants or names of them as a list, options applied.
+
+    Raises:
+        InputError: None is given, or a name stands twice.
+    """
     several = [variants] if isinstance(variants, str | Variant) else list(variants)
-    chosen = [variant(v, **options) for v in several]
+    chosen = [variant(v, **(options or {})) for v in several]
     names = [v.name for v in chosen]
     twice = {n for n in names if names.count(n) > 1}
     if twice or not chosen:

@@ -1,0 +1,195 @@
+"""The configuration of a run: what it needs to be made again, as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainValidator, ValidationError
+
+from lab.errors import InputError, nearest
+
+__all__ = ["Config", "Named", "options_of"]
+
+Count = Annotated[int, Field(ge=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+_WORDS = {"none": None, "null": None, "true": True, "false": False}
+
+
+class _Model(BaseModel):
+    """Unknown names and values of the wrong type are errors, in the lab's words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
+
+
+def options_of(text: str) -> dict[str, Any]:
+    """Settings as one writes them: "grpo:eps=1e-6,ddof=0" -> {"name": "grpo", "options": {"eps": 1e-06, "ddof": 0}}.
+
+    Raises:
+        InputError: A setting without "=", or one that stands twice.
+    """
+    name, _, rest = text.partition(":")
+    options: dict[str, Any] = {}
+    for pair in filter(None, (p.strip() for p in rest.split(","))):
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not (key and equals and value) or key in options:
+            raise InputError(f"{text!r}: {pair!r} should be option=value, each option once, as in grpo:eps=1e-6,ddof=0")
+        options[key] = _value(value)
+    return {"name": name.strip(), "options": options}
+
+
+def _value(text: str) -> Any:
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _spelt_out(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    found = options_of(given)
+    return {**found, "label": given.strip()} if found["options"] else found
+
+
+class _Named(_Model):
+    """A name with options.
+
+    Attributes:
+        name: Name of a variant or of a world.
+        options: Its options by name.
+        label: What tables and figures call it; the name by default.
+    """
+
+    name: str
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    label: str | None = None
+
+
+#: A name with options; "grpo:eps=1e-6" is read as name grpo, option eps, and labelled so.
+Named = Annotated[_Named, BeforeValidator(_spelt_out)]
+
+
+def _listed(given: Any) -> Any:
+    return [given] if isinstance(given, str) else list(given) if isinstance(given, tuple) else given
+
+
+def _seeds(given: Any) -> Any:
+    """A number of runs, or their seeds as a list."""
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
+        return given
+    listed = list(given) if isinstance(given, list | tuple | range) else []
+    whole = all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**63 for s in listed)
+    if not (listed and whole and len(set(listed)) == len(listed)):
+        raise ValueError("it should be a number of runs, at least 1, or a list of seeds, all different and at least 0")
+    return listed
+
+
+class Config(_Model):
+    """Everything that decides the rows of a run.
+
+    Args:
+        world: World and its settings, such as {"name": "bandit", "options": {"prompts": 16}}, or its name.
+        variants: Variants, each a name, "name:option=value,..." or {"name", "options", "label"}.
+        steps: As in `lab.train`, this and all others to `every`.
+        seeds: Number of runs, or the list of their seeds.
+        block: Seeds that walk together in one cell of work.
+        chunk: Steps between two saves; a killed run loses at most these.
+        sample_steps: Number of steps, spread over the run, whose rollouts are kept as a sample.
+        sample_seeds: Number of seeds, the first ones, whose rollouts are kept.
+
+    Raises:
+        InputError: An unknown name, a missing one, or a value that is out of range.
+    """
+
+    world: Named = _Named(name="bandit")
+    variants: Annotated[list[Named], Field(min_length=1), BeforeValidator(_listed)]
+    steps: Annotated[int, Field(ge=0)] = 300
+    seeds: Annotated[int | list[int], PlainValidator(_seeds)] = 16
+    group_size: Count = 8
+    lr: Annotated[Finite, Field(ge=0)] = 1.0
+    measure: Literal["basic", "full"] | None = "basic"
+    optimizer: Literal["sgd", "momentum", "adam"] = "sgd"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    max_grad_norm: Annotated[Finite, Field(gt=0)] | None = None
+    epochs: Count = 1
+    reward_weights: list[Finite] | None = None
+    every: Count = 1
+    block: Count = 32
+    chunk: Count = 1000
+    sample_steps: Annotated[int, Field(ge=0)] = 5
+    sample_seeds: Annotated[int, Field(ge=0)] = 2
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise InputError(_plain(error)) from None
+
+    @classmethod
+    def read(cls, path: str | Path) -> Config:
+        """The configuration in a JSON file.
+
+        Raises:
+            InputError: It cannot be read, is not JSON, or is not a configuration.
+        """
+        try:
+            given = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+        except ValueError as error:
+            raise InputError(f"{path} is damaged, it is not JSON: {error}; put the original back") from None
+        if not isinstance(given, Mapping):
+            raise InputError(f"{path} is not a configuration: it holds {str(given)[:40]!r}, not names with values")
+        try:
+            return cls(**given)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+    def text(self) -> str:
+        """The configuration as JSON."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @property
+    def numbers(self) -> list[int]:
+        """The seeds as a list."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    def differences(self, other: Config) -> list[str]:
+        """What is not the same in another configuration: "steps: 500, there 300"."""
+        ours, theirs = self.model_dump(), other.model_dump()
+        return [f"{name}: {ours[name]!r}, there {theirs[name]!r}" for name in ours if ours[name] != theirs[name]]
+
+
+def _plain(error: ValidationError) -> str:
+    """One sentence per place: what stands there and what should."""
+    found: dict[str, list[str]] = {}
+    for each in error.errors():
+        place = ".".join(str(p) for p in each["loc"] if not re.search(r"[^\w-]|constrained", str(p)))
+        found.setdefault(_named(place, each), []).append(_wanted(each))
+    return "; ".join(f"{place}: {' or '.join(wanted)}" for place, wanted in found.items())
+
+
+def _named(place: str, each: Any) -> str:
+    return place if each["type"] in ("missing", "extra_forbidden") else f"{place}={each['input']!r}"
+
+
+def _wanted(each: Any) -> str:
+    if each["type"] == "missing":
+        return "it is missing"
+    if each["type"] == "extra_forbidden":
+        return _no_such(str(each["loc"][-1]), nested=len(each["loc"]) > 1)
+    return str(each["msg"]).replace("Value error, ", "").replace("Input should be", "it should be")
+
+
+def _no_such(name: str, *, nested: bool) -> str:
+    known = (_Named if nested else Config).model_fields
+    near = nearest(name, known)
+    return "there is no such setting" + (f"; nearest: {', '.join(map(repr, near))}" if near else "")

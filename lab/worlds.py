@@ -1,0 +1,93 @@
+"""Worlds by name, with settings that fit into a file, an address or a command line."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lab.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from simulators.records import World
+
+__all__ = ["WORLDS", "bandit", "settings", "world"]
+
+
+def bandit(
+    prompts: int = 8,
+    arms: int = 8,
+    *,
+    law: str = "bernoulli",
+    noise: float = 0.3,
+    seed: int | None = None,
+    success: Sequence[Sequence[float]] | None = None,
+) -> World:
+    """A bandit of one head.
+
+    Args:
+        prompts: Number of prompts P.
+        arms: Number of arms A.
+        law: Name of the law of the reward around an arm's mean.
+        noise: Spread of the reward under the laws that have one; see `simulators.families.noisy`.
+        seed: Draws the mean of each arm uniformly from [0, 1); None: prompts from easy to hard, as
+            `simulators.families.graded` makes them.
+        success: Mean of each arm [P, A]; takes the place of prompts, arms and seed.
+    """
+    from simulators import Bandit
+    from simulators.families import graded, noisy
+    from simulators.random import uniforms
+
+    if success is not None:
+        return Bandit(means=_table(success), law=noisy(law, noise))
+    if seed is None:
+        return graded(prompts, arms, law=law, noise=noise)
+    if prompts < 1 or arms < 1:
+        raise InputError(f"bandit: prompts={prompts}, arms={arms}; both must be at least 1")
+    means = uniforms(seed, prompt=np.arange(prompts)[:, None], draw=np.arange(arms))
+    return Bandit(means=means, law=noisy(law, noise))
+
+
+#: Name of a world -> function that makes it from keyword settings.
+WORLDS: Mapping[str, Callable[..., World]] = {"bandit": bandit}
+
+
+def world(name: str, /, **given: Any) -> World:
+    """The world of that name.
+
+    Args:
+        name: One of `WORLDS`.
+        **given: Its settings; the others keep their defaults.
+
+    Raises:
+        UnknownNameError: No such world, or it has no such setting.
+        InputError: A setting has a value that the world cannot use.
+    """
+    known = settings(name)
+    for key in given:
+        if key not in known:
+            raise UnknownNameError(f"setting of world {name!r},", key, known, f"it has {', '.join(known)}")
+    try:
+        return WORLDS[name](**given)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"world {name!r}: {error}") from None
+
+
+def settings(name: str) -> dict[str, Any]:
+    """The settings of a world with their defaults.
+
+    Raises:
+        UnknownNameError: No such world.
+    """
+    if name not in WORLDS:
+        raise UnknownNameError("world", name, WORLDS)
+    return {p.name: p.default for p in inspect.signature(WORLDS[name]).parameters.values()}
+
+
+def _table(success: Any) -> Any:
+    rows = [row if isinstance(row, Sequence | np.ndarray) else [row] for row in success]
+    if len({len(row) for row in rows}) > 1:
+        raise InputError(f"success has rows of {', '.join(str(len(r)) for r in rows)} arms; all prompts need as many")
+    return np.atleast_2d(np.asarray(success, dtype=np.float64))
