@@ -51,7 +51,7 @@ def curves(
     theme: str,
     metric: str,
     label: str,
-    height: int = 300,
+    height: int = 360,
     log: bool = False,
     percent: bool = False,
     variants: Sequence[str] | None = None,

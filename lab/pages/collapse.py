@@ -17,6 +17,7 @@ from simulators.families import graded
 SUCCESS = [i / 20 for i in range(21)]
 COUNTED = [2, 3, 4, 6, 8, 10, 12]
 RULES = [name for name in advantages.names() if not advantages.rule(name).required]
+COUNT = {1: "one reward", 2: "two rewards", 3: "three rewards"}
 STEPS, RUNS, RATE = 150, 16, 2.0
 
 page = Page(
@@ -78,9 +79,9 @@ def reading(shares: pl.DataFrame, counts: pl.DataFrame, variant: str) -> str:
     last = counts.filter(pl.col("group_size") == pl.col("group_size").max()).sort("levels")
     most, least = last.row(-1, named=True), last.row(0, named=True)
     if most["levels"] > least["levels"]:
-        each = "1 reward" if most["components"] == 1 else f"{most['components']} rewards"
         parts.append(
-            f"With {each} each, **{most['rule']}** tells {most['levels']:,} groups of {most['group_size']} apart, "
+            f"With {COUNT[most['components']]} each, "
+            f"**{most['rule']}** tells {most['levels']:,} groups of {most['group_size']} apart, "
             f"**{least['rule']}** {least['levels']:,}"
         )
     return ". ".join(parts) + "."
@@ -93,19 +94,22 @@ with page.controls():
 shares = page.ask(signal, state["variant"], state["sizes"], state["seed"])
 counts = page.ask(levels, state["rules"], state["rewards"])
 page.say(reading(shares, counts, state["variant"]))
-page.show(silence, shares, height=380)
+summary = page.ask(trained, state["rules"], state["rewards"], state["group_size"], state["seed"])
 with page.panels():
     with st.container():
-        st.subheader(f"Groups told apart, {state['rewards']} reward(s) each", anchor=False)
-        page.show(levels_by_size, counts)
-    summary = page.ask(trained, state["rules"], state["rewards"], state["group_size"], state["seed"])
-    for metric, (title, label, percent) in {
-        "no_signal": ("Groups without signal, in training", "groups without signal", True),
-        "levels": ("Advantage levels, in training", "levels per group (mean)", False),
-    }.items():
-        with st.container():
-            st.subheader(title, anchor=False)
-            page.show(curves, summary, metric=metric, label=label, percent=percent, height=360, key=metric)
+        st.subheader(f"Groups that teach {state['variant']} nothing", anchor=False)
+        page.show(silence, shares, height=360)
+    with st.container():
+        st.subheader(f"The same while training, groups of {state['group_size']}", anchor=False)
+        page.show(
+            curves, summary, metric="no_signal", label="groups without signal", percent=True, key="silent", **look
+        )
+    with st.container():
+        st.subheader(f"Groups that a rule tells apart, {COUNT[state['rewards']]} each", anchor=False)
+        page.show(levels_by_size, counts, height=360)
+    with st.container():
+        st.subheader("Different advantages in a group while training", anchor=False)
+        page.show(curves, summary, metric="levels", label="levels per group (mean)", key="levels")
 page.finish(
     f"""
 import lab
