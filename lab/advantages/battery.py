@@ -53,6 +53,7 @@ def standard_inputs(seed: int = 0) -> Iterator[tuple[str, Array]]:
     yield "ties", np.array([[0, 0.5, 0.5, 1], [0.5, 0.5, 1, 1]], float)[..., None]
     yield "one outlier", np.array([[0.01, 0.012, 0.011, 0.013, 1.0]])[..., None]
     yield "one group apart", np.array([[0, 0.001, 0], [1, 0.2, 0.7], [0.4, 0.4, 0.4]])[..., None]
+    yield "a reward beside its mean", np.array([[0, 0.5, 0.52, 1], [0, 1, 1, 0], [1, 1, 0, 1]], float)[..., None]
     yield "one prompt, one spread", np.array([[0.2, 0.4, 0.9, 0.1]])[..., None]
 
 
@@ -65,6 +66,8 @@ def _run(rule: Rule, rewards: Array) -> Array:
         given["mask"] = np.arange(5) < lengths[..., None]
     if "greedy_rewards" in rule.fields:
         given["greedy_rewards"] = np.full(rewards.shape[0], 0.25)
+    if "task" in rule.fields:
+        given["task"] = np.arange(rewards.shape[0]) % 2
     result: Credit = call(rule, rewards, **{**floors, **given})
     advantage = result.advantage
     return advantage if advantage.ndim == rewards.ndim - 1 else advantage[..., 0]

@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from lab.errors import InputError
 from lab.registry import Shape
 
 __all__ = [
@@ -96,6 +97,11 @@ def _resolution(x: Array) -> float:
     return RESOLUTION if x.dtype == np.float64 else -1.0
 
 
+def _check_single(single: str) -> None:
+    if single not in ("zero", "raw"):
+        raise InputError(f"single={single!r}; it must be 'zero' or 'raw'")
+
+
 def mean_std(rewards: Array, ddof: int = 1, single: str = "zero") -> tuple[Array, Array]:
     """Mean and standard deviation of each group, with the lab's rule for no spread.
 
@@ -108,6 +114,7 @@ def mean_std(rewards: Array, ddof: int = 1, single: str = "zero") -> tuple[Array
         mean [..., 1] and std [..., 1].
     """
     shape = (*rewards.shape[:-1], 1)
+    _check_single(single)
     if rewards.shape[-1] == 1 and single == "raw":
         return np.zeros(shape, rewards.dtype), np.ones(shape, rewards.dtype)
     rows = _rows(rewards)
@@ -118,6 +125,7 @@ def mean_std(rewards: Array, ddof: int = 1, single: str = "zero") -> tuple[Array
 
 def normalise(rewards: Array, ddof: int = 1, eps: float = 1e-4, single: str = "zero") -> Array:
     """(rewards - mean) / (std + eps) of each group [..., G], compiled; arguments as in `mean_std`."""
+    _check_single(single)
     if rewards.shape[-1] == 1 and single == "raw":
         return rewards / (1 + eps)
     out = np.empty(rewards.shape, rewards.dtype)
