@@ -101,9 +101,7 @@ with page.panels():
         page.show(silence, shares, height=360)
     with st.container():
         st.subheader(f"The same while training, groups of {state['group_size']}", anchor=False)
-        page.show(
-            curves, summary, metric="no_signal", label="groups without signal", percent=True, key="silent", **look
-        )
+        page.show(curves, summary, metric="no_signal", label="groups without signal", percent=True, key="silent")
     with st.container():
         st.subheader(f"Groups that a rule tells apart, {COUNT[state['rewards']]} each", anchor=False)
         page.show(levels_by_size, counts, height=360)
