@@ -1,0 +1,119 @@
+"""The catalogue: each paper's facts, published figures and claims, one file per paper.
+
+>>> from lab import papers
+>>> papers.run_claim("baselines.check-rloo").verdict
+'holds'
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from lab.errors import UnknownNameError
+from lab.papers.record import CLAIMS, PAPERS, Claim, Measurement, Paper, Result, Table, add_paper, claim
+from lab.registry import fold
+from lab.walk import import_all
+
+__all__ = [
+    "Claim", "Measurement", "Paper", "Result", "Table", "add_paper", "catalogue", "claim", "claims", "find_claim",
+    "measured", "paper", "run_claim", "select",
+]  # fmt: skip
+
+import_all(__name__, __path__)
+
+
+def catalogue() -> list[Paper]:
+    """All papers, oldest first (by their first arXiv number)."""
+    return sorted(PAPERS.values(), key=lambda p: next(iter(p.arxiv.values()), "9999"))
+
+
+def paper(slug: str) -> Paper:
+    """The paper of that slug.
+
+    Raises:
+        UnknownNameError: There is no such paper; the nearest slugs are offered.
+    """
+    found = PAPERS.get(fold(slug))
+    if found is None:
+        raise UnknownNameError("paper", slug, PAPERS)
+    return found
+
+
+def find_claim(identifier: str) -> Claim:
+    """The claim of that identifier, such as "gdpo.2".
+
+    Raises:
+        UnknownNameError: There is no such claim; the nearest identifiers are offered.
+    """
+    found = CLAIMS.get(fold(identifier))
+    if found is None:
+        raise UnknownNameError("claim", identifier, CLAIMS)
+    return found
+
+
+def select(*names: str) -> list[Claim]:
+    """Claims of the papers and identifiers named, in the order of the catalogue; all of them without a name.
+
+    Raises:
+        UnknownNameError: A name is neither a paper's slug nor a claim's identifier.
+    """
+    wanted = {c.id for name in names for c in _named(name)}
+    return [c for p in catalogue() for c in p.claims if not names or c.id in wanted]
+
+
+def _named(name: str) -> tuple[Claim, ...]:
+    if fold(name) in PAPERS:
+        return PAPERS[fold(name)].claims
+    if fold(name) in CLAIMS:
+        return (CLAIMS[fold(name)],)
+    raise UnknownNameError("paper or claim", name, [*PAPERS, *CLAIMS])
+
+
+def measured(identifier: str, seed: int = 0) -> tuple[Result, Measurement]:
+    """Measure one claim: its result, and the measurement with its further numbers.
+
+    Args:
+        identifier: Such as "gdpo.2".
+        seed: Any whole number of at least 0; verdicts do not depend on it.
+
+    Raises:
+        UnknownNameError: There is no such claim.
+    """
+    chosen = find_claim(identifier)
+    start = time.perf_counter()
+    found = chosen.measure(seed)
+    seconds = time.perf_counter() - start
+    verdict = "holds" if found.holds else "fails"
+    result = Result(
+        chosen.id, chosen.paper, chosen.kind, chosen.sentence, float(found.value), found.bounds, chosen.criterion,
+        verdict, seconds,
+    )  # fmt: skip
+    return result, found
+
+
+def run_claim(identifier: str, seed: int = 0) -> Result:
+    """Measure one claim; see `measured`."""
+    return measured(identifier, seed)[0]
+
+
+def claims(*names: str, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> list[Result]:
+    """Measure claims one after the other.
+
+    Args:
+        names: Slugs of papers or identifiers of claims; none means all.
+        seed: See `measured`.
+        progress: Called with (claims done, claims in all), first with 0 done.
+
+    Raises:
+        UnknownNameError: Before anything is measured, for a name that is neither.
+    """
+    chosen = select(*names)
+    results: list[Result] = []
+    for c in chosen:
+        if progress is not None:
+            progress(len(results), len(chosen))
+        results.append(run_claim(c.id, seed))
+    if progress is not None:
+        progress(len(results), len(chosen))
+    return results

@@ -1,0 +1,107 @@
+"""What the claims share: intervals over independent repetitions, draws, final policies, a world with one policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.records import Policy, Rollouts, Truth
+
+if TYPE_CHECKING:
+    from lab.trace import Trace
+    from simulators.bandit import Bandit
+    from simulators.reward_laws import Law
+
+__all__ = ["Array", "OnePolicy", "binary", "excludes", "interval", "policies", "rewards_of", "runs"]
+
+Array = NDArray[Any]
+
+
+def interval(values: Array) -> tuple[float, tuple[float, float]]:
+    """Mean of independent repetitions [n] and its 95% interval (Student's t)."""
+    from lab.trace import mean_interval
+
+    mean, low, high = mean_interval(values)
+    return mean, (low, high)
+
+
+def excludes(bounds: tuple[float, float], value: float = 0.0) -> bool:
+    """Whether `value` lies outside the interval."""
+    return not bounds[0] <= value <= bounds[1]
+
+
+def runs(seed: int, number: int) -> range:
+    """Seeds of `number` training runs; different seeds share no run."""
+    return range(seed * number, (seed + 1) * number)
+
+
+def binary(success: float, shape: Sequence[int], seed: int) -> Array:
+    """Independent rewards of 1 with probability `success`, else 0, of the given shape."""
+    from simulators.reward_laws import bernoulli
+
+    return rewards_of(bernoulli(success), shape, seed)
+
+
+def rewards_of(law: Law, shape: Sequence[int], seed: int) -> Array:
+    """Independent rewards of a law in its own units, of the given shape."""
+    from simulators.reward_laws import sample
+
+    return sample(law, shape, seed=seed, centred=False)
+
+
+def policies(trace: Trace, name: str) -> Array:
+    """Probability of each arm at the end of each run of a bandit [S, P, H, A]."""
+    logits = trace.parameters(name)
+    weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(weight / weight.sum(axis=-1, keepdims=True))
+
+
+class OnePolicy:
+    """A bandit of one prompt in all P slots of a batch: one policy learns from P groups per step.
+
+    Args:
+        world: A bandit with one prompt.
+        prompts: Number of groups P.
+    """
+
+    name = "one-policy bandit"
+    provides: tuple[str, ...] = ()
+
+    def __init__(self, world: Bandit, prompts: int) -> None:
+        self.world, self.prompts = world, prompts
+
+    def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
+        """The logits [S, 1, H, A] for S seeds."""
+        return self.world.init(seeds)
+
+    def rollout(
+        self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
+    ) -> Rollouts:
+        """Sample P groups of G rollouts: rewards, actions and logp [S, P, G, H]."""
+        drawn = self.world.rollout(policy, self.prompts * group_size, step, attempt=attempt, fields=fields)
+        shape = (policy.seeds.size, self.prompts, group_size, -1)
+        parts = (x.reshape(shape) for x in (drawn.rewards, drawn.actions, drawn.logp))
+        return Rollouts(*parts, prompt=np.zeros(self.prompts, dtype=np.int64))
+
+    def log_prob(self, policy: Policy, rollouts: Rollouts) -> Array:
+        """Log-probability of each action [S, P, G, H], nats."""
+        return self.world.log_prob(policy, rollouts)
+
+    def gradient(self, policy: Policy, rollouts: Rollouts, weights: Array) -> Array:
+        """Σ w ∇log π with respect to the logits [S, 1, H, A]."""
+        return self.world.gradient(policy, rollouts, weights)
+
+    def truth(self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True) -> Truth:
+        """Exact value, advantages and gradient, as the bandit knows them."""
+        return self.world.truth(policy, rollouts, gradient=gradient)
+
+    def entropy(self, policy: Policy) -> Array:
+        """Entropy of the policy [S], nats."""
+        return self.world.entropy(policy)
+
+    def kl(self, policy: Policy, other: Policy) -> Array:
+        """KL(policy ‖ other) [S], nats."""
+        return self.world.kl(policy, other)
