@@ -250,6 +250,8 @@ def rollout_table(moment: Moment, truth: Truth, prompts: int, run: int = 0) -> p
     """
     import polars as pl
 
+    own = None if moment.slots is None else moment.slots[run]
+    moment = moment if own is None else moment.first(own)
     slots, rewards = _slots(moment, prompts, run), moment.rewards[run]
     size = rewards.shape[1]
     attempt = np.arange(len(slots))[:, None] // prompts
@@ -261,7 +263,7 @@ def rollout_table(moment: Moment, truth: Truth, prompts: int, run: int = 0) -> p
         "reward": components.sum(axis=-1),
         **({f"reward_{k}": r for k, r in enumerate(components.T, 1)} if len(components.T) > 1 else {}),
         "advantage": moment.advantage[run].reshape(-1),
-        "true_advantage": truth.advantage[run].reshape(-1),
+        "true_advantage": truth.advantage[run, :own].reshape(-1),
         "keep": np.ones(slots.size * size, dtype=bool) if moment.keep is None else moment.keep[run].reshape(-1),
     }
     return pl.DataFrame(columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from lab.diagnostics.advantage import FLOORS, per_rollout
 from lab.errors import InputError, MissingFieldError
 from lab.optimizers import Optimizer
 from lab.registry import Rule, find
-from lab.sampling.refill import refill
+from lab.sampling.refill import first_slots, refill
 from lab.variants import Variant
 from simulators.records import Policy, Rollouts, World
 
@@ -70,6 +70,7 @@ class Moment:
         mask: Valid tokens of those [S, P, G, T], or None for all.
         weights: Weights on grad log pi [S, P, G, T].
         gradient: The estimate, like the parameters, before clipping.
+        slots: Slots of the P axis that each run needed [S], where prompts were sampled again; None: all.
     """
 
     step: int
@@ -80,11 +81,24 @@ class Moment:
     mask: Array | None
     weights: Array
     gradient: Any
+    slots: Array | None = None
 
     @property
     def advantage(self) -> Array:
         """Advantages per rollout [S, P, G]."""
         return per_rollout(self.credit.advantage, self.rollouts.mask)
+
+    def first(self, slots: int) -> Moment:
+        """The same moment with only the first slots of the P axis."""
+
+        def cut(array: Any) -> Any:
+            return None if array is None else array[:, :slots]
+
+        return replace(
+            self, rollouts=first_slots(self.rollouts, slots), rewards=cut(self.rewards), keep=cut(self.keep),
+            credit=Credit(cut(self.credit.advantage), cut(self.credit.keep), cut(self.credit.clip_scale)),
+            mask=cut(self.mask), weights=cut(self.weights),
+        )  # fmt: skip
 
 
 class Walk:
@@ -139,11 +153,11 @@ class Walk:
         rollouts = self._sample()
         rewards = self._rewards(rollouts)
         credit = self._credit(rewards, rollouts)
-        rollouts, rewards, credit, keep = self._filtered(rollouts, rewards, credit)
+        rollouts, rewards, credit, keep, slots = self._filtered(rollouts, rewards, credit)
         mask = _kept_tokens(rollouts, keep)
         weights = self._weights(rollouts, rewards, credit, mask, rollouts.logp)
         gradient = self.world.gradient(self.policy, rollouts, weights)
-        return Moment(self.step, rollouts, rewards, credit, keep, mask, weights, gradient)
+        return Moment(self.step, rollouts, rewards, credit, keep, mask, weights, gradient, slots)
 
     def advance(self, moment: Moment) -> Array | None:
         """Move the parameters by the moment's gradient, and by further epochs on the same rollouts.
@@ -205,20 +219,36 @@ class Walk:
         given = {f: getattr(rollouts, f) for f in rule.fields}
         return given | dict(self.variant.options.get(rule.kind, {}))
 
-    def _filtered(self, rollouts: Rollouts, rewards: Array, credit: Credit) -> tuple[Rollouts, Array, Credit, Any]:
+    def _filtered(self, rollouts: Rollouts, rewards: Array, credit: Credit) -> tuple[Rollouts, Array, Credit, Any, Any]:
         if self.filter is None:
-            return rollouts, rewards, credit, credit.keep
+            return rollouts, rewards, credit, credit.keep, None
         options = {**self.filter.options, **self.variant.options.get("filter", {})}
 
         def useful(scored: Array) -> Array:
             return np.asarray(self.filter.function(scored.sum(-1), **options))  # type: ignore[union-attr]
 
-        kept = useful(rewards)
+        kept, slots = useful(rewards), None
         if self.variant.refill and not kept.all():
-            rollouts, rewards, kept = refill(rollouts, rewards, kept, self.variant.refill, self._again, useful)
-            credit = self._credit(rewards, rollouts)
+            rollouts, rewards, kept, slots = refill(rollouts, rewards, kept, self.variant.refill, self._again, useful)
+            credit = self._own_credit(rewards, rollouts, slots)
         keep = np.repeat(kept[..., None], rewards.shape[-2], axis=-1)
-        return rollouts, rewards, credit, keep if credit.keep is None else keep & credit.keep
+        return rollouts, rewards, credit, keep if credit.keep is None else keep & credit.keep, slots
+
+    def _own_credit(self, rewards: Array, rollouts: Rollouts, slots: Array) -> Credit:
+        """Credit of each run from the slots that it needed, whatever else was drawn for the others of its block."""
+        parts = {n: self._credit(rewards[:, :n], first_slots(rollouts, n)) for n in np.unique(slots)}
+        whole = parts.pop(max(parts))
+
+        def joined(name: str) -> Any:
+            array = getattr(whole, name)
+            if array is None or not parts:
+                return array
+            array = array.copy()
+            for n, part in parts.items():
+                array[slots == n, :n] = getattr(part, name)[slots == n]
+            return array
+
+        return Credit(joined("advantage"), joined("keep"), joined("clip_scale"))
 
     def _again(self, attempt: int) -> tuple[Rollouts, Array]:
         rollouts = self._sample(attempt)
@@ -252,7 +282,7 @@ class Walk:
         """One step in the fast lane: the rules here, everything else in the world's kernel."""
         rollouts = fast.rollouts
         credit = self._credit(rollouts.rewards, rollouts)
-        rollouts, rewards, credit, keep = self._filtered(rollouts, rollouts.rewards, credit)
+        rollouts, rewards, credit, keep, _ = self._filtered(rollouts, rollouts.rewards, credit)
         mask = rollouts.mask if keep is None else _kept_tokens(rollouts, keep)
         weights = self._weights(rollouts, rewards, credit, mask, rollouts.logp)
         advantage = credit.advantage if credit.advantage.ndim == 3 else per_rollout(credit.advantage, rollouts.mask)

@@ -39,7 +39,17 @@ class Gauge:
             self.names.remove("clip_share")
 
     def before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
-        """Measurements at the policy that sampled: one array [S] per name."""
+        """Measurements at the policy that sampled, each run over its own slots: one array [S] per name."""
+        if moment.slots is None:
+            return self._before(policy, start, moment)
+        parts = {n: self._before(policy, start, moment.first(n)) for n in np.unique(moment.slots)}
+        whole = parts.pop(max(parts))
+        for n, part in parts.items():
+            for name, values in whole.items():
+                whole[name] = np.where(moment.slots == n, part[name], values)
+        return whole
+
+    def _before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
         rewards, advantage, keep, gradient = moment.rewards, moment.advantage, moment.keep, moment.gradient
         truth = self.world.truth(policy, moment.rollouts, gradient=self.level == "full")
         total = rewards[..., 0] if rewards.shape[-1] == 1 else rewards.sum(axis=-1)

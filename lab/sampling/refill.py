@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulators.records import Rollouts
 
-__all__ = ["refill"]
+__all__ = ["first_slots", "refill"]
 
 Array = NDArray[Any]
 
@@ -23,11 +23,12 @@ def refill(
     attempts: int,
     again: Callable[[int], tuple[Rollouts, Array]],
     useful: Callable[[Array], Array],
-) -> tuple[Rollouts, Array, Array]:
+) -> tuple[Rollouts, Array, Array, Array]:
     """Append further samples of the prompts until every run has P useful slots, or the attempts are used up.
 
     The slots stand behind one another on the P axis (`rollouts.prompt` says which prompt each holds); the first P
-    useful ones of each run are kept, so a run that was full at once is unchanged.
+    useful ones of each run are kept, so a run that was full at once is unchanged. What a run did not need stands there
+    for the sake of the others: nothing about it may depend on that.
 
     Args:
         rollouts: The first sample.
@@ -38,7 +39,8 @@ def refill(
         useful: Rewards [S, P, G, K] -> which prompts are useful [S, P].
 
     Returns:
-        Rollouts, rewards [S, P', G, K] and kept [S, P'] with P' = P times the samples taken.
+        Rollouts, rewards [S, P', G, K] and kept [S, P'] with P' = P times the samples taken, and the number of slots
+        that each run needed [S].
 
     Source: DAPO, part (c) (arXiv 2503.14476).
     """
@@ -52,8 +54,19 @@ def refill(
         scored.append(its_rewards)
         good.append(useful(its_rewards))
     every = np.concatenate(good, axis=-1)
-    first = every & (np.cumsum(every, axis=-1) <= wanted)
-    return _stack(parts), np.concatenate(scored, axis=1), first
+    useful_so_far = np.cumsum(every, axis=-1)
+    short = useful_so_far[:, wanted - 1 : -1 : wanted] < wanted
+    needed = wanted * (1 + short.sum(axis=-1))
+    return _stack(parts), np.concatenate(scored, axis=1), every & (useful_so_far <= wanted), needed
+
+
+def first_slots(rollouts: Rollouts, slots: int) -> Rollouts:
+    """The same rollouts, only the first slots of the P axis."""
+    cut: dict[str, Any] = {}
+    for f in fields(Rollouts):
+        array = getattr(rollouts, f.name)
+        cut[f.name] = array if array is None else array[:slots] if array.ndim == 1 else array[:, :slots]
+    return Rollouts(**cut)
 
 
 def _numbered(rollouts: Rollouts, prompts: int) -> Rollouts:
