@@ -10,25 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simulators import bandit_kernels as kernels
 from simulators import reward_laws
 from simulators.errors import check_count, unknown_name
-from simulators.random import prompt_key, step_key, uniform
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth
-from simulators.reward_laws import BERNOULLI, Law, draw
+from simulators.reward_laws import BERNOULLI, Law
 from simulators.softmax import Tables, tables
 
 if TYPE_CHECKING:
     from simulators.stride import Stride
 
 __all__ = ["Bandit", "warm"]
-
-_DRAWS = np.uint64(4)  # of each head: its arm, then up to three for its reward
-_GREEDY = np.uint64(1 << 40)  # the rollout counter of the greedy response
-_ONE = np.uint64(1)
 
 
 class Bandit:
@@ -107,11 +102,11 @@ class Bandit:
         counters = policy.seeds, np.uint64(step), np.uint64(attempt)
         shape = (policy.seeds.size, self.prompts, groups, self.heads)
         out = np.empty(shape), np.empty(shape, np.int64), np.empty(shape)
-        _sample(*world, *counters, table.logits, table.cumulative, table.log_total, *out)
+        kernels.sample(*world, *counters, table.logits, table.cumulative, table.log_total, *out)
         greedy = None
         if fields:
             greedy = np.empty((policy.seeds.size, self.prompts, self.heads))
-            _sample_greedy(*world, *counters, table.logits, greedy)
+            kernels.sample_greedy(*world, *counters, table.logits, greedy)
         return Rollouts(*out, greedy_rewards=greedy)
 
     def stride(self, policy: Policy, group_size: int, step: int) -> Stride:
@@ -125,7 +120,7 @@ class Bandit:
         table = self._tables(policy)
         slots, actions = self._checked(policy, rollouts)
         out = np.empty(actions.shape)
-        self._check_arms(_log_prob(table.logits, table.log_total, slots, actions, out))
+        self._check_arms(kernels.log_prob(table.logits, table.log_total, slots, actions, out))
         return out
 
     def gradient(self, policy: Policy, rollouts: Rollouts, weights: ArrayLike) -> Floats:
@@ -144,7 +139,7 @@ class Bandit:
         if w.shape != actions.shape:
             raise ValueError(f"weights must have the actions' shape {actions.shape}, not {w.shape}")
         out = np.zeros(table.logits.shape)
-        self._check_arms(_gradient(table.probabilities, slots, actions, w, out))
+        self._check_arms(kernels.score_gradient(table.probabilities, slots, actions, w, out))
         return out
 
     def truth(
@@ -172,7 +167,7 @@ class Bandit:
         values = np.empty(table.log_total.shape)
         value, advantage = np.empty(slots.shape), np.empty(actions.shape[:3])
         pi = table.probabilities
-        self._check_arms(_truth(means, pi, slots, actions, values, value, advantage))
+        self._check_arms(kernels.expected_rewards(means, pi, slots, actions, values, value, advantage))
         exact = pi * (means - values[..., None]) / self.prompts if gradient else None
         return Truth(value, advantage, exact)
 
@@ -270,147 +265,5 @@ def _checked_logits(logits: ArrayLike, shape: tuple[int, ...]) -> Floats:
 def _mean_log(weights: Tables, policy: Tables) -> Floats:
     """E[log policy(a)] with arms from `weights`, summed over heads, averaged over prompts [S]."""
     out = np.empty(policy.logits.shape[0])
-    _expected_log(weights.probabilities, policy.logits, policy.log_total, out)
+    kernels.expected_log(weights.probabilities, policy.logits, policy.log_total, out)
     return out
-
-
-@numba.njit(cache=True, nogil=True)
-def _sample(
-    means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, step: Any, attempt: Any,
-    logits: Any, cumulative: Any, log_total: Any, rewards: Any, actions: Any, logp: Any,
-) -> None:  # fmt: skip
-    for run in range(seeds.size):
-        fill_run(
-            means, codes, noise, centres, seeds[run], step, attempt,
-            logits[run], cumulative[run], log_total[run], rewards[run], actions[run], logp[run],
-        )  # fmt: skip
-
-
-@numba.njit(cache=True, nogil=True)
-def fill_run(
-    means: Any, codes: Any, noise: Any, centres: Any, seed: Any, step: Any, attempt: Any,
-    logits: Any, cumulative: Any, log_total: Any, rewards: Any, actions: Any, logp: Any,
-) -> None:  # fmt: skip
-    """One run's rollouts [P, G, H]: arm = number of running sums ≤ u · total, one uniform u per head and rollout."""
-    prompts, groups, heads = actions.shape
-    arms = means.shape[2]
-    run = step_key(seed, step, attempt)
-    for p in range(prompts):
-        key = prompt_key(run, np.uint64(p))
-        for h in range(heads):
-            first = np.uint64(h) * _DRAWS
-            total = cumulative[p, h, arms - 1]
-            code = codes[h]
-            for g in range(groups):
-                level = uniform(key, np.uint64(g), first) * total
-                arm = 0
-                for a in range(arms):
-                    arm += cumulative[p, h, a] <= level
-                mean = means[p, h, arm]
-                if code == BERNOULLI:
-                    reward = 1.0 * (uniform(key, np.uint64(g), first + _ONE) < mean)
-                else:
-                    reward = mean + (draw(code, noise[h], key, np.uint64(g), first + _ONE) - centres[h])
-                rewards[p, g, h] = reward
-                actions[p, g, h] = arm
-                logp[p, g, h] = logits[p, h, arm] - log_total[p, h]
-
-
-@numba.njit(cache=True, nogil=True)
-def _sample_greedy(
-    means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, step: Any, attempt: Any,
-    logits: Any, rewards: Any,
-) -> None:  # fmt: skip
-    """Reward of the arm with the largest logit (the first of equals), with draws of its own."""
-    runs, prompts, heads = rewards.shape
-    for s in range(runs):
-        run = step_key(seeds[s], step, attempt)
-        for p in range(prompts):
-            key = prompt_key(run, np.uint64(p))
-            for h in range(heads):
-                first = np.uint64(h) * _DRAWS + _ONE
-                mean = means[p, h, np.argmax(logits[s, p, h])]
-                if codes[h] == BERNOULLI:
-                    rewards[s, p, h] = 1.0 * (uniform(key, _GREEDY, first) < mean)
-                else:
-                    rewards[s, p, h] = mean + (draw(codes[h], noise[h], key, _GREEDY, first) - centres[h])
-
-
-@numba.njit(cache=True, nogil=True)
-def _log_prob(logits: Any, log_total: Any, slots: Any, actions: Any, out: Any) -> bool:
-    runs, places, groups, heads = actions.shape
-    arms = logits.shape[3]
-    for s in range(runs):
-        for q in range(places):
-            p = slots[s, q]
-            for g in range(groups):
-                for h in range(heads):
-                    arm = actions[s, q, g, h]
-                    if arm < 0 or arm >= arms:
-                        return False
-                    out[s, q, g, h] = logits[s, p, h, arm] - log_total[s, p, h]
-    return True
-
-
-@numba.njit(cache=True, nogil=True)
-def _gradient(probabilities: Any, slots: Any, actions: Any, weights: Any, out: Any) -> bool:
-    runs, places, groups, heads = actions.shape
-    arms = probabilities.shape[3]
-    for s in range(runs):
-        for q in range(places):
-            p = slots[s, q]
-            for h in range(heads):
-                total = 0.0
-                for g in range(groups):
-                    arm = actions[s, q, g, h]
-                    if arm < 0 or arm >= arms:
-                        return False
-                    total += weights[s, q, g, h]
-                    out[s, p, h, arm] += weights[s, q, g, h]
-                for a in range(arms):
-                    out[s, p, h, a] -= total * probabilities[s, p, h, a]
-    return True
-
-
-@numba.njit(cache=True, nogil=True)
-def _truth(
-    means: Any, probabilities: Any, slots: Any, actions: Any,
-    values: Any, value: Any, advantage: Any,
-) -> bool:  # fmt: skip
-    """Fill the values of each head [S, P, H], of each slot [S, P], and the advantages [S, P, G]."""
-    runs, prompts, heads, arms = probabilities.shape
-    for s in range(runs):
-        for p in range(prompts):
-            for h in range(heads):
-                expected = 0.0
-                for a in range(arms):
-                    expected += probabilities[s, p, h, a] * means[p, h, a]
-                values[s, p, h] = expected
-        for q in range(slots.shape[1]):
-            p = slots[s, q]
-            expected = 0.0
-            for h in range(heads):
-                expected += values[s, p, h]
-            value[s, q] = expected
-            for g in range(actions.shape[2]):
-                got = 0.0
-                for h in range(heads):
-                    arm = actions[s, q, g, h]
-                    if arm < 0 or arm >= arms:
-                        return False
-                    got += means[p, h, arm]
-                advantage[s, q, g] = got - expected
-    return True
-
-
-@numba.njit(cache=True, nogil=True)
-def _expected_log(probabilities: Any, logits: Any, log_total: Any, out: Any) -> None:
-    runs, prompts, heads, arms = logits.shape
-    for s in range(runs):
-        expected = 0.0
-        for p in range(prompts):
-            for h in range(heads):
-                for a in range(arms):
-                    log_pi = logits[s, p, h, a] - log_total[s, p, h]
-                    expected += probabilities[s, p, h, a] * log_pi
-        out[s] = expected / prompts

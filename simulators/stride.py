@@ -14,7 +14,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from simulators.bandit import Bandit, fill_run
+from simulators.bandit import Bandit
+from simulators.bandit_kernels import fill_run
 from simulators.records import Floats, Policy, Rollouts
 from simulators.softmax import fill, tables
 
