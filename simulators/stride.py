@@ -18,6 +18,7 @@ from simulators.bandit import Bandit
 from simulators.bandit_kernels import fill_run
 from simulators.records import Floats, Policy, Rollouts
 from simulators.softmax import fill, tables
+from simulators.sums import inner
 
 __all__ = ["MEASURES", "Stride"]
 
@@ -46,7 +47,7 @@ class Stride:
         softmax = table.logits, table.probabilities, table.cumulative, table.log_total
         samples = self.rollouts.rewards, self.rollouts.actions, self.rollouts.logp
         self._state = (*world.tables, policy.seeds, *softmax, *samples)
-        self._scratch = np.empty(world.means.shape)
+        self._scratch = np.empty(world.means.shape), np.empty(world.prompts)
         self._all = np.empty((0, 0, 0), dtype=np.bool_)
 
     def advance(
@@ -76,7 +77,7 @@ class Stride:
         self._step += 1
         kept = self._all if keep is None else keep
         finite: bool = _advance(
-            *self._state, self._step, advantage, kept, weights, lr, max_norm, self._scratch, row, *floors
+            *self._state, self._step, advantage, kept, weights, lr, max_norm, *self._scratch, row, *floors
         )
         return finite
 
@@ -89,15 +90,17 @@ class Stride:
 def _advance(
     means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, logits: Any, probabilities: Any, cumulative: Any,
     log_total: Any, rewards: Any, actions: Any, logp: Any, step: Any, advantage: Any, keep: Any, weights: Any,
-    lr: Any, max_norm: Any, gradient: Any, row: Any, no_signal: Any, no_truth: Any,
+    lr: Any, max_norm: Any, gradient: Any, values: Any, row: Any, no_signal: Any, no_truth: Any,
 ) -> bool:  # fmt: skip
     finite = True
     for s in range(seeds.size):
-        norm = _gradient(probabilities[s], actions[s], weights[s], gradient)
+        _gradient(probabilities[s], actions[s], weights[s], gradient)
+        flat = gradient.reshape(-1)
+        norm = math.sqrt(inner(flat, flat))
         if row.size > 0:
             row[4, s] = norm
-            row[1, s], row[6, s] = _expected(probabilities[s], means, logits[s], log_total[s])
-            _measure(probabilities[s], means, rewards[s], actions[s], advantage[s], keep, s, no_signal, no_truth, row)
+            row[1, s], row[6, s] = _expected(probabilities[s], means, logits[s], log_total[s], values)
+            _measure(values, means, rewards[s], actions[s], advantage[s], keep, s, no_signal, no_truth, row)
         if not norm < np.inf:
             finite = False
         else:
@@ -111,72 +114,63 @@ def _advance(
 
 
 @numba.njit(cache=True, nogil=True)
-def _gradient(probabilities: Any, actions: Any, weights: Any, out: Any) -> float:
-    """out[p, h, a] = sum of w (1[action = a] - pi), and its norm."""
+def _gradient(probabilities: Any, actions: Any, weights: Any, out: Any) -> None:
+    """out[p, h, a] = sum of w (1[action = a] - pi)."""
     prompts, groups, heads = actions.shape
-    arms = out.shape[2]
-    square = 0.0
     for p in range(prompts):
         for h in range(heads):
+            row, pi = out[p, h], probabilities[p, h]
             total = 0.0
-            for a in range(arms):
-                out[p, h, a] = 0.0
+            for a in range(row.size):
+                row[a] = 0.0
             for g in range(groups):
                 total += weights[p, g, h]
-                out[p, h, actions[p, g, h]] += weights[p, g, h]
-            for a in range(arms):
-                out[p, h, a] -= total * probabilities[p, h, a]
-            for a in range(arms):
-                square += out[p, h, a] * out[p, h, a]
-    return math.sqrt(square)
+                row[actions[p, g, h]] += weights[p, g, h]
+            for a in range(row.size):
+                row[a] -= total * pi[a]
 
 
 @numba.njit(cache=True, nogil=True)
-def _expected(probabilities: Any, means: Any, logits: Any, log_total: Any) -> tuple[float, float]:
-    """Mean value and mean entropy over prompts."""
-    prompts, heads, arms = means.shape
-    value, log = 0.0, 0.0
+def _expected(probabilities: Any, means: Any, logits: Any, log_total: Any, values: Any) -> tuple[float, float]:
+    """Fill the value of each prompt; return its mean and the mean entropy, log total - sum of pi logit."""
+    prompts, heads = log_total.shape
+    value, entropy = 0.0, 0.0
     for p in range(prompts):
+        values[p] = 0.0
         for h in range(heads):
-            for a in range(arms):
-                value += probabilities[p, h, a] * means[p, h, a]
-                log += probabilities[p, h, a] * (logits[p, h, a] - log_total[p, h])
-    return value / prompts, -(log / prompts)
+            values[p] += inner(probabilities[p, h], means[p, h])
+            entropy += log_total[p, h] - inner(probabilities[p, h], logits[p, h])
+        value += values[p]
+    return value / prompts, entropy / prompts
 
 
 @numba.njit(cache=True, nogil=True)
 def _measure(
-    probabilities: Any, means: Any, rewards: Any, actions: Any, advantage: Any, keep: Any, s: Any, no_signal: Any,
+    values: Any, means: Any, rewards: Any, actions: Any, advantage: Any, keep: Any, s: Any, no_signal: Any,
     no_truth: Any, row: Any,
 ) -> None:  # fmt: skip
     """Mean reward, sign flips, silent groups and the largest advantage of one run."""
     prompts, groups, heads = actions.shape
-    arms = means.shape[2]
     everything = keep.size == 0
     flips, signed, silent, largest, total = 0, 0, 0, 0.0, 0.0
     for p in range(prompts):
-        value = 0.0
-        for h in range(heads):
-            for a in range(arms):
-                value += probabilities[p, h, a] * means[p, h, a]
-        alive = False
+        most = 0.0
         for g in range(groups):
-            truth = -value
+            truth = -values[p]
             for h in range(heads):
                 truth += means[p, h, actions[p, g, h]]
                 total += rewards[p, g, h]
-            magnitude = abs(advantage[p, g])
-            if magnitude > no_signal and (everything or keep[s, p, g]):
-                alive = True
-                largest = max(largest, magnitude)
-                if abs(truth) > no_truth:
-                    signed += 1
-                    flips += (advantage[p, g] > 0) != (truth > 0)
-        silent += not alive
+            magnitude = abs(advantage[p, g]) if everything or keep[s, p, g] else 0.0
+            most = magnitude if magnitude > most else most
+            counts = (magnitude > no_signal) & (abs(truth) > no_truth)
+            signed += counts
+            flips += counts & ((advantage[p, g] > 0) != (truth > 0))
+        silent += most <= no_signal
+        largest = max(largest, most)
     row[0, s] = total / (prompts * groups)
     row[2, s] = flips / signed if signed > 0 else np.nan
     row[3, s] = silent / prompts
-    row[5, s] = largest
+    row[5, s] = largest if largest > no_signal else 0.0
 
 
 @numba.njit(cache=True, nogil=True)

@@ -8,6 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from simulators.sums import inner
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -19,10 +21,7 @@ Array = NDArray[Any]
 @njit(cache=True, nogil=True)
 def _dot(a, b, out):  # type: ignore[no-untyped-def]
     for s in range(a.shape[0]):
-        total = 0.0
-        for i in range(a.shape[1]):
-            total += a[s, i] * b[s, i]
-        out[s] = total
+        out[s] = inner(a[s], b[s])
 
 
 def dot(a: Array, b: Array) -> Array:
