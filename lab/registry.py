@@ -8,6 +8,7 @@ is refused, so a misspelt option is an error and never silently ignored.
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -102,16 +103,43 @@ class Rule:
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        """Raise InputError for the first name in `options` that this rule neither reads nor accepts."""
-        for name in options:
+        """Refuse the first of `options` that this rule neither reads nor accepts, or that is of another kind.
+
+        Raises:
+            UnknownNameError: No such option or field. InputError: a text for a number, NaN, and so on.
+        """
+        for name, value in options.items():
             if name not in self.options and name not in self.fields:
                 known = [*self.options, *self.fields]
                 raise UnknownNameError(f"option of {self.kind} rule {self.name!r},", name, known, self._accepts())
+            if name in self.options:
+                self._check_kind(name, value)
+
+    def _check_kind(self, name: str, value: Any) -> None:
+        default = inspect.signature(self.function).parameters[name].default
+        for kind, test, wanted in _OPTION_KINDS:
+            if isinstance(default, kind):
+                if not test(value):
+                    where = f"option of {self.kind} rule {self.name!r}"
+                    raise InputError(f"{where}: {name}={value!r}; it must be {wanted}, such as {default!r}")
+                return
 
     def _accepts(self) -> str:
         shown = ", ".join(f"{k}={v!r}" for k, v in self.options.items()) or "no options"
         return f"{self.name} accepts {shown}"
 
+
+def _number(value: Any, kind: type = numbers.Real) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and value == value
+
+
+#: Kind of an option's default -> what its value must be. A default of None takes everything.
+_OPTION_KINDS: tuple[tuple[type, Callable[[Any], bool], str], ...] = (
+    (bool, lambda value: isinstance(value, bool), "True or False"),
+    (str, lambda value: isinstance(value, str), "a text"),
+    (int, lambda value: _number(value, numbers.Integral), "a whole number"),
+    (float, _number, "a number"),
+)
 
 _RULES: dict[str, dict[str, Rule]] = {kind: {} for kind in KINDS}
 

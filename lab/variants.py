@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -62,12 +63,15 @@ class Variant:
         """The same variant with other options, each given to the rule that knows its name.
 
         Raises:
-            UnknownNameError: None of the variant's rules has such an option.
+            UnknownNameError: None of the variant's rules has such an option. InputError: a value of the wrong kind.
         """
-        own = {k: options.pop(k) for k in ("kl", "kl_beta", "refill", "max_grad_norm") if k in options}
+        own = {k: options.pop(k) for k in ("kl", *_OWN_OPTIONS) if k in options}
+        _check_own(own)
         merged = {kind: dict(self.options.get(kind, {})) for kind in ("advantage", "objective", "filter", "reward")}
         for name, value in options.items():
-            merged[self._owner(name)][name] = value
+            kind = self._owner(name)
+            find(kind, getattr(self, kind)).check_options({name: value})
+            merged[kind][name] = value
         return replace(self, name=label or self.name, options=MappingProxyType(merged), **own)
 
     def _owner(self, option: str) -> str:
@@ -78,6 +82,22 @@ class Variant:
                 return kind
             known += [] if rule is None else list(rule.options)
         raise UnknownNameError(f"option of variant {self.name!r},", option, known)
+
+
+_OWN_OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "kl_beta": (lambda v: isinstance(v, Real) and float(v) >= 0, "a number of at least 0"),
+    "refill": (lambda v: isinstance(v, Integral) and int(v) >= 0, "a whole number of at least 0"),
+    "max_grad_norm": (lambda v: v is None or (isinstance(v, Real) and float(v) > 0), "a number above 0, or None"),
+}
+
+
+def _check_own(options: Mapping[str, Any]) -> None:
+    """Refuse a KL estimator that does not exist, and numbers out of range."""
+    if options.get("kl") is not None and options["kl"] not in objectives.ESTIMATORS:
+        raise UnknownNameError("KL estimator", options["kl"], objectives.ESTIMATORS)
+    for name, (holds, wanted) in _OWN_OPTIONS.items():
+        if name in options and not holds(options[name]):
+            raise InputError(f"{name}={options[name]!r}; it must be {wanted}")
 
 
 _COMPOSITE = [

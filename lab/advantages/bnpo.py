@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.advantages.statistics import RESOLUTION, Array, mean_std
+from lab.advantages.statistics import RESOLUTION, Array, add_known, mean_std
 from lab.errors import InputError
 from lab.registry import register
 
@@ -86,10 +86,12 @@ def bnpo(rewards: Array, *, weights: Array | None = None, low: float = 0.0, high
         NaN or raises for equal rates). A group of one, or without spread: 0.
 
     Raises:
-        InputError: A group mean lies outside [low, high].
+        InputError: A group mean lies outside [low, high], or low is not below high.
 
     Source: BNPO, arXiv 2506.02864, mechanism and edge cases; golden file bnpo.json (float32).
     """
+    if not low < high:
+        raise InputError(f"bnpo: low={low:g}, high={high:g}; low must be below high")
     unit = np.moveaxis((rewards - low) / (high - low), -1, 0)
     mean = mean_std(unit)[0]
     success = mean[..., 0]
@@ -103,4 +105,4 @@ def bnpo(rewards: Array, *, weights: Array | None = None, low: float = 0.0, high
     parts = np.where(unit == mean, 0.0, weight * (unit - mean))
     if weights is not None:
         parts = parts * np.asarray(weights).reshape(-1, *[1] * (unit.ndim - 1))
-    return parts.mean(axis=0, dtype=rewards.dtype)
+    return (add_known(parts) / len(parts)).astype(rewards.dtype, copy=False)

@@ -60,14 +60,31 @@ def credit(
 ) -> Credit:
     """As `compute`, with what the rule decides beside the advantages: which rollouts to keep, clip ranges."""
     rule = find("advantage", name)
-    rule.check_options({k: v for k, v in fields_and_options.items() if v is not None})
+    rule.check_options({k: v for k, v in fields_and_options.items() if v is not None or k in rule.options})
     array = as_rewards(rewards, precision, missing)
     given = _fields(rule, fields_and_options, array)
-    result = call(rule, array, weights=None if weights is None else _weights(weights, array), **given)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        result = call(rule, array, weights=None if weights is None else _weights(weights, array), **given)
     if missing == "skip":
-        result = replace(result, advantage=np.nan_to_num(result.advantage, nan=0.0))
+        result = replace(result, advantage=np.where(np.isnan(result.advantage), 0.0, result.advantage))
+    _check_result(rule, result.advantage, array, fields_and_options)
     lead = np.ndim(rewards)
     return Credit(*(_restore(x, lead) for x in (result.advantage, result.keep, result.clip_scale)))
+
+
+def _check_result(rule: Rule, advantage: Array, rewards: Array, given: Mapping[str, Any]) -> None:
+    groups = rewards.shape[:-1]
+    if advantage.shape[: len(groups)] != groups or advantage.ndim > len(groups) + 1:
+        raise InputError(f"advantage rule {rule.name!r} gives shape {advantage.shape} for groups {groups}")
+    bad = ~np.isfinite(advantage)
+    if bad.any():
+        options = ", ".join(f"{k}={v!r}" for k, v in given.items() if k in rule.options) or "its defaults"
+        place = tuple(int(i) for i in np.argwhere(bad)[0][: len(groups)])
+        named = ", ".join(f"{a}={i}" for a, i in zip("spg"[-len(groups) :], place, strict=True))
+        raise InputError(
+            f"advantage rule {rule.name!r} with {options} gives {advantage[bad][0]} at {named}, "
+            f"where the rewards are {rewards[place].tolist()}"
+        )
 
 
 def call(rule: Rule, rewards: Array, *, weights: Array | None = None, **given: Any) -> Credit:
@@ -137,7 +154,10 @@ def _where(array: Array, bad: Array) -> str:
 
 
 def _weights(weights: ArrayLike, rewards: Array) -> Array:
-    array = np.asarray(weights, dtype=rewards.dtype)
+    try:
+        array = np.asarray(weights, dtype=rewards.dtype)
+    except (TypeError, ValueError) as reason:
+        raise InputError(f"weights must be numbers, one per reward component; {reason}") from None
     if array.shape != rewards.shape[-1:]:
         raise InputError(f"weights have shape {array.shape}; one per reward component is needed: {rewards.shape[-1:]}")
     if not np.isfinite(array).all():
@@ -163,10 +183,8 @@ def _fields(rule: Rule, given: Mapping[str, Any], rewards: Array) -> dict[str, A
         if name not in rule.fields or value is None:
             out[name] = value
             continue
-        array = np.asarray(value)
-        if name == "mask":
-            array = _mask(array, rewards)
-        out[name] = array
+        check = {"mask": _mask, "greedy_rewards": _greedy_rewards}.get(name)
+        out[name] = np.asarray(value) if check is None else check(np.asarray(value), rewards)
     return out
 
 
@@ -176,7 +194,20 @@ def _mask(mask: Array, rewards: Array) -> Array:
         mask = mask[None]
     if mask.shape[:-1] != groups[-(mask.ndim - 1) :]:
         raise InputError(f"mask has shape {mask.shape}; it must be [..., P, G, T] with [..., P, G] = {groups}")
+    if not ((mask == 0) | (mask == 1)).all():
+        raise InputError("mask holds values that are neither 0 nor 1; it says which tokens are valid")
     return mask
+
+
+def _greedy_rewards(greedy: Array, rewards: Array) -> Array:
+    groups = rewards.shape[:-1]
+    if greedy.ndim == 0 and groups[:-1] == (1,):
+        greedy = greedy[None]
+    if greedy.shape not in (groups[:-1], groups):
+        raise InputError(f"greedy_rewards have shape {greedy.shape}; one per prompt is needed: {groups[:-1]}")
+    if greedy.dtype.kind not in "biuf" or not np.isfinite(greedy).all():
+        raise InputError("greedy_rewards hold values that are not finite numbers")
+    return greedy
 
 
 def _restore(array: Array | None, lead: int) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from lab.advantages.grpo import largest
 from lab.advantages.statistics import (
     Array,
+    add_known,
     batch_mean_std,
     largest_of_tokens,
     leave_one_out,
@@ -45,8 +46,7 @@ def decoupled(rewards: Array, weights: Array, ddof: int, eps: float, single: str
     mean, std = _moments(parts, ddof, single, leave_out)
     normalised = over(parts - mean, np.where(std > 0, std + rewards.dtype.type(eps), std))
     weighted = normalised * weights.reshape(-1, *[1] * (parts.ndim - 1))
-    missing = np.isnan(weighted)
-    summed = np.where(missing.all(axis=0), weighted[0], np.where(missing, 0, weighted).sum(axis=0))
+    summed = add_known(weighted)
     if rewards.dtype == np.float64:
         summed[np.abs(summed) <= 1e-12 * np.nansum(np.abs(weighted), axis=0)] = 0.0
     return summed

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from lab.advantages.statistics import Array, mean_std
+from lab.errors import InputError
 from lab.registry import register
 
 
@@ -34,6 +35,8 @@ def ngrpo(rewards: Array, *, r_max: float = 1.0, n_virtual: int = 1, eps: float 
 
     Source: NGRPO, arXiv 2509.18851, advantage calibration; golden file ngrpo.json.
     """
+    if n_virtual < 0:
+        raise InputError(f"ngrpo: n_virtual={n_virtual}; it must be at least 0")
     if rewards.shape[-1] == 1:
         return rewards / (1 + eps)
     virtual = np.full((*rewards.shape[:-1], n_virtual), r_max, rewards.dtype)

@@ -23,6 +23,7 @@ from lab.registry import Shape
 __all__ = [
     "NO_SIGNAL",
     "RESOLUTION",
+    "add_known",
     "batch_mean_std",
     "largest_of_tokens",
     "leave_one_out",
@@ -163,6 +164,12 @@ def leave_one_out(rewards: Array) -> tuple[Array, Array]:
     others = rewards[..., None, :].repeat(size, axis=-2)[..., ~np.eye(size, dtype=bool)]
     mean, std = mean_std(others.reshape(*rewards.shape, size - 1), ddof=1)
     return mean[..., 0], std[..., 0]
+
+
+def add_known(parts: Array) -> Array:
+    """Sum over the first axis without missing values; missing only where all of them are: [K, ...] -> [...]."""
+    missing = np.isnan(parts)
+    return np.where(missing.all(axis=0), parts[0], np.where(missing, parts.dtype.type(0), parts).sum(axis=0))
 
 
 def scored(values: Array) -> Array:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from lab.advantages.door import as_rewards, compute
 from lab.advantages.statistics import Array, leave_one_out, mean_std, median, weighted_total
+from lab.errors import InputError
 from lab.registry import Rule, find
 
 __all__ = ["explain"]
@@ -40,6 +41,8 @@ def explain(
     rule = find("advantage", name)
     advantage = compute(name, rewards, weights=weights, **given)
     here = (prompt, rollout) if np.ndim(rewards) > 1 else (rollout,)
+    if any(not -n <= i < n for i, n in zip(here, advantage.shape, strict=False)):
+        raise InputError(f"prompt={prompt}, rollout={rollout}; the advantages have shape {advantage.shape}")
     value = np.atleast_1d(advantage[here])
     result = ", ".join(_short(v) for v in value)
     if callable(rule.worked):

@@ -70,6 +70,10 @@ def test_a_missing_component_leaves_the_others() -> None:
     parts = [normal(1, 1, 0) + 2 * normal(3, 3, 1), 2 * normal(1, 3, 1), normal(0, 1, 0)]
     found = advantages.compute("gdpo@no-batch-norm", values, missing="skip", weights=[1, 2])[0]
     assert found == pytest.approx([*parts, 0.0])
+    unit = values[:, :, :1], values[:, :, 1:] / 4
+    alone = [advantages.compute("bnpo", part, missing="skip") for part in unit]
+    both = advantages.compute("bnpo", np.concatenate(unit, axis=-1), missing="skip")
+    assert both == pytest.approx((alone[0] + alone[1]) / 2)
 
 
 @pytest.mark.parametrize(
