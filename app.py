@@ -12,6 +12,7 @@ st.navigation(
         st.Page("lab/pages/collapse.py", title="Collapse"),
         st.Page("lab/pages/gradient_spikes.py", title="Gradient spikes"),
         st.Page("lab/pages/your_run.py", title="Your run"),
+        st.Page("lab/pages/papers.py", title="Papers"),
     ],
     position="top",
 ).run()

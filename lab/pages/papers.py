@@ -1,0 +1,220 @@
+"""Papers: the catalogue, its claims measured at a click, its rules as they are written."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+import polars as pl
+import streamlit as st
+
+from lab import papers, registry
+from lab.figures.claim_map import claim_map
+from lab.pages.background import Job
+from lab.pages.shell import Page, plain
+from lab.pages.state import Choice, Text, seed
+from lab.papers.ledger import OPEN, Ledger
+from lab.papers.record import Claim, Paper
+
+AT_ONCE = 1.0  # seconds that the page waits for measurements before it shows a progress bar
+COLORS: dict[str, Literal["green", "red", "gray"]] = {"holds": "green", "fails": "red", OPEN: "gray"}
+SHOWN = ["paper", "id", "sentence", "ours", "criterion", "published", "verdict", "seconds"]
+VIEWS = {"claims": "claims", "rules": "rules", "figures": "published figures", "all": "all papers"}
+CATALOGUE = {each.slug: each for each in papers.catalogue()}
+
+page = Page(
+    "papers",
+    "Which claims hold at small scale?",
+    [
+        Choice(name="paper", label="Paper", options=list(CATALOGUE), width=320,
+               names={slug: each.short for slug, each in CATALOGUE.items()}, default=next(iter(CATALOGUE))),
+        Choice(name="view", label="Show", options=list(VIEWS), names=VIEWS, default="claims"),
+        Text(name="rule", label="Rule"),
+        seed(),
+    ],
+    {f"Does {each.short} hold?": {"paper": slug} for slug, each in CATALOGUE.items() if len(CATALOGUE) <= 8},
+)  # fmt: skip
+
+
+@st.cache_resource(show_spinner=False)
+def ledger() -> Ledger:
+    """What was measured since the dashboard was started, for every reader of it."""
+    return Ledger()
+
+
+def begin(identifiers: Sequence[str]) -> None:
+    """Measures claims beside the page."""
+    wanted = partial(ledger().measure, list(identifiers), page.state["seed"])
+    st.session_state[page.key("job")] = Job(wanted)
+
+
+def working() -> bool:
+    """Whether claims are being measured; on the first view of a seed the quick exact checks are started."""
+    job: Job | None = st.session_state.get(page.key("job"))
+    if job is None or job.wait(0):
+        quick = [c.id for c in papers.select() if ".check-" in c.id and not ledger().result(c.id, state["seed"])]
+        tried = (page.key("checked"), state["seed"])
+        if quick and not st.session_state.get(str(tried)):
+            st.session_state[str(tried)] = True
+            begin(quick)
+            job = st.session_state[page.key("job")]
+    if job is None:
+        return False
+    if not job.wait(AT_ONCE):
+        return True
+    with page.words_of_doors():
+        job.answer()
+    return False
+
+
+@st.fragment(run_every=0.4)
+def watch(seen: int) -> None:
+    """How far the measurements are; each verdict is shown as soon as it is known."""
+    job: Job = st.session_state[page.key("job")]
+    if job.wait(0) or job.done != seen:
+        st.rerun()
+    st.progress(job.share, text=f"Measuring: {job.done} of {job.total} claims")
+    st.button("Stop after this one", on_click=job.stop, icon=":material/stop:")
+
+
+def interval(row: dict[str, Any]) -> str:
+    """A claim's number with its interval, as text."""
+    if row["value"] is None:
+        return ""
+    if row["low"] == row["high"]:
+        return f"{row['value']:.4g}"
+    return f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+
+
+def reading(table: pl.DataFrame) -> str:
+    """The sentence: how many claims there are, how many were measured, how many hold."""
+    count = {name: table.filter(pl.col("verdict") == name).height for name in COLORS}
+    sentence = (
+        f"{table.height} claims of {table['slug'].n_unique()} papers. Of those measured here **{count['holds']} hold**"
+    )
+    failed = table.filter(pl.col("verdict") == "fails")["id"].to_list()
+    sentence += f" and **{len(failed)} fail** ({', '.join(failed)})" if failed else " and none fails"
+    return sentence + (f"; {count[OPEN]} were not measured yet." if count[OPEN] else ".")
+
+
+def claim_card(claim: Claim, row: dict[str, Any], busy: bool) -> None:
+    """One claim: what is said, what was found, and the button that measures it."""
+    with st.container(border=True, horizontal=True, key=f"claim-{claim.id}"):
+        with st.container(width="stretch", gap="xxsmall"):
+            st.markdown(f"**{plain(claim.id)}**  {plain(claim.sentence)}")
+            st.caption(plain(f"Holds if: {claim.criterion}."))
+        with st.container(width=270, gap="xxsmall"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.badge(row["verdict"], color=COLORS[row["verdict"]])
+                if row["value"] is not None:
+                    st.caption(f"{row['seconds']:.2g} s")
+            if row["value"] is not None:
+                st.markdown(f"**{plain(interval(row))}**")
+            with st.container(horizontal=True, gap="small"):
+                st.button("Measure", key=page.key(f"run {claim.id}"), on_click=begin, args=([claim.id],), disabled=busy,
+                          icon=":material/play_arrow:")  # fmt: skip
+                with st.popover("How", icon=":material/search:", key=page.key(f"how {claim.id}")):
+                    details(claim)
+
+
+def details(claim: Claim) -> None:
+    """A claim's note, its further numbers and the function that measures it."""
+    st.caption(plain(claim.note))
+    found = ledger().measurement(claim.id, state["seed"])
+    if found is not None and found.detail:
+        st.dataframe(found.frame, hide_index=True, key=page.key(f"detail {claim.id}"))
+    st.code(claim.code, language="python")
+
+
+def published(paper: Paper, own: pl.DataFrame) -> None:
+    """The paper's figures beside what was found here."""
+    with page.panels():
+        with st.container():
+            st.subheader("Published", anchor=False)
+            if not paper.published:
+                st.caption("No figures of this paper could be read.")
+            for number, table in enumerate(paper.published):
+                st.caption(plain(f"{table.caption}. Source: {table.source}."))
+                st.dataframe(table.frame, hide_index=True, key=page.key(f"published {number}"))
+        with st.container():
+            st.subheader("Measured here", anchor=False)
+            st.dataframe(own.select("id", "ours", "verdict", "seconds"), hide_index=True, key=page.key("ours"))
+            st.caption("Small worlds, not the paper's models: what can be compared is the direction, not the size.")
+
+
+def rules_of(paper: Paper) -> dict[str, registry.Rule]:
+    """The paper's rules by kind and name, presets left out."""
+    found = {f"{rule.name} ({kind})": rule for kind in registry.KINDS for rule in registry.rules(kind).values()
+             if rule.paper == paper.slug and "@" not in rule.name}  # fmt: skip
+    return found
+
+
+def rules(paper: Paper) -> None:
+    """One of the paper's rules: equation, properties and source."""
+    own = rules_of(paper)
+    if not own:
+        st.caption("No rule of the lab is this paper's own.")
+        return
+    if st.session_state.get(page.key("rule")) not in own:
+        page.set(rule=next(iter(own)))
+    chosen = own[st.selectbox("Rule", list(own), key=page.key("rule"), width=320)]
+    if chosen.equation:
+        st.code(chosen.equation, language=None, wrap_lines=True)
+    with st.container(horizontal=True):
+        for name in sorted(chosen.properties):
+            st.badge(name.replace("_", " "), color="blue", help=registry.PROPERTIES[name])
+    st.code(inspect.getsource(chosen.function), language="python")
+
+
+def about(paper: Paper) -> None:
+    """What the paper sets out to mend, and its equations."""
+    st.subheader(paper.title, anchor=False)
+    links = " · ".join(f"[{plain(label)}]({address})" for label, address in paper.links.items())
+    st.caption(f"{plain(paper.date)} · {links}")
+    st.markdown(plain(paper.problem), width=1000)
+    st.code("\n".join(f"{name}:  {equation}" for name, equation in paper.equations), language=None, wrap_lines=True)
+    st.caption(plain(f"In the lab: {paper.kept} Left out: {paper.left_out} Unknown: {paper.unknown or 'nothing'}"))
+
+
+def with_ours(table: pl.DataFrame) -> pl.DataFrame:
+    """The ledger with value and interval as one text."""
+    return table.with_columns(ours=pl.struct("value", "low", "high").map_elements(interval, return_dtype=pl.String))
+
+
+state = page.open()
+paper = CATALOGUE[state["paper"]]
+busy = working()
+table = with_ours(ledger().frame(state["seed"]))
+own = table.filter(pl.col("slug") == paper.slug)
+with page.controls():
+    page.control("paper")
+    page.control("seed")
+    st.button(f"Measure all {own.height} of {paper.short}", on_click=begin, args=(own["id"].to_list(),), disabled=busy,
+              icon=":material/playlist_play:")  # fmt: skip
+    st.button("Measure everything", on_click=begin, args=(table["id"].to_list(),), disabled=busy)
+if busy:
+    watch(st.session_state[page.key("job")].done)
+page.say(reading(table))
+page.show(claim_map, table)
+about(paper)
+page.control("view")
+if state["view"] == "claims":
+    for claim, row in zip(paper.claims, own.iter_rows(named=True), strict=True):
+        claim_card(claim, row, busy)
+elif state["view"] == "rules":
+    rules(paper)
+elif state["view"] == "figures":
+    published(paper, own)
+else:
+    st.dataframe(table.select(SHOWN), hide_index=True, height=600, key=page.key("table"))
+page.finish(
+    f"""
+import lab
+
+for result in lab.claims({paper.slug!r}, seed={state["seed"]}):
+    print(result.id, result.verdict, result.value, result.interval)
+""",
+    table.drop("ours"),
+)
