@@ -20,6 +20,7 @@ __all__ = ["expected_log", "expected_rewards", "fill_run", "log_prob", "sample",
 _DRAWS = np.uint64(4)  # of each head: its arm, then up to three for its reward
 _GREEDY = np.uint64(1 << 40)  # the rollout counter of the greedy response
 _ONE = np.uint64(1)
+_BELOW_ONE = 1.0 - 2.0**-52  # keeps u · total, rounded, below total
 
 
 @numba.njit(cache=True, nogil=True)
@@ -48,7 +49,7 @@ def fill_run(
         key = prompt_key(run, np.uint64(p))
         for h in range(heads):
             first = np.uint64(h) * _DRAWS
-            total = cumulative[p, h, arms - 1]
+            total = cumulative[p, h, arms - 1] * _BELOW_ONE
             code = codes[h]
             for g in range(groups):
                 level = uniform(key, np.uint64(g), first) * total
