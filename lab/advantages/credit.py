@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 __all__ = ["Credit"]
 
 
-@dataclass(frozen=True)
-class Credit:
+class Credit(NamedTuple):
     """Advantages with what a method decides beside them.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -66,7 +65,7 @@ def credit(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         result = call(rule, array, weights=None if weights is None else _weights(weights, array), **given)
     if missing == "skip":
-        result = replace(result, advantage=np.where(np.isnan(result.advantage), 0.0, result.advantage))
+        result = result._replace(advantage=np.where(np.isnan(result.advantage), 0.0, result.advantage))
     _check_result(rule, result.advantage, array, fields_and_options)
     lead = np.ndim(rewards)
     return Credit(*(_restore(x, lead) for x in (result.advantage, result.keep, result.clip_scale)))

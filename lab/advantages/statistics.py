@@ -25,6 +25,7 @@ __all__ = [
     "RESOLUTION",
     "add_known",
     "batch_mean_std",
+    "difference",
     "largest_of_tokens",
     "leave_one_out",
     "mean_std",
@@ -80,9 +81,9 @@ def _mean_std(x, ddof, resolution, mean, std):  # type: ignore[no-untyped-def]
 def _normalise(x, ddof, eps, resolution, out):  # type: ignore[no-untyped-def]
     """out[n, g] = (x - mean) / (std + eps), 0 where there is no spread."""
     mean, std = np.empty(x.shape[0], x.dtype), np.empty(x.shape[0], x.dtype)
-    _mean_std(x, ddof, resolution, mean, std)
+    _mean_std(x, ddof, x.dtype.type(resolution), mean, std)
     for n in range(x.shape[0]):
-        scale = std[n] + eps
+        scale = std[n] + x.dtype.type(eps)
         if scale == 0:
             scale = x.dtype.type(1)
         flat = std[n] == 0 and resolution >= 0
@@ -95,7 +96,7 @@ def _rows(x: Array) -> Array:
 
 
 def _resolution(x: Array) -> float:
-    return RESOLUTION if x.dtype == np.float64 else -1.0
+    return RESOLUTION if x.dtype.char == "d" else -1.0
 
 
 def _check_single(single: str) -> None:
@@ -130,8 +131,8 @@ def normalise(rewards: Array, ddof: int = 1, eps: float = 1e-4, single: str = "z
     if rewards.shape[-1] == 1 and single == "raw":
         return rewards / (1 + eps)
     out = np.empty(rewards.shape, rewards.dtype)
-    kind = rewards.dtype.type
-    _normalise(_rows(rewards), ddof, kind(eps), kind(_resolution(rewards)), _rows(out))
+    size = rewards.shape[-1]
+    _normalise(_rows(rewards), ddof, float(eps), _resolution(rewards), out.reshape(-1, size))
     return out
 
 
@@ -140,6 +141,12 @@ def batch_mean_std(values: Array, ddof: int = 1) -> tuple[Array, Array]:
     flat = values.reshape(*values.shape[:-2], -1)
     mean, std = mean_std(flat, ddof)
     return mean[..., None], std[..., None]
+
+
+def difference(values: Array, mean: Array) -> Array:
+    """Values - mean, exactly 0 where float64 values equal the mean but for rounding (`RESOLUTION`)."""
+    away = values - mean
+    return np.where(np.abs(away) <= _resolution(values) * np.abs(mean), values.dtype.type(0), away)
 
 
 def over(numerator: Array, scale: Array) -> Array:

@@ -98,11 +98,7 @@ def scale(
         raise UnknownNameError("aggregation", aggregation, AGGREGATIONS)
     groups, length = like.shape[-3] * like.shape[-2], like.shape[-1]
     if mask is None:
-        per_sequence = {
-            "token-mean": length, "seq-mean-token-mean": length + floor, "seq-mean-token-sum": 1,
-            "seq-mean-token-sum-norm": max_length or length, "token-sum": 1 / groups,
-        }  # fmt: skip
-        return 1.0 / (groups * per_sequence[aggregation])
+        return _unmasked(groups, length, aggregation, max_length, floor)
     valid = np.asarray(mask, dtype=np.float64)
     count = valid.sum(axis=-1, keepdims=True)
     sequences = np.maximum((count > 0).sum(axis=(-3, -2), keepdims=True), 1)
@@ -113,6 +109,17 @@ def scale(
     if aggregation == "seq-mean-token-sum-norm":
         return valid / (sequences * (max_length or length))
     return valid if aggregation == "token-sum" else valid / sequences
+
+
+def _unmasked(groups: int, length: int, aggregation: str, max_length: int | None, floor: float) -> float:
+    """`scale` where every token is valid: one number."""
+    if aggregation == "token-mean":
+        return 1.0 / (groups * length)
+    if aggregation == "seq-mean-token-mean":
+        return 1.0 / (groups * (length + floor))
+    if aggregation == "seq-mean-token-sum-norm":
+        return 1.0 / (groups * (max_length or length))
+    return 1.0 if aggregation == "token-sum" else 1.0 / groups
 
 
 def spread(values: Array, like: Array) -> Array:
