@@ -25,6 +25,7 @@ __all__ = ["Job", "Trace", "job_of", "seeds_of", "train", "variants_of"]
 
 Array = NDArray[Any]
 _NO_ROW = np.empty((0, 0))
+_ROUND = 50  # steps after which blocks wait for one another: stopped early, all variants end near the same step
 _WORTH_A_THREAD = 2048  # rollouts per step from which on splitting seeds over threads pays
 
 
@@ -207,15 +208,16 @@ def _run(jobs: list[Job], width: int, progress: Callable[[int, int], None] | Non
         jobs[0].run(stop)
         return
     with ThreadPoolExecutor(min(width, len(jobs))) as pool:
-        pending: set[Future[Job]] = {pool.submit(job.run, halted) for job in jobs}
         try:
-            while pending:
-                finished, pending = wait(pending, timeout=0.05)
-                for future in finished:
-                    future.result()
-                stopped = stopped or stop()
-                if progress is not None:
-                    progress(sum(job.done for job in jobs), total)
+            for until in range(_ROUND, jobs[0].steps + _ROUND, _ROUND):
+                pending: set[Future[Job]] = {pool.submit(job.run, halted, until) for job in jobs if not stopped}
+                while pending:
+                    finished, pending = wait(pending, timeout=0.05)
+                    for future in finished:
+                        future.result()
+                    stopped = stopped or stop()
+                    if progress is not None:
+                        progress(sum(job.done for job in jobs), total)
         except BaseException:
             stopped = True
             raise
