@@ -118,7 +118,7 @@ class MDP:
             ValueError: The policy is none, or the discount is 1.
         """
         r, leading = self._flat(reward)
-        pi = self._policy(policy)
+        pi = self.probabilities(policy)
         system = np.eye(self.states) - self.discount * (pi[:, None] @ self.transition)[:, 0]
         return np.linalg.solve(system, np.vecdot(r, pi).T).T.reshape(*leading, self.states)
 
@@ -143,7 +143,7 @@ class MDP:
         """Discounted visits d[s, a] of a policy [S, A]: they sum to 1/(1 - g), and J = sum of r d."""
         if self.discount == 1:
             raise ValueError("with a discount of 1 visits are not finite; occupancy needs a discount below 1")
-        pi = self._policy(policy)
+        pi = self.probabilities(policy)
         system = np.eye(self.states) - self.discount * (pi[:, None] @ self.transition)[:, 0].T
         return np.linalg.solve(system, self.start)[:, None] * pi
 
@@ -198,8 +198,8 @@ class MDP:
         lost = (value[pairs] - reached) @ self.start
         return np.clip(np.where(span > 0, lost / np.where(span > 0, span, 1.0), 0.0), 0.0, 1.0)
 
-    def _policy(self, policy: ArrayLike | None) -> Floats:
-        """A policy as probabilities [S, A]."""
+    def probabilities(self, policy: ArrayLike | None = None) -> Floats:
+        """A policy (actions [S] or probabilities [S, A]; uniform if None) as checked probabilities [S, A]."""
         if policy is None:
             return np.full((self.states, self.actions), 1 / self.actions)
         pi = np.asarray(policy)

@@ -1,0 +1,102 @@
+"""Canonical forms that plan with the transition model: value-adjusted levelling and the smallest equivalent reward."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lab.distances.canonical import Array, Form, canon
+from lab.distances.without_model import SHAPING, shaped
+from lab.errors import InputError
+from simulators.mdp import MDP
+
+__all__ = ["minimal", "minimal_w", "policy_value", "val", "valpotential"]
+
+ALL = SHAPING | {"redistribution"}
+
+
+def policy_value(mdp: MDP, r: Array, policy: ArrayLike | None) -> Array:
+    """Values [N, S] of a fixed policy for expected rewards r [N, S, A]; the uniform policy's inverse is kept."""
+    _needs_discount(mdp)
+    if policy is not None:
+        flat = mdp.probabilities(policy)
+        system = np.eye(mdp.states) - mdp.discount * (flat[:, None] @ mdp.transition)[:, 0]
+        return np.linalg.solve(system, np.vecdot(r, flat).T).T
+    return (r.sum(axis=-1) / mdp.actions) @ mdp.remember("visits", partial(_visits, mdp)).T
+
+
+def _visits(mdp: MDP) -> Array:
+    """Discounted visits from each state to each under the uniform policy [S, S]."""
+    return np.linalg.inv(np.eye(mdp.states) - mdp.discount * mdp.transition.mean(axis=1))
+
+
+def _needs_discount(mdp: MDP) -> None:
+    if mdp.discount == 1:
+        raise InputError("forms that plan need a discount below 1; with a discount of 1 use 'epic' or 'dard'")
+
+
+@canon("C = r + γ E_{s′∼P}[V(s′)] − V(s),  V of the uniform policy", unchanged=ALL, paper="starc")
+def val(mdp: MDP, rewards: Array, *, policy: ArrayLike | None = None) -> Form:
+    """Value-adjusted levelling: the advantage function of a fixed policy, constant over s'.
+
+    Args:
+        mdp: The world.
+        rewards: R [N, S, A, S]; only r[s, a] = sum over s' of P R is read.
+        policy: Actions [S] or probabilities [S, A]; uniform by default.
+
+    Source: starc card, val (arXiv 2309.15257); golden file starc.json (by value iteration to 1e-8 there).
+    """
+    r = np.vecdot(rewards, mdp.transition)
+    value = policy_value(mdp, r, policy)
+    after = value @ mdp.transition.reshape(-1, mdp.states).T
+    form = r + mdp.discount * after.reshape(r.shape) - value[..., None]
+    return Form(form.reshape(len(r), -1), r.reshape(len(r), -1), "level")
+
+
+@canon("C = R + γ V(s′) − V(s),  V of the uniform policy", unchanged=SHAPING, paper="starc")
+def valpotential(mdp: MDP, rewards: Array, *, policy: ArrayLike | None = None) -> Form:
+    """The reward shaped by the value of a fixed policy [N, S, A, S]: it still sees redistribution over next states.
+
+    Source: starc card, valpotential; golden file starc.json.
+    """
+    value = policy_value(mdp, np.vecdot(rewards, mdp.transition), policy)
+    return shaped(mdp, rewards, value)
+
+
+def _outside(mdp: MDP, r: Array, weight: Array | float) -> Array:
+    """What is left of r [N, S*A] outside the potentials, in the norm with that weight on (s, a): b = r + M phi.
+
+    M[(s, a), t] = g P[s, a, t] - 1[s = t]; an orthonormal basis of weight * M is kept.
+    """
+    _needs_discount(mdp)
+
+    def basis() -> Array:
+        moved = mdp.discount * mdp.transition - np.eye(mdp.states)[:, None]
+        return np.linalg.qr(moved.reshape(-1, mdp.states) * np.reshape(weight, (-1, 1)))[0]
+
+    q = mdp.remember(("basis", "plain" if np.ndim(weight) == 0 else "share"), basis)
+    scaled = r * weight
+    return (scaled - (scaled @ q) @ q.T) / weight
+
+
+@canon("C = r + γ E_{s′∼P}[φ(s′)] − φ(s),  φ = argmin Σ P C²", unchanged=ALL, paper="starc")
+def minimal_w(mdp: MDP, rewards: Array) -> Form:
+    """The equivalent reward that is smallest in the norm w2: constant over s', an orthogonal projection [N, S, A].
+
+    Source: starc card, minimal_w.
+    """
+    r = np.vecdot(rewards, mdp.transition).reshape(len(rewards), -1)
+    return Form(_outside(mdp, r, 1.0), r, "level")
+
+
+@canon("C = P b / Σ P²,  b = r + γ E[φ(s′)] − φ(s),  φ = argmin ‖C‖₂", unchanged=ALL, paper="starc")
+def minimal(mdp: MDP, rewards: Array) -> Form:
+    """The equivalent reward that is smallest in l2 over all (s, a, s'): in proportion to P over s' [N, S, A].
+
+    Source: starc card, minimal.
+    """
+    r = np.vecdot(rewards, mdp.transition).reshape(len(rewards), -1)
+    square = np.vecdot(mdp.transition, mdp.transition).ravel()
+    return Form(_outside(mdp, r, 1 / np.sqrt(square)) / square, r / square, "share")
