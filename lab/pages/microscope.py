@@ -34,6 +34,7 @@ def group(*rewards: float) -> list[list[list[float]]]:
 
 
 OUTLIER = group(0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 2.0)
+REWARDS = Rewards(name="rewards", default=OUTLIER)
 SOME = ["grpo", "dr_grpo", "mc-grpo", "ngrpo", "bnpo"]
 CANCEL = [[[1, 0], [1, 0], [1, 0], [1, 0], [1, 0], [1, 1], [0, 1], [0, 1]]]
 
@@ -41,7 +42,7 @@ page = Page(
     "microscope",
     "What do these rewards teach?",
     [
-        Rewards(name="rewards", default=OUTLIER),
+        REWARDS,
         Choices(name="rules", label="Rules", options=RULES, default=SOME, width=560),
         Number(name="truth", label="True mean", low=-20, high=20, step=0.01, default=0.38, typed=True, width=140,
                help="Expected reward of the policy: a rollout above it deserves a positive advantage."),
@@ -90,17 +91,17 @@ def moved(values: list[float], selected: int) -> None:
 
 def reshape() -> None:
     """Gives the groups the shape of the three number fields; new rollouts repeat the last one."""
-    rewards = st.session_state[page.key("rewards")]
-    prompts, rollouts, components = (int(st.session_state[page.key(name)]) for name in ("P", "G", "K"))
-    cells = [[cell[:components] + cell[-1:] * (components - len(cell)) for cell in cells] for cells in rewards]
-    groups = [cells[:rollouts] + cells[-1:] * (rollouts - len(cells)) for cells in cells]
-    page.set(rewards=groups[:prompts] + groups[-1:] * (prompts - len(groups)))
+    shape = [int(st.session_state[page.key(name)]) for name in ("P", "G", "K")]
+    page.set(rewards=REWARDS.reshaped(st.session_state[page.key("rewards")], *shape))
 
 
 def shape_fields(rewards: Groups) -> None:
     """Three fields for the number of prompts, rollouts and reward components."""
-    sizes = {"P": ("Prompts", len(rewards), 3), "G": ("Rollouts", len(rewards[0]), 16),
-             "K": ("Rewards each", len(rewards[0][0]), 3)}  # fmt: skip
+    sizes = {
+        "P": ("Prompts", len(rewards), REWARDS.prompts),
+        "G": ("Rollouts", len(rewards[0]), REWARDS.rollouts),
+        "K": ("Rewards each", len(rewards[0][0]), REWARDS.components),
+    }
     for name, (label, value, most) in sizes.items():
         st.session_state[page.key(name)] = value
         st.number_input(label, 1, most, key=page.key(name), on_change=reshape, width=130)

@@ -39,6 +39,7 @@ import streamlit as st
 
 from lab.errors import LabError
 from lab.figures.figure import Figure
+from lab.pages import daylight
 from lab.pages.state import Property, parse, written
 
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
@@ -80,6 +81,7 @@ class Page:
     def open(self) -> dict[str, Any]:
         """Reads the state, draws title, sentence place, tools and presets; returns the state."""
         st.html(f"<style>{STYLE}</style>")
+        daylight.watch(self.theme)
         notes = self._read()
         self._head()
         if notes:

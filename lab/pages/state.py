@@ -253,6 +253,13 @@ class Rewards(Property):
                 f"{self.rollouts}, {self.components} and {self.most} numbers in all were expected"
             )
 
+    def reshaped(self, value: list[list[list[float]]], prompts: int, rollouts: int, components: int) -> Any:
+        """The rewards cut or grown to a shape; what is new repeats the last one. Rollouts give way to the limit."""
+        cells = [[cell[:components] + cell[-1:] * (components - len(cell)) for cell in group] for group in value]
+        size = min(rollouts, self.most // (prompts * components))
+        groups = [group[:size] + group[-1:] * (size - len(group)) for group in cells]
+        return groups[:prompts] + groups[-1:] * (prompts - len(groups))
+
     def write(self, value: Sequence[Sequence[Sequence[float]]]) -> str:
         return "__".join("_".join(LIST_MARK.join(f"{r:.12g}" for r in cell) for cell in group) for group in value)
 

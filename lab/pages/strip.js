@@ -179,7 +179,7 @@ class Strip {
   totalRow(y) {
     const { shape: [prompts, size], totals: { low, high, ticks } } = this.data;
     const place = this.place(y, low, high);
-    this.heading(y, "total reward", "weighted and added");
+    this.heading(y, "total reward", "rewards added");
     this.axis(ticks, place);
     this.levels(place);
     for (let p = 0; p < prompts; p++) for (let g = 0; g < size; g++) {

@@ -1,0 +1,35 @@
+"""Draws a page again when the reader changes between light and dark: Streamlit alone recolours all but the pictures."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+__all__ = ["watch"]
+
+_mount = st.components.v2.component(
+    "advantage_lab_daylight",
+    html="<i></i>",
+    js="""
+const BEAT = 400; // milliseconds between two looks
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const probe = parentElement.querySelector("i");
+  const look = () => {
+    probe.style.color = "var(--st-background-color)";
+    const [red, green, blue] = getComputedStyle(probe).color.match(/[0-9.]+/g).map(Number);
+    return red + green + blue > 384 ? "light" : "dark";
+  };
+  let told = data;
+  const timer = setInterval(() => {
+    if (probe.isConnected && look() !== told) setTriggerValue("changed", (told = look()));
+  }, BEAT);
+  return () => clearInterval(timer);
+}
+""",
+)
+
+
+def watch(theme: str) -> None:
+    """Mounts an invisible element that reruns the page once its background no longer fits `theme`."""
+    with st.container(key="daylight"):
+        _mount(key="daylight-watch", data=theme, on_changed_change=lambda: None)
