@@ -100,8 +100,7 @@ def step_ratio(seed: int) -> Measurement:
 
 def _weighted_share(objective: str, log_ratio: Array, advantage: Array) -> Array:
     """Share of tokens with a weight that is not 0, per block [S]."""
-    given = {} if objective == "gpg" else {"logp": np.zeros_like(log_ratio)}
-    weights = lab.objectives.weights(objective, log_ratio, advantage, **given)
+    weights = lab.objectives.weights(objective, log_ratio, advantage, logp=np.zeros_like(log_ratio))
     return np.asarray((weights != 0).mean(axis=(1, 2, 3)))
 
 

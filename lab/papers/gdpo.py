@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, OnePolicy, binary, interval, policies, runs
+from lab.papers.measure import Array, OnePolicy, Rows, binary, interval, policies, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 _PAPER = "arXiv 2601.05242 v1"
@@ -160,7 +160,8 @@ def training(seed: int) -> Measurement:
     from simulators.reward_laws import normal
 
     bandit = Bandit(means=[[[0, 1], [-3, 3]]], law=["bernoulli", normal(0.5)], logits=[[0, -2], [0, -1]])
-    rows, chances = [], {}
+    rows: Rows = []
+    chances = {}
     for steps in (40, 300):
         trace = lab.train(
             OnePolicy(bandit, 8),
@@ -204,7 +205,7 @@ _CANCELLING = (
 def cancel(seed: int) -> Measurement:
     """Largest |A_sum| of a group with r₂ = 1 − r₁."""
     parts = [np.abs(lab.advantages.compute("grpo", np.array(_COMPLEMENTARY)[:, k])) for k in (0, 1)]
-    rows = []
+    rows: Rows = []
     for name, rewards, weights, _ in _CANCELLING:
         rows.append({"group": name, "largest": float(np.abs(_before(np.array([rewards]), weights)).max())})
     shown = [

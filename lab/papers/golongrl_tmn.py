@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.advantages.golongrl_tmn import pass_rate
 from lab.papers.measure import Array, interval
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
@@ -182,6 +181,8 @@ def _ratios(after: Array, before: Array, rate: Array) -> Array:
 )
 def difficulty(seed: int) -> Measurement:
     """Ratio of the summed positive advantages of hard prompts."""
+    from lab.advantages.golongrl_tmn import pass_rate
+
     rewards, task = _batch(seed)
     rate = pass_rate(rewards, task)
     before = lab.advantages.compute("golongrl-tmn@no-difficulty", rewards[..., None], task=task)

@@ -1,11 +1,13 @@
-"""The ledger: what the claims said when they were last measured, in this process."""
+"""The ledger: what the claims said when they were last measured, in this process or, with a folder, before it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import papers
+from lab.papers import verdicts
 from lab.papers.record import Measurement, Result
 
 if TYPE_CHECKING:
@@ -18,10 +20,21 @@ OPEN = "not measured yet"
 
 
 class Ledger:
-    """Results by claim and seed; a claim that was measured again has its last result."""
+    """Results by claim and seed; a claim that was measured again has its last result.
 
-    def __init__(self) -> None:
+    Args:
+        folder: Where last verdicts are remembered (`lab.papers.verdicts`), such as "runs"; None: nowhere.
+
+    Attributes:
+        note: What could not be read or kept, "" if nothing.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
         self._found: dict[tuple[str, int], tuple[Result, Measurement]] = {}
+        self._folder, self.note = folder, ""
+        self._remembered: dict[str, verdicts.Remembered] = {}
+        if folder is not None:
+            self._remembered, self.note = verdicts.read(folder)
 
     def measure(
         self,
@@ -48,17 +61,22 @@ class Ledger:
                 return
             if progress is not None:
                 progress(done, len(wanted))
-            self._found[name, seed] = papers.measured(name, seed)
+            found = self._found[name, seed] = papers.measured(name, seed)
+            if self._folder is not None:
+                self.note = verdicts.remember([found[0]], seed, self._folder)
         if progress is not None:
             progress(len(wanted), len(wanted))
 
     def result(self, identifier: str, seed: int = 0) -> Result | None:
         """The last result of a claim, None where it was not measured with this seed."""
         found = self._found.get((identifier, seed))
-        return found[0] if found else None
+        if found:
+            return found[0]
+        last = self._remembered.get(identifier)
+        return last.result if last and last.seed == seed else None
 
     def measurement(self, identifier: str, seed: int = 0) -> Measurement | None:
-        """The further numbers of the last result, None where there is none."""
+        """The further numbers of the last result, None where there is none or it is only remembered."""
         found = self._found.get((identifier, seed))
         return found[1] if found else None
 

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from simulators.bandit import Bandit
     from simulators.reward_laws import Law
 
-__all__ = ["Array", "OnePolicy", "binary", "excludes", "interval", "policies", "rewards_of", "runs"]
+__all__ = ["Array", "OnePolicy", "Rows", "binary", "excludes", "interval", "policies", "rewards_of", "runs"]
 
 Array = NDArray[Any]
+
+#: Rows of a tidy table, the detail of a measurement.
+Rows = list[dict[str, Any]]
 
 
 def interval(values: Array) -> tuple[float, tuple[float, float]]:
@@ -83,8 +86,12 @@ class OnePolicy:
         """Sample P groups of G rollouts: rewards, actions and logp [S, P, G, H]."""
         drawn = self.world.rollout(policy, self.prompts * group_size, step, attempt=attempt, fields=fields)
         shape = (policy.seeds.size, self.prompts, group_size, -1)
-        parts = (x.reshape(shape) for x in (drawn.rewards, drawn.actions, drawn.logp))
-        return Rollouts(*parts, prompt=np.zeros(self.prompts, dtype=np.int64))
+        return Rollouts(
+            drawn.rewards.reshape(shape),
+            drawn.actions.reshape(shape),
+            drawn.logp.reshape(shape),
+            prompt=np.zeros(self.prompts, dtype=np.int64),
+        )
 
     def log_prob(self, policy: Policy, rollouts: Rollouts) -> Array:
         """Log-probability of each action [S, P, G, H], nats."""
