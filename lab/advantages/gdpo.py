@@ -12,6 +12,7 @@ from lab.advantages.statistics import (
     Array,
     add_known,
     batch_mean_std,
+    difference,
     largest_of_tokens,
     leave_one_out,
     mean_std,
@@ -44,7 +45,7 @@ def decoupled(rewards: Array, weights: Array, ddof: int, eps: float, single: str
     """
     parts = np.moveaxis(rewards, -1, 0)
     mean, std = _moments(parts, ddof, single, leave_out)
-    normalised = over(parts - mean, np.where(std > 0, std + rewards.dtype.type(eps), std))
+    normalised = over(difference(parts, mean), np.where(std > 0, std + rewards.dtype.type(eps), std))
     weighted = normalised * weights.reshape(-1, *[1] * (parts.ndim - 1))
     summed = add_known(weighted)
     if rewards.dtype == np.float64:
