@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lab import advantages, diagnostics, figures, imports, objectives, papers, rewards, sampling
+    from lab import advantages, diagnostics, experiment, figures, imports, objectives, papers, rewards, sampling, store
     from lab.diagnostics.metrics import metrics
     from lab.diagnostics.your_run import diagnose
     from lab.imports import load
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from lab.train import Trace, train
     from lab.variants import Variant, advantage, objective, variant, variants
 
-_MODULES = ("advantages", "diagnostics", "figures", "imports", "objectives", "papers", "rewards", "sampling")
+_MODULES = (
+    "advantages", "diagnostics", "experiment", "figures", "imports", "objectives", "papers", "rewards", "sampling",
+    "store",
+)  # fmt: skip
 _NAMES = {
     "Trace": "lab.train",
     "Variant": "lab.variants",
@@ -41,8 +44,9 @@ _NAMES = {
 }
 
 __all__ = [
-    "Trace", "Variant", "advantage", "advantages", "claims", "diagnose", "diagnostics", "figures", "imports", "load",
-    "metrics", "objective", "objectives", "papers", "rewards", "sampling", "train", "variant", "variants",
+    "Trace", "Variant", "advantage", "advantages", "claims", "diagnose", "diagnostics", "experiment", "figures",
+    "imports", "load", "metrics", "objective", "objectives", "papers", "rewards", "sampling", "store", "train",
+    "variant", "variants",
 ]  # fmt: skip
 
 

@@ -96,6 +96,14 @@ class Run:
         return all(self.missing(cell) is None for cell in self.cells)
 
     @property
+    def progress(self) -> tuple[int, int]:
+        """Steps that are written, of all variants and seeds together, and steps in all."""
+        steps, chunk = self.config.steps, self.config.chunk
+        there = [(self.missing(cell), len(cell.seeds)) for cell in self.cells]
+        done = sum(seeds * (steps if m is None else min(m * chunk, steps)) for m, seeds in there)
+        return done, steps * sum(seeds for _, seeds in there)
+
+    @property
     def frame(self) -> pl.DataFrame:
         """The trace as far as it is written: variant, seed, step and measurements, as in `lab.Trace.frame`.
 
@@ -143,13 +151,11 @@ class Run:
 
         from lab.trace import summarise
 
-        keys = ("variant", "seed", "step", "_order")
+        keys = ("_order", "variant", "seed")
         scanned = self.scan()
-        names = [name for name in scanned.collect_schema().names() if name not in keys]
-        per_run = scanned.group_by("_order", "variant", "seed").agg(
-            pl.col("step").max(), *(_outcome(name) for name in names)
-        )
-        return summarise(self._gathered(per_run.sort("_order", "seed")))
+        metrics = [name for name in scanned.collect_schema().names() if name not in (*keys, "step")]
+        per_run = scanned.group_by(keys).agg(pl.col("step").max(), *(_outcome(name) for name in metrics)).sort(keys)
+        return summarise(self._gathered(per_run).drop("_order"))
 
     def missing(self, cell: Cell) -> int | None:
         """The first chunk of a cell that is not there, or None."""

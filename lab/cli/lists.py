@@ -1,0 +1,87 @@
+"""`advlab variants`, `advlab claims` and `advlab bench`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from lab.cli.screen import interval, progress_bar, table
+
+__all__ = ["bench", "claims", "variants"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def variants(
+    presets: Annotated[bool, typer.Option(help="Show the defaults of other frameworks (name@framework) too.")] = True,
+) -> None:
+    r"""List the variants that `advlab run` knows.
+
+    \b
+    Example:
+      advlab variants --no-presets
+    """
+    from lab.variants import variants as listed
+
+    columns = ["name", "advantage", "objective", "filter", "paper", "note"]
+    table(columns, listed(presets).select(columns).rows())
+
+
+def claims(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SLUG]...", help="Papers or claims; all by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    r"""Measure the claims of the papers again; exit status 1 if any fails.
+
+    \b
+    Examples:
+      advlab claims mc-grpo
+      advlab claims gdpo.2 --seed 3 --json
+    """
+    from lab import papers
+
+    with progress_bar("Measuring claims") as progress:
+        results = papers.claims(*(names or ()), seed=seed, progress=progress)
+    if as_json:
+        print(json.dumps([result.asdict() for result in results], indent=2, ensure_ascii=False))
+    else:
+        rows = [(r.id, r.verdict, interval(r.value, *r.interval), r.criterion, f"{r.seconds:.1f}") for r in results]
+        table(["claim", "verdict", "value", "criterion", "seconds"], rows)
+        print(f"{sum(r.holds for r in results)} of {len(results)} hold.")
+    if not all(result.holds for result in results):
+        raise typer.Exit(1)
+
+
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Benchmarks; all by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    r"""Measure the speed on this machine, beside reference loops.
+
+    \b
+    Example:
+      advlab bench bandit --json
+    """
+    from lab import bench as benchmarks
+
+    rows = _measured(benchmarks, names or ())
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    columns = ["name", "value", "unit", "reference", "ratio", "runs"]
+    table(columns, [[_cell(row[column]) for column in columns] for row in rows])
+
+
+def _measured(benchmarks: Any, names: Any) -> list[dict[str, Any]]:
+    with progress_bar("Measuring") as progress:
+        progress(0, 1)
+        return list(benchmarks.run(names))
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
