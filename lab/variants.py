@@ -120,6 +120,8 @@ _COMPOSITE = [
             note="the released gsm form"),
     Variant("mc-grpo-control", "mc-grpo-control", extra_rollouts=1, paper="mc-grpo",
             note="mean and std of G+1 rollouts, the smallest |R| dropped"),
+    Variant("refine-rft", "mrn", "gpg", options={"objective": {"aggregation": "seq-mean-token-mean"}},
+            paper="refine-rft", note="each reward normalised on its own, one step without a ratio"),
 ]  # fmt: skip
 _BY_NAME = {fold(v.name): v for v in _COMPOSITE}
 

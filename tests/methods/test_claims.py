@@ -1,0 +1,13 @@
+"""Every claim of the further methods holds; their notes carry the spread over seeds 0 to 4."""
+
+import pytest
+
+from lab import papers
+
+SLUGS = ("golongrl-tmn", "dvao", "refine-rft")
+
+
+@pytest.mark.parametrize("name", [c.id for c in papers.select(*SLUGS)])
+def test_claim_holds(name: str) -> None:
+    found = papers.run_claim(name)
+    assert found.holds, found
