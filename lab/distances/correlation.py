@@ -19,7 +19,7 @@ from lab.distances.without_model import dard, epic, minimalpotential, shaped
 from lab.errors import InputError
 from simulators.mdp import MDP
 
-__all__ = ["NAMED", "direct", "mean_power_norm", "pearson_of"]
+__all__ = ["NAMED", "coverage", "direct", "mean_power_norm", "pearson_of"]
 
 NAMED: dict[str, Distance] = {}
 
@@ -72,7 +72,8 @@ def pearson_of(form: Form, first: Array, second: Array, weight: Array, least: fl
     return direct(Form(centred, form.reference), first, second, weight, 2, least)
 
 
-def _product(mdp: MDP, state_dist: ArrayLike | None, action_dist: ArrayLike | None) -> Array:
+def coverage(mdp: MDP, state_dist: ArrayLike | None = None, action_dist: ArrayLike | None = None) -> Array:
+    """Coverage distribution over (s, a, s'), the product D_S x D_A x D_S [S*A*S]; uniform by default."""
     states = distribution("state_dist", state_dist, mdp.states)
     actions = distribution("action_dist", action_dist, mdp.actions)
     return (states[:, None, None] * actions[:, None] * states).ravel()
@@ -89,7 +90,7 @@ def _pearson(
     state_dist: ArrayLike | None = None, action_dist: ArrayLike | None = None,
 ) -> Array:  # fmt: skip
     """Pearson distance of the rewards as they are. Source: golden file epic.json (`pearson_distance_raw`)."""
-    return pearson_of(_flat(rewards), first, second, _product(mdp, state_dist, action_dist), rounding(mdp))
+    return pearson_of(_flat(rewards), first, second, coverage(mdp, state_dist, action_dist), rounding(mdp))
 
 
 _EPIC = AXIOMS | {"shaping", "offset", "scale", "opposite"}
@@ -102,7 +103,7 @@ def _epic(
 ) -> Array:  # fmt: skip
     """EPIC: half of `epic-l2-l2` if distributions are uniform. Source: reward-distances card (arXiv 2006.13900)."""
     form = epic(mdp, rewards, state_dist=state_dist, action_dist=action_dist)
-    return pearson_of(form, first, second, _product(mdp, state_dist, action_dist), rounding(mdp))
+    return pearson_of(form, first, second, coverage(mdp, state_dist, action_dist), rounding(mdp))
 
 
 @_named("epic-direct", "d = ½ ‖C₁/‖C₁‖ₚ − C₂/‖C₂‖ₚ‖ₚ,  C the EPIC canonical forms", _EPIC, 1.0)
@@ -114,7 +115,7 @@ def _epic_direct(
     if not power >= 1:
         raise InputError(f"power={power!r}; an Lp norm needs p >= 1")
     form = epic(mdp, rewards, state_dist=state_dist, action_dist=action_dist)
-    return direct(form, first, second, _product(mdp, state_dist, action_dist), power, rounding(mdp))
+    return direct(form, first, second, coverage(mdp, state_dist, action_dist), power, rounding(mdp))
 
 
 @_named("dard", "d = √((1 − ρ)/2),  ρ the correlation of the DARD canonical forms over what can happen", _EPIC, 1.0)
