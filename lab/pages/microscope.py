@@ -205,7 +205,7 @@ import lab
 rewards = {state["rewards"]}
 rules = {state["rules"]}
 table = lab.diagnostics.advantage_table(rules, rewards, true_mean={state["truth"]}, precision="{state["precision"]}")
-lab.figures.advantage_bars(table)
+lab.figures.advantage_bars(table, scale={state["scale"]})
 """,
     table,
 )

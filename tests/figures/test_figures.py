@@ -77,6 +77,15 @@ def test_advantage_bars_mark_what_has_the_wrong_sign():
     assert [words.startswith("✕") for words in grpo.text] == wrong
     assert [color == palette().flip for color in grpo.marker.line.color] == wrong
     assert drawn.layout.yaxis2.range == drawn.layout.yaxis3.range, "all rules on one scale"
+    assert drawn.layout.yaxis2.range is not None
+
+
+def test_advantage_bars_cut_what_is_beyond_the_scale_and_still_say_it():
+    table = advantage_table(["mc-grpo", "bnpo"], [0.0, 0.0, 0.0, 5.0], true_mean=1.0)
+    drawn = advantage_bars(table, scale=3)
+    bars = {trace.name: trace for trace in drawn.data if trace.type == "bar"}
+    assert bars["mc-grpo"].text[-1] == "↑5000" and max(bars["mc-grpo"].y) == 3
+    assert set(bars["bnpo"].text) == {""}, "refused: nothing to draw"
 
 
 def test_flips_by_size_draws_exact_lines_and_points_with_intervals():
