@@ -27,7 +27,8 @@ def __getattr__(name: str) -> Any:
 
 def warm() -> None:
     """Compile every kernel, or load it from the disk cache, so that the first click is quick."""
-    from simulators import bandit, reward_laws
+    from simulators import bandit, reward_laws, stride
 
     bandit.warm()
+    stride.warm()
     reward_laws.warm()

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from simulators.compiled import kernel
 from simulators.random import prompt_key, step_key, uniform
 from simulators.reward_laws import BERNOULLI, draw
 
@@ -20,10 +20,9 @@ __all__ = ["expected_log", "expected_rewards", "fill_run", "log_prob", "sample",
 _DRAWS = np.uint64(4)  # of each head: its arm, then up to three for its reward
 _GREEDY = np.uint64(1 << 40)  # the rollout counter of the greedy response
 _ONE = np.uint64(1)
-_BELOW_ONE = 1.0 - 2.0**-52  # keeps u · total, rounded, below total
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def sample(
     means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, step: Any, attempt: Any,
     logits: Any, cumulative: Any, log_total: Any, rewards: Any, actions: Any, logp: Any,
@@ -36,7 +35,7 @@ def sample(
         )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def fill_run(
     means: Any, codes: Any, noise: Any, centres: Any, seed: Any, step: Any, attempt: Any,
     logits: Any, cumulative: Any, log_total: Any, rewards: Any, actions: Any, logp: Any,
@@ -49,7 +48,7 @@ def fill_run(
         key = prompt_key(run, np.uint64(p))
         for h in range(heads):
             first = np.uint64(h) * _DRAWS
-            total = cumulative[p, h, arms - 1] * _BELOW_ONE
+            total = cumulative[p, h, arms - 1]
             code = codes[h]
             for g in range(groups):
                 level = uniform(key, np.uint64(g), first) * total
@@ -66,7 +65,7 @@ def fill_run(
                 logp[p, g, h] = logits[p, h, arm] - log_total[p, h]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def sample_greedy(
     means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, step: Any, attempt: Any,
     logits: Any, rewards: Any,
@@ -86,7 +85,7 @@ def sample_greedy(
                     rewards[s, p, h] = mean + (draw(codes[h], noise[h], key, _GREEDY, first) - centres[h])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def log_prob(logits: Any, log_total: Any, slots: Any, actions: Any, out: Any) -> bool:
     """out[s, q, g, h] = log π of the action, in the prompt of its slot."""
     runs, places, groups, heads = actions.shape
@@ -103,7 +102,7 @@ def log_prob(logits: Any, log_total: Any, slots: Any, actions: Any, out: Any) ->
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def score_gradient(probabilities: Any, slots: Any, actions: Any, weights: Any, out: Any) -> bool:
     """Add Σ w (1[action = a] − π(a)) to out [S, P, H, A]."""
     runs, places, groups, heads = actions.shape
@@ -124,7 +123,7 @@ def score_gradient(probabilities: Any, slots: Any, actions: Any, weights: Any, o
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def expected_rewards(
     means: Any, probabilities: Any, slots: Any, actions: Any,
     values: Any, value: Any, advantage: Any,
@@ -155,7 +154,7 @@ def expected_rewards(
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def expected_log(probabilities: Any, logits: Any, log_total: Any, out: Any) -> None:
     """out[s] = E[log π] with arms from `probabilities`, summed over heads, averaged over prompts."""
     runs, prompts, heads, arms = logits.shape

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
+from simulators.compiled import kernel
 from simulators.records import Floats
 
 __all__ = ["DRAWS", "fold", "mix", "prompt_key", "step_key", "uniform", "uniforms"]
@@ -28,10 +28,8 @@ _ONE, _S11, _S16 = np.uint64(1), np.uint64(11), np.uint64(16)
 _S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
 _ULP = 2.0**-53
 
-_compiled = numba.njit(cache=True, nogil=True)
 
-
-@_compiled
+@kernel
 def mix(x: Any) -> Any:
     """SplitMix64's finaliser: a bijection of uint64 in which every input bit moves every output."""
     x = (x ^ (x >> _S30)) * _FIRST
@@ -39,25 +37,25 @@ def mix(x: Any) -> Any:
     return x ^ (x >> _S31)
 
 
-@_compiled
+@kernel
 def fold(key: Any, counter: Any) -> Any:
     """The key of `counter` under `key` (both uint64): mix(key + golden · (counter + 1))."""
     return mix(key + _GOLDEN * (counter + _ONE))
 
 
-@_compiled
+@kernel
 def step_key(seed: Any, step: Any, attempt: Any) -> Any:
     """Key of one attempt at one step of one run (all uint64)."""
     return fold(fold(mix(seed), step), attempt)
 
 
-@_compiled
+@kernel
 def prompt_key(key: Any, prompt: Any) -> Any:
     """Key of one prompt under a step's key (both uint64)."""
     return fold(key, prompt)
 
 
-@_compiled
+@kernel
 def uniform(key: Any, rollout: Any, draw: Any) -> Any:
     """Number in [0, 1), a multiple of 2⁻⁵³, for a prompt's key and the two last counters (uint64).
 

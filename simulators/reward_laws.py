@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
+from simulators.compiled import kernel
 from simulators.errors import unknown_name
 from simulators.random import prompt_key, step_key, uniform
 from simulators.records import Floats
@@ -205,7 +205,7 @@ def warm() -> None:
     sample("normal", 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def draw(code: int, parameters: Floats, key: Any, rollout: Any, first: Any) -> float:
     """One X of the law with this code (compiled; counters uint64; uses draws first .. first+2).
 
@@ -229,7 +229,7 @@ def draw(code: int, parameters: Floats, key: Any, rollout: Any, first: Any) -> f
     return math.exp(parameters[0] * z) if code == _LOG_NORMAL else parameters[0] * z
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill(out: Floats, code: int, parameters: Floats, shift: float, key: Any) -> None:
     for i in range(out.size):
         out[i] = shift + draw(code, parameters, key, np.uint64(i), np.uint64(0))

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
+from simulators.compiled import kernel
 from simulators.records import Floats, Policy
 
 __all__ = ["Tables", "exp", "fill", "tables"]
@@ -63,7 +63,7 @@ def tables(policy: Policy) -> Tables:
     return held
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def exp(x: float) -> float:
     """eˣ for x ≤ 0 within 2 ulp; 0 below −708 (no subnormals), nan for nan.
 
@@ -82,7 +82,7 @@ def exp(x: float) -> float:
     return 0.0 if x < -708.0 else p * scale
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel
 def _fill_row(i: int, logits: Any, probabilities: Any, cumulative: Any, log_total: Any) -> None:
     """Fill row i of the tables (arrays [rows, A], and log_total [rows]) from its logits."""
     arms = logits.shape[1]
@@ -101,17 +101,19 @@ def _fill_row(i: int, logits: Any, probabilities: Any, cumulative: Any, log_tota
         probabilities[i, a] *= inverse
 
 
-@numba.njit(cache=True, nogil=True)
-def fill(logits: Any, probabilities: Any, cumulative: Any, log_total: Any) -> None:
-    """Fill the tables of one run [P, H, A] (`log_total` [P, H]) from its logits."""
+@kernel
+def fill(logits: Any, probabilities: Any, cumulative: Any, log_total: Any, moved: Any) -> None:
+    """Fill the rows of one run's tables [P, H, A] (`log_total` [P, H]) that have `moved` [P, H] from its logits."""
     rows, arms = log_total.size, logits.shape[2]
     flat = logits.reshape(rows, arms)
     shares, sums, totals = probabilities.reshape(rows, arms), cumulative.reshape(rows, arms), log_total.reshape(rows)
+    stale = moved.reshape(rows)
     for i in range(rows):
-        _fill_row(i, flat, shares, sums, totals)
+        if stale[i]:
+            _fill_row(i, flat, shares, sums, totals)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _refresh(logits: Any, held: Any, probabilities: Any, cumulative: Any, log_total: Any) -> None:
     rows, arms = logits.shape
     for i in range(rows):

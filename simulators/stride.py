@@ -11,16 +11,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
 from simulators.bandit import Bandit
 from simulators.bandit_kernels import fill_run
+from simulators.compiled import kernel
 from simulators.records import Floats, Policy, Rollouts
 from simulators.softmax import fill, tables
 from simulators.sums import inner
 
-__all__ = ["MEASURES", "Stride"]
+__all__ = ["MEASURES", "Stride", "warm"]
 
 #: Columns of a row of measurements, in the order in which `Stride.advance` fills them.
 MEASURES = ("reward", "value", "sign_flip", "no_signal", "grad_norm", "advantage_max", "entropy")
@@ -47,7 +47,7 @@ class Stride:
         softmax = table.logits, table.probabilities, table.cumulative, table.log_total
         samples = self.rollouts.rewards, self.rollouts.actions, self.rollouts.logp
         self._state = (*world.tables, policy.seeds, *softmax, *samples)
-        self._scratch = np.empty(world.means.shape), np.empty(world.prompts)
+        self._scratch = np.empty(world.means.shape), np.empty(world.prompts), np.empty(world.means.shape[:2], np.bool_)
         self._all = np.empty((0, 0, 0), dtype=np.bool_)
 
     def advance(
@@ -86,15 +86,23 @@ class Stride:
         self._policy.parameters[...] = self._logits
 
 
-@numba.njit(cache=True, nogil=True)
+def warm() -> None:
+    """Compile the kernel, or load it from the disk cache."""
+    world = Bandit(np.full((1, 2), 0.5))
+    fast = Stride(world, world.init([0]), 2, 0)
+    ones = np.ones((1, 1, 2))
+    fast.advance(ones, None, ones[..., None], 0.0, np.inf, np.empty((len(MEASURES), 1)), (0.0, 0.0))
+
+
+@kernel
 def _advance(
     means: Any, codes: Any, noise: Any, centres: Any, seeds: Any, logits: Any, probabilities: Any, cumulative: Any,
     log_total: Any, rewards: Any, actions: Any, logp: Any, step: Any, advantage: Any, keep: Any, weights: Any,
-    lr: Any, max_norm: Any, gradient: Any, values: Any, row: Any, no_signal: Any, no_truth: Any,
+    lr: Any, max_norm: Any, gradient: Any, values: Any, moved: Any, row: Any, no_signal: Any, no_truth: Any,
 ) -> bool:  # fmt: skip
     finite = True
     for s in range(seeds.size):
-        _gradient(probabilities[s], actions[s], weights[s], gradient)
+        _gradient(probabilities[s], actions[s], weights[s], gradient, moved)
         flat = gradient.reshape(-1)
         norm = math.sqrt(inner(flat, flat))
         if row.size > 0:
@@ -105,7 +113,7 @@ def _advance(
             finite = False
         else:
             _ascend(logits[s], gradient, lr, min(1.0, max_norm / max(norm, 1e-300)))
-        fill(logits[s], probabilities[s], cumulative[s], log_total[s])
+            fill(logits[s], probabilities[s], cumulative[s], log_total[s], moved)
         fill_run(
             means, codes, noise, centres, seeds[s], np.uint64(step), np.uint64(0),
             logits[s], cumulative[s], log_total[s], rewards[s], actions[s], logp[s],
@@ -113,24 +121,26 @@ def _advance(
     return finite
 
 
-@numba.njit(cache=True, nogil=True)
-def _gradient(probabilities: Any, actions: Any, weights: Any, out: Any) -> None:
-    """out[p, h, a] = sum of w (1[action = a] - pi)."""
+@kernel
+def _gradient(probabilities: Any, actions: Any, weights: Any, out: Any, moved: Any) -> None:
+    """out[p, h, a] = sum of w (1[action = a] - pi); moved[p, h]: some weight is not zero, so the row is not either."""
     prompts, groups, heads = actions.shape
     for p in range(prompts):
         for h in range(heads):
             row, pi = out[p, h], probabilities[p, h]
-            total = 0.0
+            total, any_weight = 0.0, False
             for a in range(row.size):
                 row[a] = 0.0
             for g in range(groups):
                 total += weights[p, g, h]
+                any_weight |= weights[p, g, h] != 0
                 row[actions[p, g, h]] += weights[p, g, h]
+            moved[p, h] = any_weight
             for a in range(row.size):
                 row[a] -= total * pi[a]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _expected(probabilities: Any, means: Any, logits: Any, log_total: Any, values: Any) -> tuple[float, float]:
     """Fill the value of each prompt; return its mean and the mean entropy, log total - sum of pi logit."""
     prompts, heads = log_total.shape
@@ -144,7 +154,7 @@ def _expected(probabilities: Any, means: Any, logits: Any, log_total: Any, value
     return value / prompts, entropy / prompts
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _measure(
     values: Any, means: Any, rewards: Any, actions: Any, advantage: Any, keep: Any, s: Any, no_signal: Any,
     no_truth: Any, row: Any,
@@ -173,7 +183,7 @@ def _measure(
     row[5, s] = largest if largest > no_signal else 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _ascend(logits: Any, gradient: Any, lr: Any, factor: Any) -> None:
     prompts, heads, arms = logits.shape
     for p in range(prompts):

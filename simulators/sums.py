@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
+from simulators.compiled import kernel
 
 __all__ = ["inner"]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def inner(x: Any, y: Any) -> float:
     """Σ x·y of two rows in four interleaved partial sums, so that no addition waits for the one before it.
 

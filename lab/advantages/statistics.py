@@ -14,11 +14,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lab.errors import InputError
 from lab.registry import Shape
+from simulators.compiled import kernel
 
 __all__ = [
     "NO_SIGNAL",
@@ -49,7 +49,7 @@ NO_SIGNAL = 1e-9
 RESOLUTION = 1e-12
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _mean_std(x, ddof, resolution, mean, std):  # type: ignore[no-untyped-def]
     """mean[n], std[n] of the valid entries of x[n, g]; sums run from left to right in the type of x."""
     zero = x.dtype.type(0)
@@ -77,7 +77,7 @@ def _mean_std(x, ddof, resolution, mean, std):  # type: ignore[no-untyped-def]
         std[n] = np.sqrt(square / x.dtype.type(count - ddof)) if count > ddof else zero
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _normalise(x, ddof, eps, resolution, out):  # type: ignore[no-untyped-def]
     """out[n, g] = (x - mean) / (std + eps), 0 where there is no spread."""
     mean, std = np.empty(x.shape[0], x.dtype), np.empty(x.shape[0], x.dtype)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lab.advantages.statistics import NO_SIGNAL
+from simulators.compiled import kernel
 
 __all__ = [
     "advantage_spread", "distinct_levels", "effective_rollouts", "largest_advantage", "no_signal_share", "per_rollout",
@@ -22,7 +22,7 @@ NO_TRUTH = 1e-12
 FLOORS = (NO_SIGNAL, NO_TRUTH)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _basic(advantage, truth, reward, keep, no_signal, no_truth, out):  # type: ignore[no-untyped-def]
     """out[s] = sign-flip rate, share of groups without signal, largest |A|, mean reward; keep may be empty."""
     runs, prompts, size = advantage.shape

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simulators.compiled import kernel
 from simulators.sums import inner
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ __all__ = ["clip_norm", "cosine", "norm", "relative_error", "robust_score", "spi
 Array = NDArray[Any]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _dot(a, b, out):  # type: ignore[no-untyped-def]
     for s in range(a.shape[0]):
         out[s] = inner(a[s], b[s])
@@ -61,7 +61,7 @@ def relative_error(gradient: Array, truth: Array) -> Array:
     return np.asarray(np.where(positive, np.sqrt(np.maximum(1 - safe**2, 0)) / safe, np.nan))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _robust_score(x, window, floor, out):  # type: ignore[no-untyped-def]
     """out[t] = (x[t] - median) / (1.4826 MAD + floor * median) over the `window` values before t; NaN before that."""
     for t in range(x.size):

@@ -77,5 +77,6 @@ def test_kernels_are_cached_and_plain(root: Path) -> None:
                 if isinstance(call, ast.Call) and ast.unparse(call.func) in ("njit", "numba.njit"):
                     given = {k.arg: ast.unparse(k.value) for k in call.keywords}
                     where = f"{path.relative_to(root)}:{call.lineno}"
+                    assert path.name == "compiled.py", f"{where}: decorate with simulators.compiled.kernel"
                     assert given.get("cache") == "True", where
                     assert not {"parallel", "fastmath"} & set(given), where
