@@ -85,7 +85,11 @@ def trained(page: Page, measure: str) -> lab.Trace:
     if job.stopped:
         st.info(f"Stopped after {job.done} of {job.total} steps (of all blocks of seeds together).")
         st.button("Run it to the end", on_click=start.clear, args=(settled, measure), icon=":material/play_arrow:")
-    return page.ask(job.answer)
+    trace: lab.Trace = page.ask(job.answer)
+    if trace.frame.is_empty():
+        page.say("Stopped before the first step, so there is nothing to see yet.")
+        st.stop()
+    return trace
 
 
 RUN = ("variants", "group_size", "lr", "law", "noise", "steps", "prompts", "runs", "epochs", "seed")

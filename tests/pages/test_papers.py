@@ -1,0 +1,68 @@
+"""Papers: a claim is measured at a click, every paper and every view opens."""
+
+import time
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab import papers
+
+
+@pytest.fixture
+def opened(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def opened(**address):
+        test = AppTest.from_file(str(root / "lab" / "pages" / "papers.py"), default_timeout=60)
+        for key, text in address.items():
+            test.query_params[key] = text
+        return settled(test.run())
+
+    return opened
+
+
+def settled(test):
+    end = time.monotonic() + 60
+    while test.get("progress") and time.monotonic() < end:
+        time.sleep(0.1)
+        test.run()
+    return test
+
+
+def table(test):
+    return next(each.value for each in test.dataframe if "criterion" in each.value.columns)
+
+
+@pytest.mark.parametrize("slug", [each.slug for each in papers.catalogue()])
+def test_every_paper_opens_in_every_view(opened, slug):
+    for view in ("claims", "rules", "figures", "all"):
+        test = opened(paper=slug, view=view)
+        assert not test.exception and not test.error
+        assert test.subheader[0].value == papers.paper(slug).title
+
+
+def test_the_checks_are_measured_on_the_first_view(opened):
+    shown = table(opened(view="all", seed="3"))
+    checks = shown[shown["id"].str.contains("check-")]
+    assert set(checks["verdict"]) == {"holds"}
+
+
+def test_a_claim_is_measured_at_a_click(opened):
+    test = opened(paper="ngrpo", seed="4")
+    before = test.markdown[0].value
+    assert "not measured yet" in [each.proto.body for each in test.get("badge")] or "not measured" in before
+    test.button(key="papers:run ngrpo.1").click().run()
+    settled(test)
+    assert not test.exception and not test.error
+    assert test.markdown[0].value != before
+    assert any("0\\.3333" in each.value for each in test.markdown)
+
+
+def test_a_rule_is_shown_as_it_is_written(opened):
+    test = opened(paper="mc-grpo", view="rules")
+    assert any("def mc_grpo(" in each.value for each in test.code)
+    wanted = "mc-grpo-control (advantage)"
+    test.selectbox(key="papers:rule").set_value(wanted).run()
+    assert test.query_params["rule"] in (wanted, [wanted])
+    again = opened(paper="mc-grpo", view="rules", rule=wanted)
+    assert again.selectbox(key="papers:rule").value == wanted

@@ -1,0 +1,106 @@
+"""Your run: what is typed and uploaded, and what is said when it cannot be read."""
+
+import shutil
+
+import polars as pl
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import lab
+
+
+@pytest.fixture
+def opened(root):
+    def opened(**address):
+        test = AppTest.from_file(str(root / "lab" / "pages" / "your_run.py"), default_timeout=60)
+        for key, text in address.items():
+            test.query_params[key] = text
+        return test.run()
+
+    return opened
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A bundled log in a folder of its own."""
+    return shutil.copytree(lab.imports.bundled()["two_rewards"], tmp_path / "run")
+
+
+def rows(test):
+    return next(each for each in test.dataframe if "completion" in each.value.columns).value
+
+
+def test_a_typed_folder_is_read(opened, copy):
+    test = opened(log="folder", path=str(copy))
+    assert not test.exception and not test.error
+    assert "96 groups" in test.markdown[0].value
+    assert any("Reward weights from run\\_info\\.json" in each.value for each in test.caption)
+
+
+def test_a_run_that_grows_is_read_again(opened, copy):
+    files = sorted((copy / "completions").iterdir())
+    kept = files[-1].rename(copy / "later")
+    assert "88 groups" in opened(log="folder", path=str(copy)).markdown[0].value
+    kept.rename(files[-1])
+    files[-1].touch()
+    assert "96 groups" in opened(log="folder", path=str(copy)).markdown[0].value
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: folder / "nowhere", "nowhere"),
+        (lambda folder: folder, "is empty"),
+        (lambda folder: (folder / "a.parquet").write_text("step,prompt\n1,x\n") and folder, "not a Parquet file"),
+        (lambda folder: pl.DataFrame({"x": [1]}).write_parquet(folder / "a.parquet") or folder, "no TRL completion log"),
+        (lambda folder: "//elsewhere/share", "another machine"),
+        (lambda folder: "https://elsewhere.invalid/log", "another machine"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_said(opened, tmp_path, make, words):
+    test = opened(log="folder", path=str(make(tmp_path)))
+    assert not test.exception
+    assert words in test.error[0].value.replace("\\", "")
+    assert test.title[0].value, "the page stays usable"
+
+
+def test_without_a_folder_the_page_asks_for_one(opened):
+    for log in ("folder", "upload"):
+        test = opened(log=log)
+        assert not test.exception and not test.error
+        assert "Choose a training log" in test.markdown[0].value
+
+
+def test_what_was_inferred_can_be_corrected(opened):
+    test = opened(log="two_rewards")
+    test.number_input(key="your-run:group_size").set_value(4).run()
+    assert "192 groups" in test.markdown[0].value
+    test.text_input(key="your-run:rewards").set_value("digit_fraction").run()
+    assert "starts_with_digit" not in rows(test).columns
+    test.text_input(key="your-run:weights").set_value("a, b").run()
+    assert "numbers with commas" in test.error[0].value
+    test.text_input(key="your-run:weights").set_value("").run()
+    assert not test.error
+
+
+def test_text_with_markup_is_shown_as_text(opened, copy):
+    attack = "<img src=x onerror=alert(1)> **bold** $x$"
+    for file in (copy / "completions").iterdir():
+        pl.read_parquet(file).with_columns(prompt=pl.lit(attack) + pl.col("prompt")).write_parquet(file)
+    test = opened(log="folder", path=str(copy))
+    assert not test.exception and not test.error
+    assert attack in test.text[0].value, "st.text shows it letter by letter"
+    assert not any(attack in each.value for each in [*test.markdown, *test.caption])
+
+
+def test_the_nearest_step_and_group_are_shown(opened):
+    test = opened(log="two_rewards", step="400", group="99")
+    assert "Step 12, group 7" in [each.value for each in test.subheader]
+
+
+def test_a_log_without_advantages_is_compared_with_nothing(opened, copy):
+    for file in (copy / "completions").iterdir():
+        pl.read_parquet(file).drop("advantage").write_parquet(file)
+    test = opened(log="folder", path=str(copy))
+    assert not test.exception and not test.error
+    assert "Logged against recomputed" not in [each.value for each in test.subheader]
