@@ -1,0 +1,60 @@
+"""What stands behind a spike, on a step that is known in full."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import lab
+from lab.diagnostics.causes import cause, cause_rows, prompt_shares, spike_counts, worst_spikes
+from lab.experiment import replay
+from simulators.families import graded
+
+ROLLOUTS = pl.DataFrame(
+    {
+        "prompt": [0, 0, 1, 1, 1],
+        "rollout": [0, 1, 0, 1, 2],
+        "reward": [1.0, 0.0, 9.0, 1.0, -50.0],
+        "advantage": [0.7, -0.7, 8.0, -0.5, -60.0],
+        "true_advantage": [0.1, -0.1, -0.2, 0.0, 0.3],
+        "keep": [True, True, True, True, False],
+    }
+)
+
+
+def test_the_cause_is_the_loudest_rollout_of_the_loudest_prompt_that_takes_part():
+    found = cause(ROLLOUTS, [0.1, 0.9])
+    assert (found.prompt, found.rollout, found.reward, found.advantage) == (1, 0, 9.0, 8.0)
+    assert found.share == pytest.approx(0.9) and found.flipped
+    assert not cause(ROLLOUTS, [0.9, 0.1]).flipped
+
+
+def test_shares_of_no_gradient_are_zero():
+    assert prompt_shares([0.0, 0.0])["share"].to_list() == [0, 0]
+
+
+def test_rows_mark_wrong_signs_and_leave_out_what_takes_no_part():
+    given = cause_rows(ROLLOUTS, 1).filter(pl.col("row") == "advantage")
+    assert given["value"].to_list() == [8.0, -0.5, None]
+    assert given["wrong"].to_list() == [True, False, False], "an advantage without a true sign is not wrong"
+
+
+def test_worst_spikes_come_first_and_infinite_scores_before_them():
+    marked = pl.DataFrame({"variant": ["a", "a", "b", "b"], "seed": 0, "step": [1, 2, 1, 2],
+                           "spike": [True, False, True, True], "score": [8.0, 99.0, np.inf, np.inf],
+                           "grad_norm": [5.0, 1.0, 1.0, 2.0]})  # fmt: skip
+    assert worst_spikes(marked).select("variant", "step").rows() == [("b", 2), ("b", 1), ("a", 1)]
+    assert spike_counts(marked).select("variant", "spikes", "share").rows() == [("b", 2, 1.0), ("a", 1, 0.5)]
+
+
+def test_a_replayed_spike_has_the_norm_of_the_trace_and_its_prompts_tell_where_it_came_from():
+    world, options = graded(law="student_t", noise=0.2), {"group_size": 8, "lr": 2.0}
+    trace = lab.train(world, ["dr-grpo", "mc-grpo"], steps=120, seeds=4, **options)
+    worst = worst_spikes(lab.diagnostics.spikes(trace.frame)).row(0, named=True)
+    seen = replay(world, worst["variant"], seed=worst["seed"], step=worst["step"], **options)
+    found = cause(seen.frame, seen.prompt_norm)
+    assert np.sqrt((np.asarray(seen.prompt_norm) ** 2).sum()) == pytest.approx(worst["grad_norm"], rel=1e-9)
+    assert found.share > 1 / world.prompts
+    assert (
+        abs(found.advantage)
+        == seen.frame.filter(pl.col("keep") & (pl.col("prompt") == found.prompt))["advantage"].abs().max()
+    )

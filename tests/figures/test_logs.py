@@ -1,0 +1,107 @@
+"""Pictures of a training log and of the claims, as data."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import lab
+from lab.diagnostics.log_frames import group_map_frame, group_rows, recomputed
+from lab.figures.agreement import agreement
+from lab.figures.claim_map import claim_map
+from lab.figures.group_map import KINDS, group_map
+from lab.figures.group_matrix import group_matrix, number
+from lab.figures.log_steps import log_steps
+from lab.figures.sign_changes import sign_changes
+from lab.figures.theme import palette
+
+
+@pytest.fixture(scope="module")
+def found():
+    return {name: lab.diagnose(lab.load(path)) for name, path in lab.imports.bundled().items()}
+
+
+def test_every_group_of_the_log_has_a_cell(found):
+    drawn = group_map(group_map_frame(found["two_rewards"]))
+    assert drawn.data[0].z.shape == (8, 12) and np.isfinite(drawn.data[0].z).all()
+    assert [t.name for t in drawn.data[1:]] == ["signal: 96", "no signal: 0", "phantom: 0"]
+
+
+def test_phantom_groups_have_their_own_colour(found):
+    drawn = group_map(group_map_frame(found["equal_rewards"]), theme="dark")
+    assert set(drawn.data[0].z.ravel()) == {KINDS.index("phantom")}
+    assert drawn.data[-1].marker.color == palette("dark").flip
+
+
+def test_steps_with_fewer_groups_leave_cells_empty():
+    frame = pl.DataFrame({"step": [1, 1, 2], "group": [0, 1, 0], "reward": [0.1, 0.2, 0.3], "kind": ["signal"] * 3})
+    z = group_map(frame).data[0].z
+    assert z.shape == (2, 2) and np.isnan(z[1, 1])
+
+
+def test_bars_add_up_to_the_changed_rollouts(found):
+    changes = found["two_rewards"].changes
+    drawn = sign_changes(changes)
+    bars = [t for t in drawn.data if t.type == "bar"]
+    assert np.allclose(sum(np.asarray(t.x) for t in bars), changes["share"])
+    words = next(t for t in drawn.data if t.type == "scatter")
+    assert [int(w) for w in words.text] == changes["changed"].to_list()
+
+
+def test_agreement_lies_on_the_diagonal_where_the_rule_is_found(found):
+    drawn = agreement(recomputed(found["two_rewards"]))
+    points = drawn.data[1]
+    assert np.allclose(points.x, points.y, atol=1e-5) and len(points.x) <= 1500
+    assert list(drawn.layout.xaxis.range) == list(drawn.layout.yaxis.range)
+
+
+def test_agreement_of_a_constant_has_axes_that_show_it(found):
+    low, high = agreement(recomputed(found["equal_rewards"])).layout.xaxis.range
+    assert low < 2.98e-4 < high < 1e-2
+
+
+def test_many_rollouts_are_thinned():
+    values = np.linspace(-1, 1, 100_000)
+    frame = pl.DataFrame({"step": 1, "group": 0, "rollout": 0, "logged": values, "recomputed": values, "rule": "grpo",
+                          "precision": "float32"})  # fmt: skip
+    assert len(agreement(frame).data[1].x) <= 1500
+
+
+def test_the_matrix_shows_every_number_and_frames_wrong_signs(found):
+    rows = group_rows(found["two_rewards"], 1, 0, ["gdpo", "mc-grpo"])
+    drawn = group_matrix(rows)
+    assert list(drawn.data[0].y) == ["digit_fraction", "starts_with_digit", "reward", "logged", "gdpo", "mc-grpo"]
+    assert len(drawn.layout.shapes) == rows["wrong"].sum() > 0
+    assert len(drawn.data[1].text) == rows.height
+
+
+def test_names_from_a_log_are_text_in_the_picture():
+    rows = pl.DataFrame({"row": ["<a href='x'>r</a>"], "kind": ["reward"], "rollout": [0], "value": [1.0],
+                         "wrong": [False]})  # fmt: skip
+    assert list(group_matrix(rows).data[0].y) == ["&lt;a href=&#x27;x&#x27;&gt;r&lt;/a&gt;"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, ""), (float("nan"), ""), (0.0, "0.00"), (-0.5, "−0.50"), (0.005, "0.005"), (3e-4, "3e−4"), (1e5, "1e5")],
+)  # fmt: skip
+def test_numbers_are_short(value, text):
+    assert number(value) == text
+
+
+def test_steps_of_a_log_with_and_without_the_trainers_norm(found):
+    drawn = log_steps(found["two_rewards"].steps)
+    assert [drawn.layout[f"yaxis{i}"].title.text for i in ("", 2, 3)] == ["reward", "no signal", "gradient norm"]
+    without = log_steps(found["two_rewards"].steps.drop("grad_norm"))
+    assert "yaxis3" not in without.layout
+
+
+def test_claims_are_told_apart_by_verdict_and_kind():
+    frame = pl.DataFrame({
+        "paper": ["A", "A", "B"], "id": ["a.1", "a.limit-x", "b.1"], "place": [1, 2, 1],
+        "kind": ["claim", "limit", "claim"],
+        "sentence": ["one <b>", "two", "three"], "verdict": ["holds", "not measured yet", "fails"],
+    })  # fmt: skip
+    drawn = claim_map(frame)
+    shapes = {t.name: list(t.marker.symbol) for t in drawn.data}
+    assert shapes == {"holds": ["circle"], "fails": ["circle-x"], "not measured yet": ["diamond-open"]}
+    assert "&lt;b&gt;" in drawn.data[0].hovertext[0]
