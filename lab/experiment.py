@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def run(
         pulse = _Pulse(config.steps * (len(opened_run.cells) - len(cells)))
         results = (executor or Threads()).map(partial(_walk, opened_run, pulse), cells)
         try:
-            for finished in results:
+            for finished in chain([None], results):
                 if finished is not None:
                     pulse.steps[finished] = config.steps
                 if progress is not None:

@@ -80,7 +80,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         InputError: It is damaged, or no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return dict(stored)
     except (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is damaged: {error or type(error).__name__}") from None
