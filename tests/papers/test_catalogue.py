@@ -109,7 +109,7 @@ def test_a_claim_takes_a_seed_and_nothing_else_and_an_identifier_is_taken_once()
         return Measurement(1.0, True)
 
     with pytest.raises(InputError, match="`seed` and nothing else"):
-        claim("gdpo.99", sentence="", criterion="")(with_more)  # type: ignore[arg-type]
+        claim("gdpo.99", sentence="", criterion="")(with_more)
     with pytest.raises(InputError, match="exists already"):
         claim("gdpo.1", sentence="", criterion="")(other)
     assert "gdpo.99" not in CLAIMS
