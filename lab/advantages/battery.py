@@ -174,6 +174,7 @@ def _report(rule: Rule, prop: str) -> PropertyReport:
 def _inputs(prop: str) -> Iterator[tuple[str, Array]]:
     yield from standard_inputs()
     if prop == "bounded":
+        yield "one prompt far from nine", np.array([[1e-4, 0, 0]] * 9 + [[1.01, 0.99, 1]])[..., None]
         for size in (3, 5):
             yield (
                 f"an outlier of 1e9, G={size}",

@@ -20,9 +20,10 @@ def _bound(shape: Shape) -> float:
 
 
 def _moments(rewards: Array, single: str) -> tuple[Array, Array, Array]:
-    """Mean, deviation and number of scored rollouts of each group [..., P, 1]; groups of one as `single` says."""
+    """Mean, deviation and number of scored rollouts [..., P, 1]; a group of one as `single` says, of none NaN."""
     mean, std = mean_std(rewards)
     size = (~np.isnan(rewards)).sum(axis=-1, keepdims=True)
+    mean, std = (np.where(size == 0, rewards.dtype.type(np.nan), x) for x in (mean, std))
     if single == "raw":
         mean, std = np.where(size == 1, np.zeros_like(mean), mean), np.where(size == 1, np.ones_like(std), std)
     return mean, std, size

@@ -4,7 +4,7 @@ import pytest
 
 from lab import papers
 
-SLUGS = ("golongrl-tmn", "dvao", "refine-rft")
+SLUGS = ("golongrl-tmn", "dvao", "refine-rft", "grpo-s")
 
 
 @pytest.mark.parametrize("name", [c.id for c in papers.select(*SLUGS)])

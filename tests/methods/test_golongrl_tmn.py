@@ -36,3 +36,11 @@ def test_weights_favour_the_rare_outcome() -> None:
 def test_an_unknown_scale_is_named() -> None:
     with pytest.raises(InputError, match="'batch'; it must be 'task' or 'none'"):
         advantages.compute("golongrl-tmn", REWARDS, scale="batch")
+
+
+def test_a_prompt_without_any_score_counts_for_nothing() -> None:
+    padded = np.vstack([REWARDS, np.full((1, 4), np.nan)])
+    for name in ("golongrl-tmn", "qwenlong"):
+        found = advantages.compute(name, padded, missing="skip")
+        assert np.array_equal(found[:4], advantages.compute(name, REWARDS))
+        assert not found[4].any()
