@@ -43,5 +43,6 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     folded = {str(k).lower().replace("_", "-"): str(k) for k in known}
     wanted = str(name).lower().replace("_", "-")
     close = difflib.get_close_matches(wanted, folded, n=count, cutoff=0.5)
-    inside = [f for f in folded if f not in close and wanted and (wanted in f or f in wanted)]
-    return [folded[f] for f in [*close, *inside][:count]]
+    inside = [f for f in folded if wanted and (wanted in f or f in wanted)]
+    begins = [f for f in inside if f.startswith(wanted) or wanted.startswith(f)]
+    return [folded[f] for f in list(dict.fromkeys([*begins, *close, *inside]))[:count]]

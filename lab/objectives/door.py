@@ -53,7 +53,7 @@ def weights(
         a,
         kl=kl,
         kl_beta=kl_beta,
-        logp_ref=_array("logp_ref", logp_ref, new.shape),
+        logp_ref=_logp_ref(logp_ref, new, given),
         **given,
     )
 
@@ -110,7 +110,7 @@ def loss(
     value: Array = rule.extras["loss"](new, a, options)
     if kl is None or kl_beta == 0.0:
         return value
-    reference = _reference(_array("logp_ref", logp_ref, new.shape))
+    reference = _reference(_logp_ref(logp_ref, new, given))
     return value + kl_beta * aggregate(kl_value(kl, new, reference), factor(options, new), new)
 
 
@@ -153,7 +153,12 @@ def _prepare(
     if a.shape not in (new.shape, new.shape[:-1]):
         raise InputError(f"advantage has shape {a.shape}; it must be {new.shape[:-1]} or {new.shape}")
     given |= {f: _array(f, given[f], new.shape) for f in ("logp", "mask", "clip_scale") if f in given}
-    _finite(given.get("mask"), logp_new=new, advantage=a, logp=given.get("logp"))
+    mask = given.get("mask")
+    if mask is not None and not ((mask == 0) | (mask == 1)).all():
+        raise InputError("mask holds values that are neither 0 nor 1; it says which tokens are valid")
+    new, a = _finite("logp_new", new, mask), _finite("advantage", a, mask)
+    if "logp" in given:
+        given["logp"] = new if given["logp"] is logp_new else _finite("logp", given["logp"], mask)
     _require(rule, given)
     return rule, new, a, given
 
@@ -167,16 +172,21 @@ def _array(field: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Array
     return array
 
 
-def _finite(mask: Array | None, **arrays: Array | None) -> None:
-    for field, array in arrays.items():
-        if array is None:
-            continue
-        bad = ~np.isfinite(array)
-        if mask is not None and array.shape == mask.shape:
-            bad &= mask != 0
-        if bad.any():
-            place = tuple(int(i) for i in np.argwhere(bad)[0])
-            raise InputError(f"{field} is {array[place]} at index {place}; it must be finite at every valid token")
+def _logp_ref(logp_ref: ArrayLike | None, new: Array, given: dict[str, Any]) -> Array | None:
+    array = _array("logp_ref", logp_ref, new.shape)
+    return None if array is None else _finite("logp_ref", array, given.get("mask"))
+
+
+def _finite(field: str, array: Array, mask: Array | None) -> Array:
+    """The array, with 0 for what is not finite at masked tokens; InputError for such a value at a valid one."""
+    bad = ~np.isfinite(array)
+    if not bad.any():
+        return array
+    wrong = bad & (mask != 0) if mask is not None and array.shape == mask.shape else bad
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise InputError(f"{field} is {array[place]} at index {place}; it must be finite at every valid token")
+    return np.where(bad, 0.0, array)
 
 
 def _require(rule: Rule, given: dict[str, Any]) -> None:

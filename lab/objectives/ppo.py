@@ -84,12 +84,13 @@ def ppo_clip(
         return spread(c * a, logp_new)
     k = 1.0 if clip_scale is None else clip_scale
     rho, slope = ratio(logp_new, logp)
-    zero = _outside(rho, a, k * clip_low, k * clip_high)
+    if delta is None:
+        zero = _outside(rho, a, k * clip_low, k * clip_high)
+    else:  # the larger of two losses counts: the capped one, which is flat above delta, or the clipped one
+        limited = np.clip(rho, 1 - k * clip_low, 1 + k * clip_high)
+        zero = np.where(a * np.minimum(rho, delta) <= a * limited, rho > delta, rho != limited)
     if dual_clip is not None:
         zero |= (a < 0) & (rho > dual_clip)
-    if delta is not None:
-        zero |= (rho > delta) & (np.minimum(rho, delta) * a < np.clip(rho, 1 - k * clip_low, 1 + k * clip_high) * a)
-        zero |= (rho > delta) & (a < 0)
     return c * np.where(zero, 0.0, a * slope)
 
 

@@ -7,17 +7,27 @@ from types import SimpleNamespace
 import numpy as np
 
 from lab.objectives.ppo import _outside, _surrogate
-from lab.objectives.tokens import Array, aggregate, factor, log_ratio, over_tokens, scale, sequence_mean, spread
+from lab.objectives.tokens import (
+    LOG_LIMIT,
+    Array,
+    aggregate,
+    factor,
+    log_ratio,
+    over_tokens,
+    scale,
+    sequence_mean,
+    spread,
+)
 from lab.registry import preset, register
 
-_LOG_LIMIT = 10.0
+_SEQUENCE_LIMIT = 10.0
 
 
 def _sequence_ratio(logp_new: Array, logp: Array, mask: Array | None) -> tuple[Array, Array]:
     """s = exp(mean over valid tokens of log rho), at most e^10, and its slope, 0 at that limit [..., P, G, 1]."""
     mean = sequence_mean(logp_new - logp, mask)
-    s = np.exp(np.minimum(mean, _LOG_LIMIT))
-    return s, np.where(mean > _LOG_LIMIT, 0.0, s)
+    s = np.exp(np.minimum(mean, _SEQUENCE_LIMIT))
+    return s, np.where(mean > _SEQUENCE_LIMIT, 0.0, s)
 
 
 def _gspo_loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
@@ -105,16 +115,17 @@ def luspo(
 
 
 def _limited(logp_new: Array, advantage: Array, logp: Array, clip_low: float, clip_high: float) -> tuple[Array, Array]:
-    """One-sided clip of the log-ratio: at most hi for A > 0, at least -lo for A < 0; and where it is active."""
+    """One-sided clip of the log-ratio: at most hi for A > 0, at least -lo for A < 0; and where a clamp is active."""
     d, a = log_ratio(logp_new, logp), over_tokens(advantage, logp_new)
     limited = np.where(a > 0, np.minimum(d, clip_high), np.where(a < 0, np.maximum(d, -clip_low), d))
-    return limited, limited != d
+    return limited, limited != logp_new - logp
 
 
 def _gmpo_loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
     limited = _limited(new, advantage, o.logp, o.clip_low, o.clip_high)[0]
     a = sequence_mean(np.broadcast_to(over_tokens(advantage, new), new.shape), o.mask, 1e-8)
-    return np.asarray((-a * np.exp(sequence_mean(limited, o.mask, 1e-8))).mean(axis=(-3, -2, -1)))
+    each = -a * np.exp(sequence_mean(limited, o.mask, 1e-8))
+    return aggregate(each, scale(o.mask, new, "seq-mean-token-mean"), new)
 
 
 def _gmpo_clipped(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
@@ -157,18 +168,21 @@ def gmpo(
     """
     limited, active = _limited(logp_new, advantage, logp, clip_low, clip_high)
     a = sequence_mean(np.broadcast_to(over_tokens(advantage, logp_new), logp_new.shape), mask, 1e-8)
-    valid = np.ones(logp_new.shape) if mask is None else np.asarray(mask, dtype=np.float64)
-    rollouts = logp_new.shape[-3] * logp_new.shape[-2]
-    share = valid / ((valid.sum(axis=-1, keepdims=True) + 1e-8) * rollouts)
+    share = scale(mask, logp_new, "seq-mean-token-mean", floor=1e-8)
     return share * a * np.exp(sequence_mean(limited, mask, 1e-8)) * ~active
 
 
 def _phi(new: Array, a: Array, o: SimpleNamespace) -> tuple[Array, Array]:
-    """phi(W) = e^lambda W^k e^(-lambda W), 1 at W = 1, of the rollout's ratio W = prod rho, and k - lambda W."""
+    """phi(W) = e^lambda W^k e^(-lambda W), 1 at W = 1, of the rollout's ratio W = prod rho, and its slope in log W.
+
+    log W is clamped to [log 1e-8, 20], where the slope, phi (k - lambda W) inside, is 0.
+    """
     d = log_ratio(new, o.logp)
-    log_w = np.clip((d if o.mask is None else d * o.mask).sum(axis=-1, keepdims=True), np.log(1e-8), 20.0)
+    whole = (d if o.mask is None else d * o.mask).sum(axis=-1, keepdims=True)
+    log_w = np.clip(whole, np.log(1e-8), 20.0)
     k, lam = np.where(a >= 0, o.k_pos, o.k_neg), np.where(a >= 0, o.lambda_pos, o.lambda_neg)
-    return np.exp(lam + k * log_w - lam * np.exp(log_w)), k - lam * np.exp(log_w)
+    phi = np.exp(lam + k * log_w - lam * np.exp(log_w))
+    return phi, np.where(whole == log_w, phi * (k - lam * np.exp(log_w)), 0.0)
 
 
 def _vespo_loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
@@ -221,11 +235,11 @@ def vespo(
     a = over_tokens(advantage, logp_new)
     shape = {"k_pos": k_pos, "lambda_pos": lambda_pos, "k_neg": k_neg, "lambda_neg": lambda_neg}
     phi, slope = _phi(logp_new, a, SimpleNamespace(logp=logp, mask=mask, **shape))
-    w = scale(mask, logp_new, aggregation, max_length, floor) * a * phi
+    c = scale(mask, logp_new, aggregation, max_length, floor) * a
     if not through_phi:
-        return spread(w, logp_new)
-    tokens = scale(mask, logp_new, "token-sum")
-    return w + tokens * slope * (w * logp_new).sum(axis=-1, keepdims=True)
+        return spread(c * phi, logp_new)
+    moves = scale(mask, logp_new, "token-sum") * (np.abs(logp_new - logp) <= LOG_LIMIT)
+    return c * phi + moves * (c * slope * logp_new).sum(axis=-1, keepdims=True)
 
 
 preset("objective", "gspo@trl", "gspo", "TRL 1.16 importance_sampling_level='sequence'")

@@ -12,6 +12,7 @@ from lab.errors import UnknownNameError
 
 __all__ = [
     "AGGREGATIONS",
+    "LOG_LIMIT",
     "aggregate",
     "factor",
     "log_ratio",
@@ -34,7 +35,8 @@ AGGREGATIONS = {
     "token-sum": "1",
 }
 
-_CLAMP = 20.0
+#: Log-ratios of a token are clamped to ± this, where the ratio's slope is 0.
+LOG_LIMIT = 20.0
 
 
 def on_policy(logp_new: Array, logp: Array) -> bool:
@@ -44,7 +46,7 @@ def on_policy(logp_new: Array, logp: Array) -> bool:
 
 def log_ratio(logp_new: Array, logp: Array) -> Array:
     """Log pi_new - log pi_old per token, clamped to ±20."""
-    return np.clip(logp_new - logp, -_CLAMP, _CLAMP)
+    return np.clip(logp_new - logp, -LOG_LIMIT, LOG_LIMIT)
 
 
 def ratio(logp_new: Array, logp: Array) -> tuple[Array, Array]:
@@ -58,14 +60,14 @@ def ratio(logp_new: Array, logp: Array) -> tuple[Array, Array]:
         rho [..., P, G, T] and its derivative [..., P, G, T].
     """
     difference = logp_new - logp
-    rho = np.exp(np.clip(difference, -_CLAMP, _CLAMP))
-    return rho, np.where(np.abs(difference) > _CLAMP, 0.0, rho)
+    rho = np.exp(np.clip(difference, -LOG_LIMIT, LOG_LIMIT))
+    return rho, np.where(np.abs(difference) > LOG_LIMIT, 0.0, rho)
 
 
 def sequence_mean(values: Array, mask: Array | None, floor: float = 0.0) -> Array:
     """Mean over the valid tokens of each rollout [..., P, G, 1]; `floor` is added to the token count."""
     if mask is None:
-        return values.mean(axis=-1, keepdims=True)
+        return values.sum(axis=-1, keepdims=True) / (values.shape[-1] + floor)
     count = mask.sum(axis=-1, keepdims=True)
     return (values * mask).sum(axis=-1, keepdims=True) / np.maximum(count + floor, 1e-8)
 
