@@ -17,7 +17,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lab import advantages, diagnostics, experiment, figures, imports, objectives, papers, rewards, sampling, store
+    from lab import (
+        advantages,
+        diagnostics,
+        distances,
+        experiment,
+        figures,
+        imports,
+        objectives,
+        papers,
+        rewards,
+        sampling,
+        store,
+    )  # fmt: skip
     from lab.diagnostics.metrics import metrics
     from lab.diagnostics.your_run import diagnose
     from lab.imports import load
@@ -26,8 +38,8 @@ if TYPE_CHECKING:
     from lab.variants import Variant, advantage, objective, variant, variants
 
 _MODULES = (
-    "advantages", "diagnostics", "experiment", "figures", "imports", "objectives", "papers", "rewards", "sampling",
-    "store",
+    "advantages", "diagnostics", "distances", "experiment", "figures", "imports", "objectives", "papers", "rewards",
+    "sampling", "store",
 )  # fmt: skip
 _NAMES = {
     "Trace": "lab.train",
@@ -44,9 +56,9 @@ _NAMES = {
 }
 
 __all__ = [
-    "Trace", "Variant", "advantage", "advantages", "claims", "diagnose", "diagnostics", "experiment", "figures",
-    "imports", "load", "metrics", "objective", "objectives", "papers", "rewards", "sampling", "store", "train",
-    "variant", "variants",
+    "Trace", "Variant", "advantage", "advantages", "claims", "diagnose", "diagnostics", "distances", "experiment",
+    "figures", "imports", "load", "metrics", "objective", "objectives", "papers", "rewards", "sampling", "store",
+    "train", "variant", "variants",
 ]  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def worst_case(transition: Floats, discount: float, start: Floats, r1: Floats, r
     """
     model = (transition, discount, start)
     falling, rising = _line(*model, r1, r2, r1), _line(*model, r1, r2, -r2)
-    span1, span2 = falling[0], -rising[1]
+    span1, span2 = falling[0].copy(), -rising[1]
     some1, some2 = span1 > slack(r1, discount), span2 > slack(r2, discount)
     answer = np.where(some1, span1, 0.0)
     active = np.flatnonzero(some1 & some2 & (falling[1] > 0))

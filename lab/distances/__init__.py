@@ -5,7 +5,7 @@ measure the difference with another. A few have names of their own ("epic", "dar
 
 >>> from lab import distances
 >>> from simulators.mdp_families import two_states
->>> distances.compute("starc", two_states(), [0, 1], [0, -3])  # the reward of arriving in each state, and its opposite
+>>> round(distances.compute("starc", two_states(), [0, 1], [0, -3]), 9)  # rewards of arriving in the second state
 2.0
 """
 

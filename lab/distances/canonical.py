@@ -48,6 +48,7 @@ class Canon:
         unchanged: Changes of the reward that it does not see: of "shaping", "offset", "redistribution".
         linear: c(aR1 + bR2) = a c(R1) + b c(R2).
         idempotent: c(c(R)) = c(R).
+        level: The form is constant over s', so norms that differ by the weight alone are proportional.
         paper: Slug of the paper's page.
         options: Names and defaults of what else the function takes.
     """
@@ -58,6 +59,7 @@ class Canon:
     unchanged: frozenset[str]
     linear: bool
     idempotent: bool
+    level: bool
     paper: str
     options: Mapping[str, Any]
 
@@ -67,15 +69,17 @@ CANONS: dict[str, Canon] = {}
 
 
 def canon(
-    equation: str, *, unchanged: Iterable[str] = (), linear: bool = True, idempotent: bool = True, paper: str
-) -> Callable[[Callable[..., Form]], Callable[..., Form]]:
+    equation: str, *, unchanged: Iterable[str] = (), linear: bool = True, idempotent: bool = True, level: bool = False,
+    paper: str,
+) -> Callable[[Callable[..., Form]], Callable[..., Form]]:  # fmt: skip
     """Decorator that adds a function to `CANONS` under its own name and returns it unchanged; see `Canon`."""
 
     def add(function: Callable[..., Form]) -> Callable[..., Form]:
         parameters = list(inspect.signature(function).parameters.values())[2:]
         options = {p.name: p.default for p in parameters}
         name = function.__name__
-        CANONS[name] = Canon(name, function, equation, frozenset(unchanged), linear, idempotent, paper, options)
+        blind = frozenset(unchanged)
+        CANONS[name] = Canon(name, function, equation, blind, linear, idempotent, level, paper, options)
         return function
 
     return add

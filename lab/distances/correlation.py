@@ -126,7 +126,7 @@ def _dard(mdp: MDP, rewards: Array, first: Array, second: Array, *, action_dist:
     return pearson_of(form, first, second, weight.ravel(), rounding(mdp))
 
 
-@_named("npec", "d = min over k ≥ 0, c, φ of ‖k R₁ + c + γφ(s′) − φ(s) − R₂‖₂ / √(S²A)", (), None)
+@_named("npec", "d = min over k ≥ 0, c, φ of ‖k R₁ + c + γφ(s′) − φ(s) − R₂‖₂ / √(S²A)", {"shaping", "offset"}, None)
 def _npec(mdp: MDP, rewards: Array, first: Array, second: Array) -> Array:
     """NPEC: how near the second reward the first comes by scaling and shaping, in units of the second: not symmetric.
 

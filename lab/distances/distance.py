@@ -112,6 +112,12 @@ def standard(mdp: MDP, canon: Canon, rewards: Array, options: Mapping[str, Any])
     return canon.function(mdp, rewards, **{k: v for k, v in options.items() if k in canon.options})
 
 
+def _proportional(canon: Canon, norm: str, metric: str) -> bool:
+    """Whether both norms are the same on this canonicalisation's forms but for a factor."""
+    same_power = norm in NORMS and NORMS[norm][0] == NORMS[metric][0] != 0
+    return norm == metric or (canon.level and same_power)
+
+
 def _member(canon: Canon, norm: str, metric: str) -> Distance:
     def measure(mdp: MDP, rewards: Array, first: Array, second: Array, **options: Any) -> Array:
         return between(mdp, standard(mdp, canon, rewards, options), first, second, [norm], [metric])[:, 0, 0]
@@ -119,7 +125,7 @@ def _member(canon: Canon, norm: str, metric: str) -> Distance:
     holds = set(canon.unchanged) | {"symmetric", "triangle"}
     scaled = norm != "none"
     holds |= {"scale"} if scaled else set()
-    holds |= {"opposite"} if norm == metric and canon.linear else set()
+    holds |= {"opposite"} if canon.linear and _proportional(canon, norm, metric) else set()
     holds |= {"starc"} if scaled and "redistribution" in holds else set()
     divided = "s = C / n(C)" if scaled else "s = C"
     equation = f"{canon.equation};  {divided};  d = m(s₁ − s₂),  n = {norm}, m = {metric}"

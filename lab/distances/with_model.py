@@ -37,7 +37,7 @@ def _needs_discount(mdp: MDP) -> None:
         raise InputError("forms that plan need a discount below 1; with a discount of 1 use 'epic' or 'dard'")
 
 
-@canon("C = r + γ E_{s′∼P}[V(s′)] − V(s),  V of the uniform policy", unchanged=ALL, paper="starc")
+@canon("C = r + γ E_{s′∼P}[V(s′)] − V(s),  V of the uniform policy", unchanged=ALL, level=True, paper="starc")
 def val(mdp: MDP, rewards: Array, *, policy: ArrayLike | None = None) -> Form:
     """Value-adjusted levelling: the advantage function of a fixed policy, constant over s'.
 
@@ -81,7 +81,7 @@ def _outside(mdp: MDP, r: Array, weight: Array | float) -> Array:
     return (scaled - (scaled @ q) @ q.T) / weight
 
 
-@canon("C = r + γ E_{s′∼P}[φ(s′)] − φ(s),  φ = argmin Σ P C²", unchanged=ALL, paper="starc")
+@canon("C = r + γ E_{s′∼P}[φ(s′)] − φ(s),  φ = argmin Σ P C²", unchanged=ALL, level=True, paper="starc")
 def minimal_w(mdp: MDP, rewards: Array) -> Form:
     """The equivalent reward that is smallest in the norm w2: constant over s', an orthogonal projection [N, S, A].
 
