@@ -40,9 +40,8 @@ def evaluate(transition: Floats, discount: float, r: Floats, policy: Ints) -> Fl
     chosen = r[np.arange(len(policy))[:, None], states, policy]
     system = -discount * transition[states, policy]
     system[:, states, states] += 1
-    if r.ndim == 3:
-        return np.linalg.solve(system, chosen[..., None])[..., 0]
-    return np.linalg.solve(system, chosen)
+    columns = chosen[..., None] if r.ndim == 3 else chosen
+    return np.asarray(np.linalg.solve(system, columns), dtype=np.float64).reshape(chosen.shape)
 
 
 def best(transition: Floats, discount: float, r: Floats) -> tuple[Ints, Floats]:
