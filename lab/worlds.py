@@ -13,7 +13,7 @@ from lab.errors import InputError, UnknownNameError
 if TYPE_CHECKING:
     from simulators.records import World
 
-__all__ = ["WORLDS", "bandit", "settings", "world"]
+__all__ = ["WORLDS", "bandit", "settings", "toy_lm", "world"]
 
 
 def bandit(
@@ -50,8 +50,34 @@ def bandit(
     return Bandit(means=means, law=noisy(law, noise))
 
 
+def toy_lm(
+    tasks: str | Sequence[str] = "arithmetic",
+    prompts: int = 8,
+    *,
+    vocabulary: int = 8,
+    length: int = 8,
+    end: float = 0.0,
+    seed: int = 0,
+) -> World:
+    """A toy language model on verifiable tasks; see `simulators.toy_lm`.
+
+    Args:
+        tasks: Names of its tasks (arithmetic, brackets, copy, reverse, length), one, a list, or joined by "+".
+        prompts: Number of prompts P, shared evenly by the tasks.
+        vocabulary: Number of tokens V, the end token included.
+        length: Most tokens of a response T, the end token included.
+        end: Initial logit of the end token; the other tokens have 0.
+        seed: Draws the questions.
+    """
+    from simulators import ToyLM
+
+    names = tasks.split("+") if isinstance(tasks, str) else tasks
+    logits = np.append(end, np.zeros(max(vocabulary - 1, 0)))
+    return ToyLM(names, prompts=prompts, vocabulary=vocabulary, length=length, logits=logits, seed=seed)
+
+
 #: Name of a world -> function that makes it from keyword settings.
-WORLDS: Mapping[str, Callable[..., World]] = {"bandit": bandit}
+WORLDS: Mapping[str, Callable[..., World]] = {"bandit": bandit, "toy-lm": toy_lm}
 
 
 def world(name: str, /, **given: Any) -> World:

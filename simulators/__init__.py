@@ -13,10 +13,11 @@ from simulators.records import Policy, Rollouts, Truth, World
 if TYPE_CHECKING:
     from simulators.bandit import Bandit
     from simulators.reward_laws import Law
+    from simulators.toy_lm import ToyLM
 
-__all__ = ["Bandit", "Law", "Policy", "Rollouts", "Truth", "World", "warm"]
+__all__ = ["Bandit", "Law", "Policy", "Rollouts", "ToyLM", "Truth", "World", "warm"]
 
-_HOMES = {"Bandit": "simulators.bandit", "Law": "simulators.reward_laws"}
+_HOMES = {"Bandit": "simulators.bandit", "Law": "simulators.reward_laws", "ToyLM": "simulators.toy_lm"}
 
 
 def __getattr__(name: str) -> Any:
@@ -27,8 +28,9 @@ def __getattr__(name: str) -> Any:
 
 def warm() -> None:
     """Compile every kernel, or load it from the disk cache, so that the first click is quick."""
-    from simulators import bandit, reward_laws, stride
+    from simulators import bandit, reward_laws, stride, toy_lm
 
     bandit.warm()
     stride.warm()
     reward_laws.warm()
+    toy_lm.warm()

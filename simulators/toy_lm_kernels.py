@@ -1,0 +1,288 @@
+"""Compiled loops of the toy language model; shapes as in `simulators.toy_lm`, which checks what it hands over.
+
+`logits`, `probabilities` and `cumulative` [S, P, T, V, V] and `log_total` [S, P, T, V] are the tables of
+`simulators.softmax`: position, previous token, token. `following` [P, T, Q, V], `scores` [P, T, Q, V, K] and `states`
+[P] are the tasks' machines; `worth` [P, T, Q, V] is their score with the components added. `slots` [S, R] holds the
+prompt of each slot of `actions` [S, R, G, T]. A kernel that returns a bool stops with False at what is no token.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulators.compiled import kernel
+from simulators.random import prompt_key, step_key, uniform
+from simulators.sums import inner
+
+__all__ = [
+    "chain", "costs", "exact_gradient", "expected", "greedy", "log_prob", "mean_chain", "row_entropy", "sample",
+    "sample_run", "score", "score_gradient", "score_gradient_run", "values",
+]  # fmt: skip
+
+
+@kernel
+def sample(
+    following: Any, scores: Any, seeds: Any, step: Any, attempt: Any, logits: Any, cumulative: Any, log_total: Any,
+    rewards: Any, actions: Any, logp: Any, mask: Any,
+) -> None:  # fmt: skip
+    """Every run's rollouts: see `sample_run`."""
+    for s in range(seeds.size):
+        sample_run(
+            following, scores, seeds[s], step, attempt, logits[s], cumulative[s], log_total[s],
+            rewards[s], actions[s], logp[s], mask[s],
+        )  # fmt: skip
+
+
+@kernel
+def sample_run(
+    following: Any, scores: Any, seed: Any, step: Any, attempt: Any, logits: Any, cumulative: Any, log_total: Any,
+    rewards: Any, actions: Any, logp: Any, mask: Any,
+) -> None:  # fmt: skip
+    """One run's rollouts [P, G, T]: token = number of running sums ≤ u · total, one uniform u per position."""
+    prompts, groups, length = actions.shape
+    vocabulary = logits.shape[3]
+    run = step_key(seed, step, attempt)
+    for p in range(prompts):
+        key = prompt_key(run, np.uint64(p))
+        for g in range(groups):
+            state, before, running = 0, 0, True
+            rewards[p, g, :] = 0.0
+            for t in range(length):
+                mask[p, g, t] = running
+                actions[p, g, t], logp[p, g, t] = 0, 0.0
+                if not running:
+                    continue
+                level = uniform(key, np.uint64(g), np.uint64(t)) * cumulative[p, t, before, vocabulary - 1]
+                token = 0
+                for v in range(vocabulary):
+                    token += cumulative[p, t, before, v] <= level
+                for k in range(scores.shape[4]):
+                    rewards[p, g, k] += scores[p, t, state, token, k]
+                actions[p, g, t] = token
+                logp[p, g, t] = logits[p, t, before, token] - log_total[p, t, before]
+                state, before, running = following[p, t, state, token], token, token != 0
+
+
+@kernel
+def greedy(following: Any, scores: Any, logits: Any, rewards: Any) -> None:
+    """Rewards [S, P, K] of the response whose every token has the largest logit (the first of equals)."""
+    runs, prompts, components = rewards.shape
+    for s in range(runs):
+        for p in range(prompts):
+            state, before = 0, 0
+            rewards[s, p, :] = 0.0
+            for t in range(logits.shape[2]):
+                token = int(np.argmax(logits[s, p, t, before]))
+                for k in range(components):
+                    rewards[s, p, k] += scores[p, t, state, token, k]
+                state, before = following[p, t, state, token], token
+                if token == 0:
+                    break
+
+
+@kernel
+def log_prob(logits: Any, log_total: Any, slots: Any, actions: Any, out: Any) -> bool:
+    """out[s, r, g, t] = log π of the token after the one before it; 0 behind the end token."""
+    runs, places, groups, length = actions.shape
+    vocabulary = logits.shape[4]
+    for s in range(runs):
+        for r in range(places):
+            for g in range(groups):
+                before = 0
+                for t in range(length):
+                    token = actions[s, r, g, t]
+                    if token < 0 or token >= vocabulary:
+                        return False
+                    out[s, r, g, t] = logits[s, slots[s, r], t, before, token] - log_total[s, slots[s, r], t, before]
+                    before = token
+                    if token == 0:
+                        out[s, r, g, t + 1 :] = 0.0
+                        break
+    return True
+
+
+@kernel
+def score(following: Any, scores: Any, slots: Any, actions: Any, rewards: Any) -> bool:
+    """rewards[s, r, g, k] of given responses."""
+    runs, places, groups, length = actions.shape
+    vocabulary = following.shape[3]
+    rewards[...] = 0.0
+    for s in range(runs):
+        for r in range(places):
+            p = slots[s, r]
+            for g in range(groups):
+                state = 0
+                for t in range(length):
+                    token = actions[s, r, g, t]
+                    if token < 0 or token >= vocabulary:
+                        return False
+                    for k in range(scores.shape[4]):
+                        rewards[s, r, g, k] += scores[p, t, state, token, k]
+                    state = following[p, t, state, token]
+                    if token == 0:
+                        break
+    return True
+
+
+@kernel
+def score_gradient(probabilities: Any, slots: Any, actions: Any, weights: Any, out: Any) -> bool:
+    """Add Σ w ∇log π to out [S, P, T, V, V]."""
+    totals = np.zeros(out.shape[1:4])
+    moved = np.zeros(out.shape[1:4], np.bool_)
+    for s in range(actions.shape[0]):
+        if not score_gradient_run(probabilities[s], slots[s], actions[s], weights[s], out[s], totals, moved):
+            return False
+    return True
+
+
+@kernel
+def score_gradient_run(
+    probabilities: Any, slots: Any, actions: Any, weights: Any, out: Any, totals: Any, moved: Any
+) -> bool:
+    """Add w (1[token = v] − π(v)) to the row of each token's context; moved: rows with a weight that is not zero.
+
+    `totals` [P, T, V] must be zero before and is zero again after.
+    """
+    places, groups, length = actions.shape
+    vocabulary = probabilities.shape[3]
+    moved[...] = False
+    for r in range(places):
+        p = slots[r]
+        for g in range(groups):
+            before = 0
+            for t in range(length):
+                token, w = actions[r, g, t], weights[r, g, t]
+                if token < 0 or token >= vocabulary:
+                    return False
+                out[p, t, before, token] += w
+                totals[p, t, before] += w
+                moved[p, t, before] |= w != 0
+                before = token
+                if token == 0:
+                    break
+    _subtract(probabilities, moved, totals, out)
+    return True
+
+
+@kernel
+def _subtract(probabilities: Any, moved: Any, totals: Any, out: Any) -> None:
+    """Subtract total · π from every moved row, and set the totals to zero."""
+    vocabulary = probabilities.shape[3]
+    for p, t, u in np.ndindex(totals.shape):
+        if moved[p, t, u]:
+            for v in range(vocabulary):
+                out[p, t, u, v] -= totals[p, t, u] * probabilities[p, t, u, v]
+            totals[p, t, u] = 0.0
+
+
+@kernel
+def _gains(worth: Any, following: Any, after: Any, states: int, gains: Any) -> None:
+    """gains[q, v]: expected reward from token v on in state q; after [V, Q] holds the values one token later."""
+    for q in range(states):
+        gains[q, 0] = worth[q, 0]
+        for v in range(1, gains.shape[1]):
+            gains[q, v] = worth[q, v] + after[v, following[q, v]]
+
+
+@kernel
+def expected(probabilities: Any, following: Any, worth: Any, states: int, gains: Any, values: Any) -> float:
+    """Fill values[t, u, q], the expected reward to come, backwards from zero at T; return that of the empty response.
+
+    One prompt: probabilities [T, V, V], following and worth [T, Q, V]; gains [Q, V] is scratch, values [T + 1, V, Q].
+    """
+    length, vocabulary = probabilities.shape[:2]
+    values[length] = 0.0
+    for back in range(length):
+        t = length - 1 - back
+        _gains(worth[t], following[t], values[t + 1], states, gains)
+        for u in range(vocabulary if t > 0 else 1):
+            for q in range(states):
+                values[t, u, q] = inner(probabilities[t, u], gains[q])
+    return float(values[0, 0, 0])
+
+
+@kernel
+def values(probabilities: Any, following: Any, worth: Any, states: Any, out: Any) -> None:
+    """out[s, p] = expected reward of every prompt."""
+    runs, prompts, length, vocabulary, _ = probabilities.shape
+    most = following.shape[2]
+    gains, held = np.zeros((most, vocabulary)), np.zeros((length + 1, vocabulary, most))
+    for s in range(runs):
+        for p in range(prompts):
+            out[s, p] = expected(probabilities[s, p], following[p], worth[p], states[p], gains, held)
+
+
+@kernel
+def exact_gradient(probabilities: Any, following: Any, worth: Any, states: Any, out: Any) -> None:
+    """Gradient [S, P, T, V, V] of each prompt's value: Σ_q reach(t, u, q) π(v) (gain(q, v) − value(t, u, q)).
+
+    reach is the probability that the response gets to position t with last token u and state q.
+    """
+    runs, prompts, length, vocabulary, _ = out.shape
+    most = following.shape[2]
+    gains, values = np.zeros((most, vocabulary)), np.zeros((length + 1, vocabulary, most))
+    out[...] = 0.0
+    for s in range(runs):
+        for p in range(prompts):
+            pi = probabilities[s, p]
+            expected(pi, following[p], worth[p], states[p], gains, values)
+            reach = np.zeros((vocabulary, most))
+            reach[0, 0] = 1.0
+            for t in range(length):
+                _gains(worth[p, t], following[p, t], values[t + 1], states[p], gains)
+                further = np.zeros((vocabulary, most))
+                for u in range(vocabulary):
+                    for q in range(states[p]):
+                        for v in range(vocabulary if reach[u, q] > 0 else 0):
+                            share = reach[u, q] * pi[t, u, v]
+                            out[s, p, t, u, v] += share * (gains[q, v] - values[t, u, q])
+                            if v > 0:
+                                further[v, following[p, t, q, v]] += share
+                reach = further
+
+
+@kernel
+def costs(weights: Any, logits: Any, log_total: Any, out: Any) -> None:
+    """out[s, p, t, u] = −E[log π(v | p, t, u)] with tokens from `weights` [S, P, T, V, V]."""
+    for s in range(out.shape[0]):
+        for p in range(out.shape[1]):
+            for t in range(out.shape[2]):
+                for u in range(out.shape[3]):
+                    out[s, p, t, u] = row_entropy(weights[s, p, t, u], logits[s, p, t, u], log_total[s, p, t, u])
+
+
+@kernel
+def row_entropy(probabilities: Any, logits: Any, log_total: float) -> float:
+    """log total − Σ π logit of one row [V]."""
+    return log_total - inner(probabilities, logits)
+
+
+@kernel
+def chain(probabilities: Any, cost: Any, here: Any, after: Any) -> float:
+    """Expected sum of cost(t, u) over the contexts that a response passes through; here and after [V] are scratch.
+
+    One prompt: probabilities [T, V, V], cost [T, V].
+    """
+    length, vocabulary = cost.shape
+    after[:] = 0.0
+    for back in range(length):
+        t = length - 1 - back
+        for u in range(vocabulary if t > 0 else 1):
+            here[u] = cost[t, u] + inner(probabilities[t, u], after)
+        after[:] = here
+        after[0] = 0.0
+    return float(here[0])
+
+
+@kernel
+def mean_chain(probabilities: Any, cost: Any, out: Any) -> None:
+    """out[s] = the chain of every prompt, averaged."""
+    runs, prompts, _, vocabulary = cost.shape
+    here, after = np.zeros(vocabulary), np.zeros(vocabulary)
+    for s in range(runs):
+        total = 0.0
+        for p in range(prompts):
+            total += chain(probabilities[s, p], cost[s, p], here, after)
+        out[s] = total / prompts
