@@ -122,6 +122,9 @@ _COMPOSITE = [
             note="mean and std of G+1 rollouts, the smallest |R| dropped"),
     Variant("refine-rft", "mrn", "gpg", options={"objective": {"aggregation": "seq-mean-token-mean"}},
             paper="refine-rft", note="each reward normalised on its own, one step without a ratio"),
+    Variant("hybrid-reward", "dr_grpo", reward="hybrid-reward", paper="hybrid-reward",
+            note="rule or learned score, penalty on short wrong answers, format bit; no deviation"),
+    Variant("mixed-r1", reward="mixed-r1", paper="mixed-r1", note="the task's reward and half the format bit, added"),
 ]  # fmt: skip
 _BY_NAME = {fold(v.name): v for v in _COMPOSITE}
 

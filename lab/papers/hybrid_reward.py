@@ -1,0 +1,174 @@
+"""HARMO: hybrid and multi-aspect rewards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import lab
+from lab.papers.measure import Array, binary, interval, runs
+from lab.papers.record import Measurement, Paper, Table, add_paper, claim
+
+add_paper(
+    Paper(
+        slug="hybrid-reward",
+        title="Beyond Monolithic Rewards: A Hybrid and Multi-Aspect Reward Optimization for MLLM Alignment",
+        short="HARMO",
+        date="6 October 2025",
+        arxiv={"HARMO": "2510.05283"},
+        code="",
+        problem=(
+            "A single learned reward is badly calibrated on checkable tasks, blind to the form of an instruction, and "
+            "open "
+            "to hacking by brevity. HARMO scores checkable prompts by rules and open ones by a model, and adds a "
+            "group-relative length penalty and a format reward."
+        ),
+        equations=(
+            ("accuracy", "r_hyb = rule's verdict on checkable prompts, learned score on open ones"),
+            ("length", "r_len = −P·clip(1 − len/L, 0, 1) where r_hyb < τ,  L = mean length of the correct answers"),
+            ("total", "R = r_hyb + r_len + w·r_fmt"),
+            ("advantage", "A = R − mean"),
+        ),
+        kept="The three rewards and the advantage without a deviation, as the variant `hybrid-reward`.",
+        left_out="The 7B reward model and the embedding surrogate; their errors are simulated.",
+        published=(
+            Table(
+                "Average gain over the base model (%), Qwen2.5-VL-3B-Instruct",
+                ("benchmarks", "gain"),
+                (("general and mathematics", 9.5), ("mathematics alone", 16.0)),
+                "read in public reviews of the paper",
+            ),
+        ),
+        unknown="The length penalty's formula, what tau means, the rewards' scales, the training set-up.",
+    )
+)
+
+_LENGTHS = np.arange(1, 17)
+_START = np.tile([4, 8], 4)
+_RIGHT = 0.95 / (1 + np.exp(-(_LENGTHS - _START[:, None]) / 1.2))
+_OPEN = np.repeat([0, 1], 4)
+_RUNS, _SIZE, _STEPS = 6, 16, 400
+
+
+def _softmax(logits: Array) -> Array:
+    weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(weight / weight.sum(axis=-1, keepdims=True))
+
+
+def _rewards(chosen: Array, form: Array, rng: np.random.Generator) -> Array:
+    """The rule's verdict, a learned score that likes short answers, the format bit: lengths [S, P, G] -> [..., 3]."""
+    right = rng.random(chosen.shape) < _RIGHT[np.arange(8)[:, None], chosen]
+    learned = 0.5 + 0.6 * right - 0.08 * _LENGTHS[chosen] + 0.3 * rng.standard_normal(chosen.shape)
+    return np.stack([right, learned, form], axis=-1)
+
+
+def _train(seed: int, p_max: float, rules: bool = True) -> tuple[Array, Array]:
+    """Accuracy and mean length on checkable and open prompts [S, 2], averaged over the last 20 of 400 steps.
+
+    Four checkable and four open prompts, easy and hard by turns; each four share a softmax over lengths 1 to 16, all
+    share a logit for the format. `rules=False` scores every prompt by the learned reward.
+    """
+    rng = np.random.default_rng(runs(seed, _RUNS)[0])
+    logits, form_logit = np.zeros((_RUNS, 2, 16)), np.zeros((_RUNS, 1, 1))
+    task, found = _OPEN if rules else np.ones(8), []
+    for step in range(_STEPS):
+        policy, form_rate = _softmax(logits), 1 / (1 + np.exp(-form_logit))
+        uniform = rng.random((2, _RUNS, 8, _SIZE))
+        chosen = (uniform[0][..., None] > policy.cumsum(-1)[:, _OPEN, None, :-1]).sum(-1)
+        form = (uniform[1] < form_rate).astype(float)
+        mask = chosen[..., None] >= np.arange(16)
+        scored = lab.rewards.apply("hybrid-reward", _rewards(chosen, form, rng), mask=mask, task=task, p_max=p_max)
+        a = lab.advantages.compute("dr_grpo", scored) * 2 / (8 * _SIZE)
+        taken = (a[..., None] * ((chosen[..., None] == np.arange(16)) - policy[:, _OPEN, None])).sum(2)
+        logits += taken.reshape(_RUNS, 2, 4, 16).sum(2)
+        form_logit += (a * (form - form_rate)).sum(axis=(1, 2), keepdims=True)
+        if step >= _STEPS - 20:
+            right = (policy[:, _OPEN] * _RIGHT).sum(-1).reshape(_RUNS, 2, 4).mean(-1)
+            found.append((right, policy @ _LENGTHS))
+    accuracy, length = (np.mean(x, axis=0) for x in zip(*found, strict=True))
+    return accuracy, length
+
+
+def _compare(arms: dict[str, tuple[Array, Array]], kind: int) -> tuple[Array, list[dict[str, Any]]]:
+    """Accuracy of the second arm minus the first, per run [S], and both as rows."""
+    rows = [
+        {"reward": name, "accuracy": float(a[:, kind].mean()), "length": float(n[:, kind].mean())}
+        for name, (a, n) in arms.items()
+    ]
+    first, second = (a[:, kind] for a, _ in arms.values())
+    return second - first, rows
+
+
+_CHECKABLE, _OPEN_ENDED = 0, 1
+
+
+@claim(
+    "hybrid-reward.1",
+    sentence="Rules where answers can be checked: accuracy on checkable prompts is 0.9 with the hybrid reward and "
+    "below 0.1 "
+    "with the learned reward alone, which shrinks answers to one token.",
+    criterion="hybrid minus learned-only at least 0.5, 95% interval included (no length penalty; 6 runs of 400 steps)",
+    note="Seeds 0 to 4: 0.887 to 0.891.",
+)
+def rules_where_possible(seed: int) -> Measurement:
+    """Accuracy on checkable prompts, hybrid minus learned only."""
+    arms = {"learned only": _train(seed, 0.0, rules=False), "hybrid": _train(seed, 0.0)}
+    gain, rows = _compare(arms, _CHECKABLE)
+    value, bounds = interval(gain)
+    return Measurement(value, bounds[0] >= 0.5, bounds, rows)
+
+
+@claim(
+    "hybrid-reward.2",
+    sentence="The length penalty stops hacking by brevity on open prompts: accuracy rises from below 0.1 to about "
+    "0.75, "
+    "the mean length from 1 to 8.",
+    criterion="accuracy on open prompts with P = 1 minus without at least 0.4, 95% interval included",
+    note="Seeds 0 to 4: 0.68 to 0.73.",
+)
+def penalty(seed: int) -> Measurement:
+    """Accuracy on open prompts with the penalty minus without."""
+    arms = {f"P = {p:g}": _train(seed, p) for p in (0.0, 1.0)}
+    gain, rows = _compare(arms, _OPEN_ENDED)
+    value, bounds = interval(gain)
+    return Measurement(value, bounds[0] >= 0.4, bounds, rows)
+
+
+@claim(
+    "hybrid-reward.3",
+    sentence="Without the deviation a prompt far from p = 1/2 counts less, not more: mean |A| of a prompt with p = "
+    "0.05 over "
+    "one with p = 0.5 is 0.19 centred and 0.44 normalised.",
+    criterion="mean |A| within 2% of 2p(1 − p) and 2√(p(1 − p)) and the ratios within 0.01 of 0.19 and 0.436",
+    note="Groups of 4096, where the group's own mean and deviation are those of the law. The value is the ratio of "
+    "centred "
+    "rewards. Seeds 0 to 4: 0.190 to 0.191.",
+)
+def without_deviation(seed: int) -> Measurement:
+    """Mean |A| at p = 0.05 over p = 0.5, centred."""
+    rows: list[dict[str, Any]] = []
+    sizes = {}
+    for rule in ("dr_grpo", "grpo"):
+        for p in (0.05, 0.5):
+            found = np.abs(lab.advantages.compute(rule, binary(p, (200, 4096), seed))).mean(axis=-1)
+            expected = 2 * p * (1 - p) if rule == "dr_grpo" else 2 * np.sqrt(p * (1 - p))
+            sizes[rule, p] = found
+            rows.append({"rule": rule, "success": p, "size": float(found.mean()), "expected": float(expected)})
+    value, bounds = interval(sizes["dr_grpo", 0.05] / sizes["dr_grpo", 0.5])
+    normalised = float((sizes["grpo", 0.05] / sizes["grpo", 0.5]).mean())
+    near = all(abs(r["size"] / r["expected"] - 1) < 0.02 for r in rows)
+    return Measurement(value, near and abs(value - 0.19) < 0.01 and abs(normalised - 0.436) < 0.01, bounds, rows)
+
+
+@claim(
+    "hybrid-reward.limit-rules-suffice",
+    sentence="On checkable prompts the penalty adds nothing to the rules: the whole gain there is the rule's.",
+    criterion="accuracy on checkable prompts with the penalty within 0.03 of that without",
+    note="The value is the difference. Seeds 0 to 4: 0.005 to 0.008.",
+)
+def rules_suffice(seed: int) -> Measurement:
+    """Accuracy on checkable prompts with the penalty minus without."""
+    gain, rows = _compare({f"P = {p:g}": _train(seed, p) for p in (0.0, 1.0)}, _CHECKABLE)
+    value, bounds = interval(gain)
+    return Measurement(value, abs(value) < 0.03, bounds, rows)
