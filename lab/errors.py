@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from numbers import Real
 from typing import Any
 
-__all__ = ["InputError", "LabError", "MissingFieldError", "UnknownNameError", "nearest"]
+__all__ = [
+    "InputError",
+    "LabError",
+    "MissingFieldError",
+    "UnknownNameError",
+    "check_number",
+    "check_whole",
+    "nearest",
+]
 
 
 class LabError(Exception):
@@ -36,6 +45,19 @@ class UnknownNameError(LabError, KeyError):
 
     def __reduce__(self) -> Any:
         return type(self), self._given
+
+
+def check_number(name: str, value: Any, holds: Callable[[float], bool], wanted: str) -> float:
+    """`value` as a float for which `holds` is true; InputError with the name and what was `wanted` otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not holds(float(value)):
+        raise InputError(f"{name}={value!r}; it must be {wanted}")
+    return float(value)
+
+
+def check_whole(name: str, value: Any, least: int) -> int:
+    """`value` as an int of at least `least`; InputError with the name otherwise."""
+    check_number(name, value, lambda x: x.is_integer() and x >= least, f"a whole number of at least {least}")
+    return int(value)
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

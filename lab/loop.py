@@ -13,7 +13,7 @@ from lab import advantages, objectives
 from lab.advantages.credit import Credit
 from lab.diagnostics import gradient as gradients
 from lab.diagnostics.advantage import FLOORS, per_rollout
-from lab.errors import InputError, MissingFieldError
+from lab.errors import InputError, MissingFieldError, check_number, check_whole
 from lab.optimizers import Optimizer
 from lab.registry import Rule, find
 from lab.sampling.refill import first_slots, refill
@@ -48,13 +48,14 @@ class Settings:
     reward_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("group_size", "epochs"):
-            if int(getattr(self, name)) != getattr(self, name) or getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)!r}; it must be a whole number of at least 1")
-        if not np.isfinite(self.lr) or self.lr < 0:
-            raise InputError(f"lr={self.lr!r}; it must be a finite number of at least 0")
-        if self.max_grad_norm is not None and not self.max_grad_norm > 0:
-            raise InputError(f"max_grad_norm={self.max_grad_norm!r}; it must be above 0, or None for no clipping")
+        check_whole("group_size", self.group_size, 1)
+        check_whole("epochs", self.epochs, 1)
+        check_number("lr", self.lr, lambda x: 0 <= x < np.inf, "a finite number of at least 0")
+        check_number("momentum", self.momentum, lambda x: 0 <= x < 1, "a number from 0 to below 1")
+        if self.max_grad_norm is not None:
+            check_number("max_grad_norm", self.max_grad_norm, lambda x: x > 0, "above 0, or None for no clipping")
+        for k, weight in enumerate(() if self.reward_weights is None else self.reward_weights):
+            check_number(f"reward_weights[{k}]", weight, lambda x: abs(x) < np.inf, "a finite number")
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.diagnostics.measure import Gauge
-from lab.errors import InputError
+from lab.errors import InputError, check_whole
 from lab.loop import Settings, Walk
 from lab.trace import Trace
 from lab.variants import Variant, variant
 from simulators.records import World
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Job", "Trace", "job_of", "seeds_of", "train", "variants_of"]
 
@@ -128,15 +125,17 @@ def train(
     Raises:
         InputError, UnknownNameError, MissingFieldError: Before anything is sampled, each naming what was wrong.
     """
+    if not isinstance(world, World):
+        raise InputError(f"world={world!r}; it must be a world, such as simulators.Bandit(success=[0.2, 0.8])")
     settings = Settings(
         group_size, lr, optimizer, momentum, max_grad_norm, epochs,
-        None if reward_weights is None else tuple(float(w) for w in reward_weights),
+        None if reward_weights is None else tuple(reward_weights),
     )  # fmt: skip
     chosen = variants_of(variants, options or {})
     numbers = seeds_of(seeds)
-    _whole("steps", steps, 0)
-    _whole("every", every, 1)
-    width = threads or os.cpu_count() or 1
+    check_whole("steps", steps, 0)
+    check_whole("every", every, 1)
+    width = os.cpu_count() or 1 if threads is None else check_whole("threads", threads, 1)
     jobs = [
         job_of(world, v, block, settings, measure, steps=steps, every=every)
         for v in chosen
@@ -162,18 +161,15 @@ def seeds_of(seeds: int | Sequence[int]) -> Array:
     Raises:
         InputError: None, negative or repeated seeds.
     """
-    if isinstance(seeds, int | np.integer):
-        _whole("seeds", int(seeds), 1)
-        return np.arange(int(seeds), dtype=np.int64)
+    if not isinstance(seeds, Iterable):
+        return np.arange(check_whole("seeds", seeds, 1), dtype=np.int64)
     array = np.asarray(list(seeds))
-    if array.size == 0 or array.dtype.kind not in "iu" or (array < 0).any() or len(set(array.tolist())) != array.size:
-        raise InputError(f"seeds={seeds!r}; they must be whole numbers of at least 0, all different, at least one")
+    whole = array.size > 0 and array.dtype.kind in "iu" and array.min() >= 0 and array.max() < 2**63
+    if not whole or len(set(array.tolist())) != array.size:
+        raise InputError(
+            f"seeds={seeds!r}; they must be whole numbers from 0 to 2**63 - 1, all different, at least one"
+        )
     return array.astype(np.int64)
-
-
-def _whole(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or int(value) != value or value < least:
-        raise InputError(f"{name}={value!r}; it must be a whole number of at least {least}")
 
 
 def variants_of(variants: Any, options: Mapping[str, Any] | None = None) -> list[Variant]:
@@ -182,7 +178,9 @@ def variants_of(variants: Any, options: Mapping[str, Any] | None = None) -> list
     Raises:
         InputError: None is given, or a name stands twice.
     """
-    several = [variants] if isinstance(variants, str | Variant) else list(variants)
+    several = list(variants) if isinstance(variants, Iterable) and not isinstance(variants, str) else [variants]
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"options={options!r}; they must be names with values, such as {{'eps': 1e-6}}")
     chosen = [variant(v, **(options or {})) for v in several]
     names = [v.name for v in chosen]
     twice = {n for n in names if names.count(n) > 1}

@@ -113,6 +113,8 @@ def bind(rule: Rule, options: Mapping[str, Any], weights: Array | None = None) -
     takes_components = rule.components or own_weights
 
     def apply(rewards: Array, fields: Mapping[str, Any]) -> Credit:
+        if weights is not None and weights.shape != rewards.shape[-1:]:
+            raise InputError(f"{weights.size} weights for {rewards.shape[-1]} reward components; one each is needed")
         result = rule_of(rewards if takes_components else _add_components(rewards, weights), **fields)
         return result if isinstance(result, Credit) else Credit(result)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lab.advantages import check, credit
 from lab.advantages.statistics import NO_SIGNAL
 from lab.diagnostics.advantage import per_rollout
-from lab.errors import InputError
+from lab.errors import InputError, check_whole
 from lab.variants import Variant
 from simulators.random import fold
 from simulators.reward_laws import Law, sample
@@ -144,8 +144,4 @@ def outcome(v: Variant, rewards: Array) -> tuple[Array, Array] | None:
 
 def whole(name: str, values: Iterable[int], least: int = 1) -> list[int]:
     """`values` as whole numbers of at least `least`; InputError naming the first that is none."""
-    found = list(values)
-    for value in found:
-        if isinstance(value, bool) or int(value) != value or value < least:
-            raise InputError(f"{name}: {value!r}; it must be a whole number of at least {least}")
-    return [int(value) for value in found]
+    return [check_whole(name, value, least) for value in values]
