@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Protocol
 
 __all__ = ["Executor", "Processes", "Threads"]
 
+Work = Callable[[Any], Any]
 _TICK = 0.05
 
 
 class Executor(Protocol):
     """One method; an engine for many machines needs no more."""
 
-    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Generator[Any, None, None]:
+    def map(self, work: Work, items: Sequence[Any], halt: Callable[[], None]) -> Generator[Any, None, None]:
         """Results of `work(item)` in the order in which they come, and None whenever none came for a moment.
 
-        Closing the iterator gives up what has not begun. An error of `work` is raised here.
+        An error of `work` is raised here. Whatever ends the iteration, closing it included, `halt` is called, and
+        nothing is at work any more when this returns.
         """
         ...
 
 
 class Threads:
-    """Threads of this process; closing waits for the work that has begun.
+    """Threads of this process; work that has begun has to end by itself when it is halted.
 
     Args:
         width: Number of threads; None: one per core.
@@ -34,7 +38,7 @@ class Threads:
     def __init__(self, width: int | None = None) -> None:
         self.width = width or os.cpu_count() or 1
 
-    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Generator[Any, None, None]:
+    def map(self, work: Work, items: Sequence[Any], halt: Callable[[], None]) -> Generator[Any, None, None]:
         """As `Executor.map`."""
         pool = ThreadPoolExecutor(self.width)
         try:
@@ -43,11 +47,12 @@ class Threads:
                 finished, pending = wait(pending, timeout=_TICK, return_when="FIRST_COMPLETED")
                 yield from (future.result() for future in finished) if finished else [None]
         finally:
+            halt()
             pool.shutdown(cancel_futures=True)
 
 
 class Processes:
-    """Processes of this machine; closing ends them at once.
+    """Processes of this machine; they are ended at once.
 
     Work and items are sent to fresh interpreters, which know the rules of `lab` and none that was defined elsewhere.
 
@@ -58,9 +63,10 @@ class Processes:
     def __init__(self, width: int | None = None) -> None:
         self.width = width or os.cpu_count() or 1
 
-    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Generator[Any, None, None]:
+    def map(self, work: Work, items: Sequence[Any], halt: Callable[[], None]) -> Generator[Any, None, None]:
         """As `Executor.map`."""
-        with multiprocessing.get_context("spawn").Pool(min(self.width, len(items) or 1)) as pool:
+        width = min(self.width, len(items) or 1)
+        with multiprocessing.get_context("spawn").Pool(width, initializer=_follow_the_parent) as pool:
             results = pool.imap_unordered(work, items)
             while True:
                 try:
@@ -69,3 +75,14 @@ class Processes:
                     yield None
                 except StopIteration:
                     return
+
+
+def _follow_the_parent() -> None:
+    """In a worker: leave interrupts to the process that started it, and end when that one does, even if killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -68,8 +69,7 @@ def run(
     with opened(name, config, runs, resume=resume) as opened_run:
         cells = [cell for cell in opened_run.cells if opened_run.missing(cell) is not None]
         pulse = _Pulse(config.steps * (len(opened_run.cells) - len(cells)))
-        results = (executor or Threads()).map(partial(_walk, opened_run, pulse), cells)
-        try:
+        with closing((executor or Threads()).map(partial(_walk, opened_run, pulse), cells, pulse.halt)) as results:
             for finished in chain([None], results):
                 if finished is not None:
                     pulse.steps[finished] = config.steps
@@ -77,9 +77,6 @@ def run(
                     progress(pulse.done, config.steps * len(opened_run.cells))
                 if stop is not None and stop():
                     break
-        finally:
-            pulse.halted = True
-            results.close()
     return opened_run
 
 
@@ -98,6 +95,9 @@ class _Pulse:
     def at(self, cell: Cell, step: int) -> bool:
         self.steps[cell.key] = step
         return self.halted
+
+    def halt(self) -> None:
+        self.halted = True
 
 
 def _rehearse(config: Config) -> None:

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from lab.cli import dashboard, lists, runs
+from lab.cli.screen import plain
 from lab.errors import LabError
 
 __all__ = ["app", "main"]
@@ -28,5 +29,5 @@ def main() -> None:
     try:
         app()
     except (LabError, OSError) as error:
-        print(f"advlab: {error}", file=sys.stderr)
+        print(plain(f"advlab: {error}"), file=sys.stderr)
         sys.exit(2)

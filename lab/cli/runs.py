@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lab.cli.screen import interval, progress_bar, table
+from lab.cli.screen import interval, plain, progress_bar, table
 from lab.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run(
         "variants": variant, "seeds": seeds, "world": world,
     }  # fmt: skip
     place = {
-        "prompts": prompts, "arms": arms, "law": law, "noise": noise, "seed": world_seed, "success": success,
+        "prompts": prompts, "arms": arms, "law": law, "noise": noise, "world_seed": world_seed, "success": success,
     }  # fmt: skip
     config, name = _resumed(resume, folder, name, given | place) if resume else (_config(given, place), name)
     _train(config, name or _free(folder), folder, bool(resume), threads, processes)
@@ -98,7 +98,7 @@ def show(
         table(["run", "variants", "seeds", "steps", "rows"], rows)
         return
     found = store.find(name, folder)
-    print(f"{found.path}: {_settings(found.config)}")
+    print(plain(f"{found.path}: {_settings(found.config)}"))
     _outcome(found)
     if not found.complete:
         print(f"{_state(found)} steps are there; {_go_on(name, folder)} goes on.")
@@ -124,10 +124,10 @@ def _train(
 def _resumed(name: str, folder: Path, new_name: str | None, given: Mapping[str, Any]) -> tuple[Config, str]:
     from lab import store
 
-    further = [key for key, value in given.items() if value not in (None, [])]
-    if further or new_name:
-        flag = (["name"] * bool(new_name) + further)[0].removesuffix("s" if further[:1] == ["variants"] else "")
-        raise InputError(f"--resume {name} takes every setting from the run; leave out --{flag.replace('_', '-')}")
+    further = [key for key, value in {**given, "name": new_name}.items() if value not in (None, [])]
+    if further:
+        flag = further[0].replace("variants", "variant").replace("_", "-")
+        raise InputError(f"--resume {name} takes every setting from the run; leave out --{flag}")
     return store.find(name, folder).config, name
 
 
@@ -140,7 +140,7 @@ def _config(given: Mapping[str, Any], place: Mapping[str, Any]) -> Config:
     if chosen.get("measure") == "none":
         chosen["measure"] = None
     spot = options_of(chosen.get("world", "bandit"))
-    spot["options"] |= {key: value for key, value in place.items() if value is not None}
+    spot["options"] |= {key.removeprefix("world_"): value for key, value in place.items() if value is not None}
     if place["success"] is not None:
         spot["options"]["success"] = _success(place["success"])
     return Config(**{**chosen, "variants": chosen.get("variants") or ["grpo"], "world": spot})

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-__all__ = ["interval", "progress_bar", "table"]
+__all__ = ["interval", "plain", "progress_bar", "table"]
 
 _WIDE = 200  # columns of a table that nobody looks at in a terminal
 
@@ -20,7 +19,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
     drawn = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        drawn.add_row(*(_plain(cell) for cell in row))
+        drawn.add_row(*(plain(cell) for cell in row))
     Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else _WIDE).print(drawn)
 
 
@@ -44,5 +43,6 @@ def progress_bar(words: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _plain(cell: Any) -> str:
-    return "".join(c if c.isprintable() else "�" for c in str(cell))
+def plain(text: object) -> str:
+    """Text as it may stand in a terminal: what would steer it is shown as �."""
+    return "".join(c if c.isprintable() else "�" for c in str(text))

@@ -1,0 +1,246 @@
+"""`advlab` as it is typed."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from lab import bench, papers
+from lab.cli import app, dashboard, main
+from lab.config import Config
+from lab.experiment import run
+from lab.papers.record import Result
+from lab.store import Run
+
+DEMO = "run --prompts 2 --arms 3 --variant grpo --variant mc-grpo --seeds 3 --steps 7 --chunk 3 --name demo"
+Advlab = Callable[[str], tuple[int, str, str]]
+
+
+@pytest.fixture
+def advlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Advlab:
+    """Type a line in an empty folder: exit status, stdout, stderr. An argument may stand in double quotes."""
+    monkeypatch.chdir(tmp_path)
+
+    def typed(line: str) -> tuple[int, str, str]:
+        words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)]
+        monkeypatch.setattr("sys.argv", ["advlab", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+            raise SystemExit(0)
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return typed
+
+
+def test_a_run_from_start_to_table(advlab: Advlab, tmp_path: Path) -> None:
+    status, out, _ = advlab(DEMO)
+    assert status == 0
+    assert Run(tmp_path / "runs" / "demo").complete
+    for words in ("grpo", "mc-grpo", "expected reward", "sign-flip rate", "groups without signal", "gradient norm"):
+        assert words in out
+    assert re.search(r"mc-grpo +0\.\d+ \[0\.\d+, 0\.\d+\]", out)
+    status, shown, _ = advlab("show demo")
+    assert status == 0
+    assert "grpo, mc-grpo in bandit (prompts=2, arms=3); 7 steps, 3 seeds, group size 8, lr 1, sgd" in shown
+    assert out.splitlines()[1:4] == shown.splitlines()[2:5]
+    assert re.search(r"demo +grpo, mc-grpo +3 +7 +complete", advlab("show")[1])
+
+
+def test_every_option_reaches_the_configuration(advlab: Advlab, tmp_path: Path) -> None:
+    line = (
+        'run --world bandit:prompts=9 --success "0.2,0.5; 0.1,0.9" --law normal --noise 0.25 --variant grpo:eps=1e-6 '
+        '--seeds "3,5-6" --steps 4 --group-size 5 --lr 0.5 --optimizer adam --momentum 0.8 --max-grad-norm 2 --epochs '
+        "2 --measure none --every 2 --chunk 3 --name x --runs elsewhere --threads 1"
+    )
+    assert advlab(line)[0] == 0
+    expected = Config(
+        world={
+            "name": "bandit",
+            "options": {"prompts": 9, "law": "normal", "noise": 0.25, "success": [[0.2, 0.5], [0.1, 0.9]]},
+        },
+        variants=["grpo:eps=1e-6"], seeds=[3, 5, 6], steps=4, group_size=5, lr=0.5, optimizer="adam", momentum=0.8,
+        max_grad_norm=2.0, epochs=2, measure=None, every=2, chunk=3,
+    )  # fmt: skip
+    assert Run(tmp_path / "elsewhere" / "x").config.differences(expected) == []
+    assert "Nothing was measured." in advlab("show x --runs elsewhere")[1]
+
+
+def test_help_tells_the_defaults_of_the_configuration(advlab: Advlab) -> None:
+    said = re.sub(r"\s+", " ", advlab("run --help")[1])
+    for option, field in {"steps": "steps", "seeds": "seeds", "group-size": "group_size", "lr": "lr",
+                          "optimizer": "optimizer", "momentum": "momentum", "epochs": "epochs", "measure": "measure",
+                          "every": "every", "chunk": "chunk"}.items():  # fmt: skip
+        default = Config.model_fields[field].default
+        assert re.search(rf"--{option} <\w+> [^\[]*\[default: {default}\]", said), option
+
+
+def test_each_command_has_an_example_that_it_understands() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert set(commands) == {"run", "show", "variants", "claims", "bench", "app"}
+    for name, command in commands.items():
+        examples = re.findall(r"^ *advlab (.*)", command.help, flags=re.MULTILINE)
+        assert examples, name
+        for line in examples:
+            first, *rest = line.split()
+            assert first == name
+            command.make_context(name, rest)
+
+
+def test_runs_without_a_name_are_numbered(advlab: Advlab, tmp_path: Path) -> None:
+    for name in ("run-1", "run-2"):
+        assert advlab("run --prompts 1 --arms 2 --seeds 2 --steps 2")[0] == 0
+        assert (tmp_path / "runs" / name).is_dir()
+
+
+def test_a_stopped_run_is_shown_and_resumed(advlab: Advlab, tmp_path: Path) -> None:
+    advlab(DEMO)
+    whole = Run(tmp_path / "runs" / "demo").frame
+    config = Run(tmp_path / "runs" / "demo").config
+    part = run(config, "part", runs=tmp_path / "runs")
+    for path in part.path.glob("*-mc-grpo-*"):
+        path.unlink()
+    status, out, _ = advlab("show part")
+    assert status == 0
+    assert "21 of 42 steps are there; `advlab run --resume part` goes on." in out
+    assert advlab("run --resume part")[0] == 0
+    assert part.complete
+    assert part.frame.equals(whole)
+
+
+def test_an_interrupt_says_how_to_go_on(advlab: Advlab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.experiment.run", interrupted)
+    status, _, err = advlab("run --name demo --runs here")
+    assert status == 130
+    assert err.strip() == "Stopped; nothing that was written is lost: `advlab run --resume demo --runs here` goes on."
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run --name ../x", "run name '../x'; it may have"),
+        ("run --name a/b", "run name 'a/b'"),
+        ('run --name "a b"', "run name 'a b'"),
+        ("run --variant grop", "unknown variant 'grop'; nearest: 'grpo'"),
+        ("run --variant grpo:epz=1", "nearest: 'eps'"),
+        ("run --variant grpo:eps", "should be option=value"),
+        ("run --variant grpo --variant grpo", "'grpo' stands twice"),
+        ("run --steps -5", "steps=-5: it should be greater than or equal to 0"),
+        ("run --seeds 0", "seeds=0: it should be a number of runs, at least 1"),
+        ("run --seeds -3", "seeds=-3"),
+        ("run --seeds 1,1", "all different"),
+        ("run --seeds many", "--seeds 'many'; write a number of runs, such as 64, or seeds:"),
+        ("run --group-size 0", "group_size=0"),
+        ("run --lr nan", "lr=nan: it should be a finite number"),
+        ("run --optimizer sdg", "'sgd', 'momentum' or 'adam'"),
+        ("run --measure all", "measure='all'"),
+        ("run --world bandid", "unknown world 'bandid'; nearest: 'bandit'"),
+        ("run --world bandit:arm=3", "nearest: 'arms'"),
+        ("run --law cauchy", "unknown reward law 'cauchy'"),
+        ("run --arms 1", "arms=1"),
+        ('run --success "0.2,high"', "--success '0.2,high': could not convert"),
+        ('run --success "0.2,1.5"', "1.5"),
+        ("run --resume demo", "unknown run 'demo'; nothing similar is known; looked in runs"),
+        ("run --resume demo --steps 3", "leave out --steps"),
+        ("run --resume demo --variant grpo", "leave out --variant"),
+        ("run --resume demo --world-seed 3", "leave out --world-seed"),
+        ("run --resume demo --name demo", "leave out --name"),
+        ("run --resume ../demo", "run name '../demo'"),
+        ("show demo", "unknown run 'demo'"),
+        ("claims gdpo.99", "unknown paper or claim 'gdpo.99'"),
+        ("bench bandid", "unknown benchmark 'bandid'; nearest: 'bandit'"),
+    ],
+)
+def test_mistakes_are_one_readable_line(advlab: Advlab, tmp_path: Path, line: str, said: str) -> None:
+    status, out, err = advlab(line)
+    assert status == 2
+    assert out == ""
+    assert re.fullmatch(r"advlab: [^\n]+\n", err), err
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_taken_tells_both_ways_out(advlab: Advlab) -> None:
+    advlab(DEMO)
+    status, _, err = advlab(DEMO)
+    assert status == 2
+    assert "go on with it (`advlab run --resume demo`, resume=True), or take another name" in err
+
+
+def test_a_disk_that_refuses_is_one_line(advlab: Advlab, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    status, _, err = advlab(DEMO)
+    assert status == 2
+    assert re.fullmatch(r"advlab: [^\n]*runs[^\n]*\n", err)
+
+
+def test_labels_are_shown_as_they_are(advlab: Advlab, tmp_path: Path) -> None:
+    label = "[red]<b>x</b>\x1b[31m"
+    config = Config(world="bandit:prompts=1,arms=2", variants=[{"name": "grpo", "label": label}], seeds=2, steps=2)
+    run(config, "odd", runs=tmp_path / "runs")
+    out = advlab("show odd")[1]
+    assert "[red]<b>x</b>" in out
+    assert "\x1b" not in out
+
+
+def test_variants_are_listed(advlab: Advlab) -> None:
+    assert "grpo@verl" in advlab("variants")[1]
+    out = advlab("variants --no-presets")[1]
+    assert "mc-grpo" in out
+    assert not re.search(r"^ *\S+@", out, flags=re.MULTILINE)
+
+
+def results(*verdicts: str) -> Callable[..., list[Result]]:
+    def claims(*names: str, seed: int, progress: Callable[[int, int], None]) -> list[Result]:
+        progress(0, len(verdicts))
+        return [
+            Result(f"p.{i}", "p", "claim", f"{names} {seed}", 0.5, (0.4, 0.6), "above 0", verdict, 0.1)
+            for i, verdict in enumerate(verdicts, 1)
+        ]
+
+    return claims
+
+
+def test_claims_as_a_table_and_as_json(advlab: Advlab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(papers, "claims", results("holds", "holds"))
+    status, out, _ = advlab("claims p --seed 3")
+    assert status == 0
+    assert re.search(r"p\.1 +holds +0\.5 \[0\.4, 0\.6\]", out)
+    assert "2 of 2 hold." in out
+    monkeypatch.setattr(papers, "claims", results("holds", "fails"))
+    status, out, _ = advlab("claims p --seed 3 --json")
+    assert status == 1
+    assert json.loads(out)[1] == {
+        "id": "p.2", "paper": "p", "kind": "claim", "sentence": "('p',) 3", "value": 0.5, "interval": [0.4, 0.6],
+        "criterion": "above 0", "verdict": "fails", "seconds": 0.1,
+    }  # fmt: skip
+
+
+def test_bench_as_a_table_and_as_json(advlab: Advlab, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"name": "a", "value": 1.5, "unit": "M/s", "reference": "", "ratio": None, "runs": 3}]
+    monkeypatch.setattr(bench, "run", lambda names, *_: rows)
+    assert re.search(r"a +1\.5 +M/s", advlab("bench")[1])
+    assert json.loads(advlab("bench --json")[1]) == rows
+
+
+def test_the_dashboard_is_started_from_its_folder(advlab: Advlab, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _, command: started.append(command))
+    monkeypatch.setattr("os.chdir", lambda _: None)
+    assert advlab("app --port 8600 --headless")[0] == 0
+    assert started[0][1:5] == ["-m", "streamlit", "run", "app.py"]
+    assert {"--server.port=8600", "--server.address=127.0.0.1", "--server.headless=true"} <= set(started[0])
+
+
+def test_a_dashboard_that_is_not_there(advlab: Advlab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dashboard, "ROOT", tmp_path)
+    status, _, err = advlab("app")
+    assert status == 2
+    assert "make lab" in err

@@ -1,0 +1,34 @@
+"""Ctrl-C in a terminal: the run stops at once, says how to go on, and goes on."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.store import Run
+
+ADVLAB = [sys.executable, "-c", "from lab.cli import main; main()"]
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("where", [["--threads", "2"], ["--processes", "2"]])
+def test_interrupted_and_resumed(tmp_path: Path, where: list[str]) -> None:
+    run = ["run", "--seeds", "8", "--steps", "4000", "--chunk", "20", "--optimizer", "adam", "--variant", "grpo"]
+    assert subprocess.run([*ADVLAB, *run, "--name", "whole"], cwd=tmp_path, check=False).returncode == 0
+    command = [*ADVLAB, *run, "--variant", "dapo", "--name", "part", *where]
+    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / "runs").glob("part/trace-*")):
+        time.sleep(0.02)
+        assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err.strip() == "Stopped; nothing that was written is lost: `advlab run --resume part` goes on."
+    assert not Run(tmp_path / "runs" / "part").complete
+    done = subprocess.run([*ADVLAB, "run", "--resume", "part"], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    part, whole = (Run(tmp_path / "runs" / name).frame for name in ("part", "whole"))
+    assert part.filter(variant="grpo").equals(whole)
