@@ -103,7 +103,7 @@ def _check_own(options: Mapping[str, Any]) -> None:
 _COMPOSITE = [
     Variant("dapo", objective="ppo_clip@dapo", filter="uniform", refill=3,
             note="clip-higher, token-mean, prompts without a learning signal sampled again"),
-    Variant("dr-grpo", "dr_grpo", "ppo_clip@dr-grpo", note="no deviation, no length in the denominator"),
+    Variant("dr_grpo", "dr_grpo", "ppo_clip@dr-grpo", note="no deviation, no length in the denominator"),
     Variant("gspo", objective="gspo", note="sequence ratio, clip 3e-4 / 4e-4"),
     Variant("cispo", objective="cispo", note="clipped ratio as a constant factor"),
     Variant("gmpo", objective="gmpo", note="geometric mean of the ratios"),
@@ -124,6 +124,8 @@ _COMPOSITE = [
             paper="refine-rft", note="each reward normalised on its own, one step without a ratio"),
     Variant("hybrid-reward", "dr_grpo", reward="hybrid-reward", paper="hybrid-reward",
             note="rule or learned score, penalty on short wrong answers, format bit; no deviation"),
+    Variant("harmonic-rpo", "dr_grpo", "harmonic-rpo", reward="harmonic-rpo", paper="harmonic-rpo",
+            note="harmonic reward, preference of one half of the group over the other, pull towards the first half"),
     Variant("mixed-r1", reward="mixed-r1", paper="mixed-r1", note="the task's reward and half the format bit, added"),
 ]  # fmt: skip
 _BY_NAME = {fold(v.name): v for v in _COMPOSITE}

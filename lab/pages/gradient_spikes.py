@@ -25,7 +25,7 @@ page = Page(
     "gradient-spikes",
     "Why did the gradient leap?",
     [
-        *settings(["dr-grpo", "grpo", "mc-grpo"], law="student_t", noise=0.2, steps=150, runs=8),
+        *settings(["dr_grpo", "grpo", "mc-grpo"], law="student_t", noise=0.2, steps=150, runs=8),
         Number(name="threshold", label="Spike from score", low=2, high=50, step=0.5, default=6.0, typed=True, width=130,
                help="Deviations above the median of the steps just before, by the median absolute deviation."),
         Whole(name="window", label="Steps before it", low=5, high=100, default=20, typed=True, width=130),
@@ -35,7 +35,7 @@ page = Page(
         "Heavy tails: who passes them on?": {},
         "One outlier in ten: is it felt?": {"law": "contaminated_normal", "noise": 0.1},
         "Skewed rewards: does the median help?": {"law": "log_normal", "noise": 1.0},
-        "Right or wrong: is a lone mistake a spike?": {"law": "bernoulli", "variants": ["grpo", "dr-grpo"]},
+        "Right or wrong: is a lone mistake a spike?": {"law": "bernoulli", "variants": ["grpo", "dr_grpo"]},
         "Does the group size tame them?": {"group_size": 32},
     },
 )  # fmt: skip

@@ -40,8 +40,8 @@ page = Page(
 
 @st.cache_resource(show_spinner=False)
 def ledger() -> Ledger:
-    """What was measured since the dashboard was started, for every reader of it."""
-    return Ledger()
+    """What was measured on this computer, by this dashboard or by `advlab claims`."""
+    return Ledger("runs")
 
 
 def begin(identifiers: Sequence[str]) -> None:
@@ -197,6 +197,8 @@ with page.controls():
 if busy:
     watch(st.session_state[page.key("job")].done)
 page.say(reading(table))
+if ledger().note:
+    st.warning(plain(ledger().note))
 page.show(claim_map, table)
 about(paper)
 page.control("view")

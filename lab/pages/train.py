@@ -14,7 +14,7 @@ MEASURE = "full"
 page = Page(
     "train",
     "Who learns, and at what price?",
-    settings(["grpo", "dr-grpo", "mc-grpo"]),
+    settings(["grpo", "dr_grpo", "mc-grpo"]),
     {
         "Right or wrong: who learns fastest?": {},
         "What if every reward is noisy?": {"law": "normal", "noise": 0.5},

@@ -48,7 +48,7 @@ def test_worst_spikes_come_first_and_infinite_scores_before_them():
 
 def test_a_replayed_spike_has_the_norm_of_the_trace_and_its_prompts_tell_where_it_came_from():
     world, options = graded(law="student_t", noise=0.2), {"group_size": 8, "lr": 2.0}
-    trace = lab.train(world, ["dr-grpo", "mc-grpo"], steps=120, seeds=4, **options)
+    trace = lab.train(world, ["dr_grpo", "mc-grpo"], steps=120, seeds=4, **options)
     worst = worst_spikes(lab.diagnostics.spikes(trace.frame)).row(0, named=True)
     seen = replay(world, worst["variant"], seed=worst["seed"], step=worst["step"], **options)
     found = cause(seen.frame, seen.prompt_norm)

@@ -84,7 +84,7 @@ def marked():
     norm[20] = 1e-18
     frames = [
         pl.DataFrame({"variant": v, "seed": s, "step": step, "grad_norm": norm, "score": norm / 0.1, "spike": norm > 1})
-        for v in ("grpo", "dr-grpo")
+        for v in ("grpo", "dr_grpo")
         for s in range(8)
     ]
     return pl.concat(frames)
@@ -92,13 +92,13 @@ def marked():
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_spikes_are_marked_and_one_is_ringed(marked, theme):
-    drawn = gradient_norms(marked, theme=theme, ring=("dr-grpo", 3, 150))
+    drawn = gradient_norms(marked, theme=theme, ring=("dr_grpo", 3, 150))
     found = [t for t in drawn.data if t.name == "spikes of grpo"]
     assert list(found[0].x) == [150] * 8 and found[0].marker.color == palette(theme).flip
     ring = [t for t in drawn.data if t.name == "taken apart"]
     assert len(ring) == 1 and ring[0].yaxis == "y2" and list(ring[0].y) == [7.0]
-    assert drawn.layout.yaxis2.title.text == "dr-grpo"
-    assert drawn.layout.yaxis2.title.font.color == style("dr-grpo", theme).color
+    assert drawn.layout.yaxis2.title.text == "dr_grpo"
+    assert drawn.layout.yaxis2.title.font.color == style("dr_grpo", theme).color
 
 
 def test_runs_are_one_trace_with_gaps_and_zero_is_no_point(marked):

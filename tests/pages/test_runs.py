@@ -75,6 +75,6 @@ def test_spikes_can_be_taken_apart_one_by_one(opened):
 
 
 def test_where_nothing_leaps_the_page_says_so(opened):
-    test = settled(opened("gradient_spikes", law="normal", noise="0", variants="dr-grpo", steps="50", threshold="50"))
+    test = settled(opened("gradient_spikes", law="normal", noise="0", variants="dr_grpo", steps="50", threshold="50"))
     assert not test.exception and not test.error
-    assert test.markdown[0].value == "**dr-grpo** has 0 spikes in 8 runs. Nothing leaps here."
+    assert test.markdown[0].value == "**dr_grpo** has 0 spikes in 8 runs. Nothing leaps here."

@@ -98,7 +98,7 @@ def test_no_steps_are_a_frame_without_rows() -> None:
 
 
 def test_variants_see_the_same_draws() -> None:
-    first = run(["grpo", "dr-grpo", "psr"], steps=1).frame
+    first = run(["grpo", "dr_grpo", "psr"], steps=1).frame
     assert first.group_by("seed").agg(pl.col("reward").n_unique())["reward"].to_list() == [1] * 13
 
 

@@ -40,7 +40,7 @@ def batch_scale(batch: list[list[float]]) -> list[list[float]]:
 
 CASES: list[tuple[str, dict[str, Any], Callable[[], Method]]] = [
     ("grpo", {}, lambda: Method(each(formulas.grpo))),
-    ("dr-grpo", {}, lambda: Method(each(formulas.centred))),
+    ("dr_grpo", {}, lambda: Method(each(formulas.centred))),
     ("rloo", {"optimizer": "momentum"}, lambda: Method(each(formulas.rloo), optimizer="momentum")),
     ("grpo", {"optimizer": "adam", "lr": 0.1}, lambda: Method(each(formulas.grpo), optimizer="adam")),
     ("grpo@trl-batch", {}, lambda: Method(batch_scale)),
@@ -71,7 +71,7 @@ def test_the_path_is_that_of_plain_python(
 def test_several_rewards_are_several_heads() -> None:
     """Two heads that know nothing of each other, and a rule that takes one reward only: dr_grpo of the weighted sum."""
     means = np.random.default_rng(0).random((3, 2, 4))
-    trace = lab.train(Bandit(means=means), "dr-grpo", steps=5, seeds=[7], group_size=6, lr=1.5, reward_weights=[1, 0.5])
+    trace = lab.train(Bandit(means=means), "dr_grpo", steps=5, seeds=[7], group_size=6, lr=1.5, reward_weights=[1, 0.5])
     world = Bandit(means=means)
     policy = world.init([7])
     for step in range(5):
