@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lab.diagnostics.collapse import level_counts, signal_study
     from lab.diagnostics.gradient import clip_norm, cosine, norm, relative_error, spikes
     from lab.diagnostics.sign_flips import sign_flip_study
-    from lab.diagnostics.what_if import advantage_summary, advantage_table, what_if
+    from lab.diagnostics.what_if import advantage_summary, advantage_table
     from lab.diagnostics.your_run import diagnose
 
 _HOME = {
@@ -26,14 +26,14 @@ _HOME = {
     "collapse": ("level_counts", "signal_study"),
     "gradient": ("clip_norm", "cosine", "norm", "relative_error", "spikes"),
     "sign_flips": ("sign_flip_study",),
-    "what_if": ("advantage_summary", "advantage_table", "what_if"),
+    "what_if": ("advantage_summary", "advantage_table"),
     "your_run": ("diagnose",),
 }  # fmt: skip
 
 __all__ = [
     "advantage_spread", "advantage_summary", "advantage_table", "clip_norm", "cosine", "diagnose", "distinct_levels",
     "effective_rollouts", "largest_advantage", "level_counts", "no_signal_share", "norm", "relative_error",
-    "sign_flip_rate", "sign_flip_study", "signal_study", "spikes", "what_if",
+    "sign_flip_rate", "sign_flip_study", "signal_study", "spikes",
 ]  # fmt: skip
 
 

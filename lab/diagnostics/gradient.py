@@ -66,12 +66,14 @@ def _robust_score(x, window, floor, out):  # type: ignore[no-untyped-def]
     """out[t] = (x[t] - median) / (1.4826 MAD + floor * median) over the `window` values before t; NaN before that."""
     for t in range(x.size):
         out[t] = np.nan
-        if t < window:
+        past = x[max(t - window, 0) : t]
+        past = np.sort(past[past == past])
+        size = past.size
+        if t < window or size == 0 or x[t] != x[t]:
             continue
-        past = np.sort(x[t - window : t])
-        middle = 0.5 * (past[(window - 1) // 2] + past[window // 2])
+        middle = 0.5 * (past[(size - 1) // 2] + past[size // 2])
         away = np.sort(np.abs(past - middle))
-        mad = 0.5 * (away[(window - 1) // 2] + away[window // 2])
+        mad = 0.5 * (away[(size - 1) // 2] + away[size // 2])
         scale = 1.4826 * mad + floor * abs(middle)
         out[t] = (x[t] - middle) / scale if scale > 0 else (0.0 if x[t] <= middle else np.inf)
 
@@ -83,7 +85,7 @@ def robust_score(values: Array, window: int = 20, floor: float = 0.05) -> Array:
     stretch from turning a flicker into a spike.
 
     Args:
-        values: One value per step [T]; missing values (NaN) score NaN.
+        values: One value per step [T]; missing values (NaN) score NaN and are left out of the windows.
         window: Length of the trailing window in steps.
         floor: Share of the median that counts as ordinary variation.
 
