@@ -1,0 +1,56 @@
+"""The catalogue in a real browser: a claim is measured at a click."""
+
+import time
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.serving import SETTLE_SECONDS, Opener, settle
+
+
+def card(page: Page, claim: str) -> Locator:
+    return page.locator(f".st-key-claim-{claim.replace('.', '-')}")
+
+
+def unused() -> int:
+    """A seed that no earlier run has remembered verdicts of."""
+    return time.time_ns() % 2**31
+
+
+def test_a_claim_runs_from_the_page(new_page: Opener, app_url: str) -> None:
+    page = new_page(f"{app_url}/papers?paper=ngrpo&seed={unused()}")
+    claim = card(page, "ngrpo.1")
+    expect(claim).to_contain_text("not measured yet")
+    claim.get_by_role("button", name="Measure").click()
+    expect(claim).to_contain_text("holds", timeout=1000 * SETTLE_SECONDS)
+    expect(claim).to_contain_text("-0.3333")
+    settle(page)
+    new_page.shot(page, "papers-measured")
+
+
+def test_all_claims_of_a_paper_are_measured(new_page: Opener, app_url: str) -> None:
+    page = new_page(f"{app_url}/papers?paper=gdpo&seed={unused()}")
+    page.get_by_role("button", name="Measure all").click()
+    expect(page.locator("[class*='st-key-claim-']").filter(has_text="holds")).to_have_count(
+        6, timeout=1000 * SETTLE_SECONDS
+    )
+
+
+def test_how_a_claim_is_measured_is_shown(new_page: Opener, app_url: str) -> None:
+    page = new_page(f"{app_url}/papers?paper=mc-grpo")
+    card(page, "mc-grpo.check-bound").get_by_role("button", name="How").click()
+    expect(page.get_by_text("Measurement(").first).to_be_visible()
+
+
+def test_the_first_screen_at_every_width(new_page: Opener, app_url: str, view: dict) -> None:
+    page = new_page(f"{app_url}/papers?paper=mc-grpo", **view)
+    expect(page.locator(".st-key-reading")).to_contain_text("claims of")
+    new_page.shot(page, "papers")
+
+
+def test_rules_published_figures_and_all_claims(new_page: Opener, app_url: str) -> None:
+    page = new_page(f"{app_url}/papers?paper=mc-grpo")
+    for shown, words in {"rules": "def mc_grpo", "published figures": "Qwen3-1.7B", "all papers": "mc-grpo.1"}.items():
+        page.get_by_text(shown, exact=True).click()
+        expect(page.get_by_text(words).first).to_be_attached()
+        settle(page)
+        new_page.shot(page, f"papers-{shown.replace(' ', '-')}")
