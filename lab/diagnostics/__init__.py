@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         sign_flip_rate,
     )
     from lab.diagnostics.collapse import level_counts, signal_study
+    from lab.diagnostics.distance_regret import distance_study, regret_correlations
     from lab.diagnostics.gradient import clip_norm, cosine, norm, relative_error, spikes
     from lab.diagnostics.sign_flips import sign_flip_study
     from lab.diagnostics.what_if import advantage_summary, advantage_table
@@ -24,6 +25,7 @@ _HOME = {
     "advantage": ("advantage_spread", "distinct_levels", "effective_rollouts", "largest_advantage", "no_signal_share",
                   "sign_flip_rate"),
     "collapse": ("level_counts", "signal_study"),
+    "distance_regret": ("distance_study", "regret_correlations"),
     "gradient": ("clip_norm", "cosine", "norm", "relative_error", "spikes"),
     "sign_flips": ("sign_flip_study",),
     "what_if": ("advantage_summary", "advantage_table"),
@@ -31,9 +33,9 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "advantage_spread", "advantage_summary", "advantage_table", "clip_norm", "cosine", "diagnose", "distinct_levels",
-    "effective_rollouts", "largest_advantage", "level_counts", "no_signal_share", "norm", "relative_error",
-    "sign_flip_rate", "sign_flip_study", "signal_study", "spikes",
+    "advantage_spread", "advantage_summary", "advantage_table", "clip_norm", "cosine", "diagnose", "distance_study",
+    "distinct_levels", "effective_rollouts", "largest_advantage", "level_counts", "no_signal_share", "norm",
+    "regret_correlations", "relative_error", "sign_flip_rate", "sign_flip_study", "signal_study", "spikes",
 ]  # fmt: skip
 
 
