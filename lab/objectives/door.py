@@ -106,12 +106,12 @@ def loss(
     rule, new, a, given = _prepare(name, logp_new, advantage, fields_and_options)
     if "loss" not in rule.extras:
         raise InputError(f"objective {rule.name!r} was registered without a loss")
-    options = _namespace(rule, given)
+    reference = _logp_ref(logp_ref, new, given)
+    options = _namespace(rule, given | ({"logp_ref": reference} if "logp_ref" in rule.fields else {}))
     value: Array = rule.extras["loss"](new, a, options)
     if kl is None or kl_beta == 0.0:
         return value
-    reference = _reference(_logp_ref(logp_ref, new, given))
-    return value + kl_beta * aggregate(kl_value(kl, new, reference), factor(options, new), new)
+    return value + kl_beta * aggregate(kl_value(kl, new, _reference(reference)), factor(options, new), new)
 
 
 def clip_share(name: str, logp_new: ArrayLike, advantage: ArrayLike, **fields_and_options: Any) -> Array | None:
