@@ -122,7 +122,13 @@ class Run:
         return self._collected("rollouts")
 
     def scan(self, kind: str = "trace") -> pl.LazyFrame:
-        """The "trace" or the "rollouts" as a lazy frame, ordered by variant only, for runs larger than the memory."""
+        """The "trace" or the "rollouts" as a lazy frame, for runs larger than the memory.
+
+        Rows come variant by variant and file by file; `_order` is the variant's place in the configuration.
+
+        Raises:
+            InputError: A file is damaged or not of this run.
+        """
         import polars as pl
 
         self.check()
@@ -155,7 +161,8 @@ class Run:
         scanned = self.scan()
         metrics = [name for name in scanned.collect_schema().names() if name not in (*keys, "step")]
         per_run = scanned.group_by(keys).agg(pl.col("step").max(), *(_outcome(name) for name in metrics)).sort(keys)
-        return summarise(self._gathered(per_run).drop("_order"))
+        same_step = pl.col("step").max().over("variant")  # where a run is not finished, its blocks are not equally far
+        return summarise(self._gathered(per_run).with_columns(same_step).drop("_order"))
 
     def missing(self, cell: Cell) -> int | None:
         """The first chunk of a cell that is not there, or None."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lab.cli.screen import interval, progress_bar, table
+from lab.cli.screen import progress_bar, table
+
+if TYPE_CHECKING:
+    from lab.papers.record import Result
 
 __all__ = ["bench", "claims", "variants"]
 
@@ -25,7 +28,7 @@ def variants(
     """
     from lab.variants import variants as listed
 
-    columns = ["name", "advantage", "objective", "filter", "paper", "note"]
+    columns = ["name", "paper", "note"]
     table(columns, listed(presets).select(columns).rows())
 
 
@@ -50,8 +53,8 @@ def claims(
     if as_json:
         print(json.dumps([result.asdict() for result in results], indent=2, ensure_ascii=False))
     else:
-        rows = [(r.id, r.verdict, interval(r.value, *r.interval), r.criterion, f"{r.seconds:.1f}") for r in results]
-        table(["claim", "verdict", "value", "criterion", "seconds"], rows)
+        rows = [(r.id, r.verdict, _value(r), r.sentence, f"{r.seconds:.1f}") for r in results]
+        table(["claim", "verdict", "value [95%]", "sentence", "seconds"], rows)
         print(f"{sum(r.holds for r in results)} of {len(results)} hold.")
     if not all(result.holds for result in results):
         raise typer.Exit(1)
@@ -75,6 +78,11 @@ def bench(
         return
     columns = ["name", "value", "unit", "reference", "ratio", "runs"]
     table(columns, [[_cell(row[column]) for column in columns] for row in rows])
+
+
+def _value(result: Result) -> str:
+    low, high = result.interval
+    return f"{result.value:.4g}" if low == high else f"{result.value:.4g} [{low:.4g}, {high:.4g}]"
 
 
 def _measured(benchmarks: Any, names: Any) -> list[dict[str, Any]]:

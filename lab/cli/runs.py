@@ -181,7 +181,7 @@ def _outcome(found: Run) -> None:
         print("Nothing was measured.")
         return
     table(["variant", *(KNOWN[m].label for m in METRICS)], [[v, *(of[m] for m in METRICS)] for v, of in cells.items()])
-    print(f"{KNOWN['value'].label}: at the last step; the others: mean over all steps; [95% interval over the seeds].")
+    print(f"{KNOWN['value'].label}: at the last step; the others: mean over all steps; ± 95% over the seeds.")
 
 
 def _labels(config: Config) -> str:

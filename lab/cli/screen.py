@@ -24,10 +24,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def interval(mean: float | None, low: float | None, high: float | None) -> str:
-    """A mean with its interval: "0.901 [0.900, 0.902]"; a dash where it is undefined."""
+    """A mean with half its interval: "0.901 ± 0.002"; a dash where it is undefined."""
     if mean is None:
         return "–"
-    return f"{mean:.3g}" if low is None or high is None else f"{mean:.3g} [{low:.3g}, {high:.3g}]"
+    return f"{mean:.3g}" if low is None or high is None else f"{mean:.3g} ± {(high - low) / 2:.2g}"
 
 
 @contextmanager

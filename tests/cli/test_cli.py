@@ -43,7 +43,7 @@ def test_a_run_from_start_to_table(advlab: Advlab, tmp_path: Path) -> None:
     assert Run(tmp_path / "runs" / "demo").complete
     for words in ("grpo", "mc-grpo", "expected reward", "sign-flip rate", "groups without signal", "gradient norm"):
         assert words in out
-    assert re.search(r"mc-grpo +0\.\d+ \[0\.\d+, 0\.\d+\]", out)
+    assert re.search(r"mc-grpo +0\.\d+ ± 0\.\d+ ", out)
     status, shown, _ = advlab("show demo")
     assert status == 0
     assert "grpo, mc-grpo in bandit (prompts=2, arms=3); 7 steps, 3 seeds, group size 8, lr 1, sgd" in shown
