@@ -10,7 +10,7 @@ few states, so that value, advantage and gradient follow exactly by dynamic prog
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,9 @@ from simulators.errors import check_count, unknown_name
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth
 from simulators.softmax import Tables, tables
 from simulators.toy_lm_tasks import COMPONENTS, TASKS, Machine
+
+if TYPE_CHECKING:
+    from simulators.toy_lm_stride import Stride
 
 __all__ = ["ToyLM", "warm"]
 
@@ -129,6 +132,12 @@ class ToyLM:
         greedy = self._greedy(table) if "greedy_rewards" in fields else None
         task = self.task.copy() if "task" in fields else None
         return Rollouts(rewards, actions, logp, mask, greedy_rewards=greedy, task=task)
+
+    def stride(self, policy: Policy, group_size: int, step: int) -> Stride:
+        """The fast lane of the training loop: one kernel call per step, see `simulators.toy_lm_stride`."""
+        from simulators.toy_lm_stride import Stride
+
+        return Stride(self, policy, group_size, step)
 
     def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:
         """log π(y_t | p, t, y_{t−1}) under `policy` [S, P, G, T], nats; 0 behind the end token."""
@@ -245,6 +254,9 @@ class ToyLM:
 
 def warm() -> None:
     """Compile every kernel of the language model, or load it from the disk cache."""
+    from simulators import toy_lm_stride
+
+    toy_lm_stride.warm()
     world = ToyLM("length", prompts=1, vocabulary=2, length=1)
     policy = world.init([0])
     rollouts = world.rollout(policy, 2, 0, fields=("greedy_rewards",))

@@ -1,0 +1,211 @@
+"""A language model's step in one kernel call: gradient, measurements, ascent, and the rollouts of the next step.
+
+The same arithmetic as `ToyLM.gradient`, `truth`, `entropy`, `rollout` and plain ascent, one run after the other while
+its tables are in the cache: parameters come out bit for bit as from those calls (a test holds them together). Only the
+contexts that a response went through move, so only their rows of logits and of the softmax tables are touched.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from simulators.compiled import kernel
+from simulators.records import Floats, Policy, Rollouts
+from simulators.softmax import fill, tables
+from simulators.sums import inner
+from simulators.toy_lm import ToyLM
+from simulators.toy_lm_kernels import chain, costs, expected, row_entropy, sample_run, score_gradient_run
+
+__all__ = ["Stride", "warm"]
+
+
+class Stride:
+    """Walks a block of runs of a language model step by step, in place.
+
+    Args:
+        world: The language model's world.
+        policy: Its runs; `policy.parameters` move.
+        group_size: Rollouts per prompt G.
+        step: The first step.
+
+    Attributes:
+        rollouts: The rollouts of the present step. The same arrays are filled again by `advance`.
+    """
+
+    def __init__(self, world: ToyLM, policy: Policy, group_size: int, step: int) -> None:
+        self.rollouts: Rollouts = world.rollout(policy, group_size, step)
+        table = tables(policy)
+        self._policy, self._step = policy, step
+        self._logits = table.logits
+        cost = np.empty(table.log_total.shape)
+        costs(table.probabilities, table.logits, table.log_total, cost)
+        machine = world.following, world.scores, world.worth, world.states
+        softmax = table.logits, table.probabilities, table.cumulative, table.log_total
+        assert self.rollouts.mask is not None
+        samples = self.rollouts.rewards, self.rollouts.actions, self.rollouts.logp, self.rollouts.mask
+        self._state = (*machine, policy.seeds, *softmax, cost, *samples)
+        contexts = world.logits.shape[:3]
+        self._scratch = np.zeros(world.logits.shape), np.zeros(contexts), np.zeros(contexts, np.bool_)
+        self._all = np.empty((0, 0, 0), dtype=np.bool_)
+
+    def advance(
+        self,
+        advantage: Floats,
+        keep: Any,
+        weights: Floats,
+        lr: float,
+        max_norm: float,
+        row: Floats,
+        floors: tuple[float, float],
+    ) -> bool:
+        """Measure the present step, ascend by lr times the (clipped) gradient, and sample the next step.
+
+        Args:
+            advantage: Advantages [S, P, G].
+            keep: Rollouts that take part in the update [S, P, G], or None for all.
+            weights: Weights on grad log pi [S, P, G, T].
+            lr: Learning rate.
+            max_norm: Norm above which a run's gradient is scaled down; inf for none.
+            row: Filled with the measurements [7, S] (`simulators.stride.MEASURES`); empty [0, 0] measures nothing.
+            floors: Magnitudes up to which an advantage and a true advantage count as zero.
+
+        Returns:
+            Whether all gradients were finite; where not, that run has not moved.
+        """
+        self._step += 1
+        kept = self._all if keep is None else keep
+        finite: bool = _advance(
+            *self._state, self._step, advantage, kept, weights, lr, max_norm, *self._scratch, row, *floors
+        )
+        return finite
+
+    def finish(self) -> None:
+        """Write the logits back into the policy's parameters."""
+        self._policy.parameters[...] = self._logits
+
+
+def warm() -> None:
+    """Compile the kernel, or load it from the disk cache."""
+    world = ToyLM("length", prompts=1, vocabulary=2, length=1)
+    fast = Stride(world, world.init([0]), 2, 0)
+    ones = np.ones((1, 1, 2))
+    fast.advance(ones, None, ones[..., None], 0.0, np.inf, np.empty((7, 1)), (0.0, 0.0))
+
+
+@kernel
+def _advance(
+    following: Any, scores: Any, worth: Any, states: Any, seeds: Any, logits: Any, probabilities: Any, cumulative: Any,
+    log_total: Any, cost: Any, rewards: Any, actions: Any, logp: Any, mask: Any, step: Any, advantage: Any, keep: Any,
+    weights: Any, lr: Any, max_norm: Any, gradient: Any, totals: Any, moved: Any, row: Any, no_signal: Any,
+    no_truth: Any,
+) -> bool:  # fmt: skip
+    finite = True
+    slots = np.arange(rewards.shape[1])
+    values = np.empty(slots.size)
+    for s in range(seeds.size):
+        score_gradient_run(probabilities[s], slots, actions[s], weights[s], gradient, totals, moved)
+        flat = gradient.reshape(-1)
+        norm = math.sqrt(inner(flat, flat))
+        if row.size > 0:
+            row[4, s] = norm
+            row[1, s], row[6, s] = _expected(probabilities[s], following, worth, states, cost[s], values)
+            _measure(values, rewards[s], advantage[s], keep, s, no_signal, no_truth, row)
+        if norm < np.inf:
+            _ascend(logits[s], gradient, moved, lr, min(1.0, max_norm / max(norm, 1e-300)))
+            _refill(logits[s], probabilities[s], cumulative[s], log_total[s], moved, cost[s])
+        else:
+            finite = False
+        _clear(gradient, moved)
+        sample_run(
+            following, scores, seeds[s], np.uint64(step), np.uint64(0), logits[s], cumulative[s], log_total[s],
+            rewards[s], actions[s], logp[s], mask[s],
+        )  # fmt: skip
+    return finite
+
+
+@kernel
+def _expected(
+    probabilities: Any, following: Any, worth: Any, states: Any, cost: Any, values: Any
+) -> tuple[float, float]:
+    """Fill the value of each prompt; return its mean and the mean entropy of a response."""
+    prompts, length, vocabulary, _ = probabilities.shape
+    gains = np.zeros((following.shape[2], vocabulary))
+    held = np.zeros((length + 1, vocabulary, following.shape[2]))
+    here, after = np.zeros(vocabulary), np.zeros(vocabulary)
+    value, entropy = 0.0, 0.0
+    for p in range(prompts):
+        values[p] = expected(probabilities[p], following[p], worth[p], states[p], gains, held)
+        entropy += chain(probabilities[p], cost[p], here, after)
+        value += values[p]
+    return value / prompts, entropy / prompts
+
+
+@kernel
+def _measure(
+    values: Any, rewards: Any, advantage: Any, keep: Any, s: Any, no_signal: Any, no_truth: Any, row: Any
+) -> None:
+    """Mean reward, sign flips, silent groups and the largest advantage of one run."""
+    prompts, groups, components = rewards.shape
+    everything = keep.size == 0
+    flips, signed, silent, largest, total = 0, 0, 0, 0.0, 0.0
+    for p in range(prompts):
+        most = 0.0
+        for g in range(groups):
+            reward = 0.0
+            for k in range(components):
+                reward += rewards[p, g, k]
+            total += reward
+            truth = reward - values[p]
+            magnitude = abs(advantage[p, g]) if everything or keep[s, p, g] else 0.0
+            most = magnitude if magnitude > most else most
+            counts = (magnitude > no_signal) & (abs(truth) > no_truth)
+            signed += counts
+            flips += counts & ((advantage[p, g] > 0) != (truth > 0))
+        silent += most <= no_signal
+        largest = max(largest, most)
+    row[0, s] = total / (prompts * groups)
+    row[2, s] = flips / signed if signed > 0 else np.nan
+    row[3, s] = silent / prompts
+    row[5, s] = largest if largest > no_signal else 0.0
+
+
+@kernel
+def _ascend(logits: Any, gradient: Any, moved: Any, lr: Any, factor: Any) -> None:
+    prompts, length, vocabulary = moved.shape
+    for p in range(prompts):
+        for t in range(length):
+            for u in range(vocabulary):
+                if moved[p, t, u]:
+                    for v in range(vocabulary):
+                        logits[p, t, u, v] += lr * (gradient[p, t, u, v] * factor)
+
+
+@kernel
+def _refill(logits: Any, probabilities: Any, cumulative: Any, log_total: Any, moved: Any, cost: Any) -> None:
+    """Fill the moved rows of one run's tables again, and their entropies."""
+    prompts, length, vocabulary = moved.shape
+    rows = prompts, length * vocabulary
+    table = prompts, length * vocabulary, vocabulary
+    fill(
+        logits.reshape(table), probabilities.reshape(table), cumulative.reshape(table), log_total.reshape(rows),
+        moved.reshape(rows),
+    )  # fmt: skip
+    for p in range(prompts):
+        for t in range(length):
+            for u in range(vocabulary):
+                if moved[p, t, u]:
+                    cost[p, t, u] = row_entropy(probabilities[p, t, u], logits[p, t, u], log_total[p, t, u])
+
+
+@kernel
+def _clear(gradient: Any, moved: Any) -> None:
+    """Set the moved rows of the gradient to zero."""
+    prompts, length, vocabulary = moved.shape
+    for p in range(prompts):
+        for t in range(length):
+            for u in range(vocabulary):
+                if moved[p, t, u]:
+                    gradient[p, t, u, :] = 0.0
