@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab import advantages, objectives, rewards, sampling
 from lab.errors import InputError, UnknownNameError
-from lab.registry import Rule, find, fold, register, rules
+from lab.registry import KINDS, Rule, find, fold, register, rules
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,6 +54,18 @@ class Variant:
     paper: str = "baselines"
     note: str = ""
 
+    def __post_init__(self) -> None:
+        _check_own({name: getattr(self, name) for name in ("kl", *_OWN_OPTIONS)})
+        for kind in self.options:
+            if kind not in KINDS or (self.options[kind] and getattr(self, kind) is None):
+                raise UnknownNameError(f"kind of rule in the options of variant {self.name!r},", kind, KINDS)
+
+    def check_options(self) -> None:
+        """Refuse options that its rules do not accept; see `lab.registry.Rule.check_options`."""
+        for kind, options in self.options.items():
+            if options:
+                find(kind, getattr(self, kind)).check_options(options)
+
     def rule(self, kind: str) -> Rule | None:
         """The rule of one kind, or None where the variant has none."""
         name = getattr(self, kind)
@@ -66,17 +78,14 @@ class Variant:
             UnknownNameError: None of the variant's rules has such an option. InputError: a value of the wrong kind.
         """
         own = {k: options.pop(k) for k in ("kl", *_OWN_OPTIONS) if k in options}
-        _check_own(own)
-        merged = {kind: dict(self.options.get(kind, {})) for kind in ("advantage", "objective", "filter", "reward")}
+        merged = {kind: dict(self.options.get(kind, {})) for kind in KINDS}
         for name, value in options.items():
-            kind = self._owner(name)
-            find(kind, getattr(self, kind)).check_options({name: value})
-            merged[kind][name] = value
+            merged[self._owner(name)][name] = value
         return replace(self, name=label or self.name, options=MappingProxyType(merged), **own)
 
     def _owner(self, option: str) -> str:
         known: list[str] = []
-        for kind in ("advantage", "objective", "filter", "reward"):
+        for kind in KINDS:
             rule = self.rule(kind)
             if rule is not None and option in rule.options:
                 return kind
@@ -87,6 +96,7 @@ class Variant:
 _OWN_OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "kl_beta": (lambda v: isinstance(v, Real) and float(v) >= 0, "a number of at least 0"),
     "refill": (lambda v: isinstance(v, Integral) and int(v) >= 0, "a whole number of at least 0"),
+    "extra_rollouts": (lambda v: isinstance(v, Integral) and int(v) >= 0, "a whole number of at least 0"),
     "max_grad_norm": (lambda v: v is None or (isinstance(v, Real) and float(v) > 0), "a number above 0, or None"),
 }
 
@@ -143,7 +153,9 @@ def variant(name: str | Variant, label: str | None = None, **options: Any) -> Va
         UnknownNameError: No such variant or option; the nearest names are offered.
     """
     found = name if isinstance(name, Variant) else _find(name)
-    return found.with_options(label, **options) if options or label else found
+    chosen = found.with_options(label, **options) if options or label else found
+    chosen.check_options()
+    return chosen
 
 
 def _find(name: str) -> Variant:

@@ -48,8 +48,10 @@ def overlong(
 
     Source: DAPO, part (d) (arXiv 2503.14476).
     """
-    lengths = np.asarray(mask).sum(axis=-1)
-    longest = max_length or mask.shape[-1]
+    valid = np.asarray(mask)
+    if valid.shape[:-1] != rewards.shape[:-1]:
+        raise InputError(f"overlong: mask has shape {valid.shape}; it must be {rewards.shape[:-1]} and tokens")
+    lengths, longest = valid.sum(axis=-1), max_length or valid.shape[-1]
     out = rewards.copy()
     out[..., 0] += overlong_penalty(lengths, longest, buffer or max(longest // 5, 1), factor)
     return out
