@@ -19,7 +19,7 @@ __all__ = ["claim_map"]
     "hollow where it was not measured yet. Diamonds are limits, which hold while the measurement still shows them.",
     columns=("paper", "id", "place", "kind", "sentence", "verdict"),
 )
-def claim_map(frame: pl.DataFrame, *, theme: str, row_height: int = 34) -> go.Figure:
+def claim_map(frame: pl.DataFrame, *, theme: str, row_height: int = 26) -> go.Figure:
     """Claims in rows by paper, marked by verdict.
 
     Args:
@@ -39,7 +39,7 @@ def claim_map(frame: pl.DataFrame, *, theme: str, row_height: int = 34) -> go.Fi
         shapes = [("diamond" if kind == "limit" else "circle") + ending for kind in some["kind"]]
         drawn.add_scatter(
             x=some["place"].to_numpy(), y=some["paper"], mode="markers", name=verdict or "not measured yet",
-            marker={"symbol": shapes, "size": 15, "color": color, "line": {"color": color, "width": 2}},
+            marker={"symbol": shapes, "size": 14, "color": color, "line": {"color": color, "width": 2}},
             hovertext=words, hovertemplate="%{hovertext}<extra></extra>",
         )  # fmt: skip
     rows = frame["paper"].unique(maintain_order=True).to_list()

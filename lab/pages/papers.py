@@ -20,7 +20,7 @@ from lab.papers.record import Claim, Paper
 
 AT_ONCE = 1.0  # seconds that the page waits for measurements before it shows a progress bar
 COLORS: dict[str, Literal["green", "red", "gray"]] = {"holds": "green", "fails": "red", OPEN: "gray"}
-SHOWN = ["paper", "id", "sentence", "ours", "criterion", "published", "verdict", "seconds"]
+SHOWN = ["paper", "id", "sentence", "ours", "verdict", "seconds", "criterion", "published"]
 VIEWS = {"claims": "claims", "rules": "rules", "figures": "published figures", "all": "all papers"}
 CATALOGUE = {each.slug: each for each in papers.catalogue()}
 
@@ -210,7 +210,9 @@ elif state["view"] == "rules":
 elif state["view"] == "figures":
     published(paper, own)
 else:
-    st.dataframe(table.select(SHOWN), hide_index=True, height=600, key=page.key("table"))
+    text = st.column_config.TextColumn
+    widths = {"sentence": text("claim", width=420), "ours": text(width=210), "criterion": text("holds if", width=420)}
+    st.dataframe(table.select(SHOWN), hide_index=True, height=600, column_config=widths, key=page.key("table"))
 page.finish(
     f"""
 import lab

@@ -26,7 +26,8 @@ def settings(variants: Sequence[str], **defaults: Any) -> list[Property]:
     given = {"group_size": 8, "lr": 2.0, "law": "bernoulli", "noise": 0.3, "prompts": 8, "runs": 16, "steps": 150}
     start = given | {"epochs": 1} | defaults
     return [
-        Choices(name="variants", label="Variants", options=names(), default=list(variants), width=440),
+        Choices(name="variants", label="Variants", options=names(), default=[lab.variant(v).name for v in variants],
+                width=440),
         Whole(name="group_size", label="Group size", low=2, high=32, default=start["group_size"], width=150),
         Number(name="lr", label="Learning rate", low=0, high=100, step=0.5, default=start["lr"], typed=True, width=140,
                help="Of ascent on the mean objective."),
