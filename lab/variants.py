@@ -136,6 +136,8 @@ _COMPOSITE = [
             note="rule or learned score, penalty on short wrong answers, format bit; no deviation"),
     Variant("harmonic-rpo", "dr_grpo", "harmonic-rpo", reward="harmonic-rpo", paper="harmonic-rpo",
             note="harmonic reward, preference of one half of the group over the other, pull towards the first half"),
+    Variant("reg-grpo", "grpo", "reg-grpo", options={"advantage": {"ddof": 0, "eps": 0.0}}, kl="k3", kl_beta=0.1,
+            max_grad_norm=1.0, paper="reg-grpo", note="log-ratios regressed onto advantages, no clip"),
     Variant("mixed-r1", reward="mixed-r1", paper="mixed-r1", note="the task's reward and half the format bit, added"),
 ]  # fmt: skip
 _BY_NAME = {fold(v.name): v for v in _COMPOSITE}

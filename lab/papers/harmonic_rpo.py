@@ -99,8 +99,9 @@ def _tune(seed: int, preference: bool = False) -> tuple[Array, Array]:
         pull, push = np.ones(_RUNS), np.zeros(_RUNS)
         if preference:
             chance = 1 / (1 + np.exp(1 - (_cosine(ref, q) + 1) / 2))
-            errors = [((x - y) ** 2).mean(-1) for x, y in ((model, ref), (model, q), (q, ref), (q, q))]
-            pull, push = pair_weights(*errors, (rng.random(_RUNS) < chance).astype(float))
+            label = (rng.random(_RUNS) < chance).astype(float)
+            errors = [((x - y) ** 2).mean(-1) for x, y in ((model, ref), (model, q), (q, ref))]
+            pull, push = pair_weights(errors[0], errors[1], errors[2], np.zeros(_RUNS), label)
         model = model - 2 * lr * (pull[:, None] * (model - ref) + push[:, None] * (model - q))
     a, b = (np.array(x) for x in zip(*path, strict=True))
     return (a + 1) / 2, (b + 1) / 2

@@ -4,7 +4,7 @@ import pytest
 
 from lab import papers
 
-SLUGS = ("golongrl-tmn", "dvao", "refine-rft", "grpo-s", "hybrid-reward", "mixed-r1", "harmonic-rpo")
+SLUGS = ("golongrl-tmn", "dvao", "refine-rft", "grpo-s", "hybrid-reward", "mixed-r1", "harmonic-rpo", "reg-grpo")
 
 
 @pytest.mark.parametrize("name", [c.id for c in papers.select(*SLUGS)])
