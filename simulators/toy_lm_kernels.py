@@ -162,19 +162,24 @@ def score_gradient_run(
                 before = token
                 if token == 0:
                     break
-    _subtract(probabilities, moved, totals, out)
+    rows = moved.size, vocabulary
+    _subtract(probabilities.reshape(rows), moved.reshape(-1), totals.reshape(-1), out.reshape(rows))
     return True
 
 
 @kernel
 def _subtract(probabilities: Any, moved: Any, totals: Any, out: Any) -> None:
-    """Subtract total · π from every moved row, and set the totals to zero."""
-    vocabulary = probabilities.shape[3]
-    for p, t, u in np.ndindex(totals.shape):
-        if moved[p, t, u]:
-            for v in range(vocabulary):
-                out[p, t, u, v] -= totals[p, t, u] * probabilities[p, t, u, v]
-            totals[p, t, u] = 0.0
+    """Subtract total · π from every moved row [R, V], and set the totals to zero."""
+    for i in range(moved.size):
+        if moved[i]:
+            _subtract_row(out.shape[1], totals[i], probabilities[i], out[i])
+            totals[i] = 0.0
+
+
+@kernel
+def _subtract_row(size: int, total: float, probabilities: Any, out: Any) -> None:
+    for v in range(size):
+        out[v] -= total * probabilities[v]
 
 
 @kernel

@@ -105,20 +105,21 @@ def _advance(
     finite = True
     slots = np.arange(rewards.shape[1])
     values = np.empty(slots.size)
+    rows = moved.size, moved.shape[2]
     for s in range(seeds.size):
         score_gradient_run(probabilities[s], slots, actions[s], weights[s], gradient, totals, moved)
-        flat = gradient.reshape(-1)
-        norm = math.sqrt(inner(flat, flat))
+        norm = _norm(gradient.reshape(rows), moved.reshape(-1))
         if row.size > 0:
             row[4, s] = norm
             row[1, s], row[6, s] = _expected(probabilities[s], following, worth, states, cost[s], values)
             _measure(values, rewards[s], advantage[s], keep, s, no_signal, no_truth, row)
         if norm < np.inf:
-            _ascend(logits[s], gradient, moved, lr, min(1.0, max_norm / max(norm, 1e-300)))
+            factor = min(1.0, max_norm / max(norm, 1e-300))
+            _ascend(logits[s].reshape(rows), gradient.reshape(rows), moved.reshape(-1), lr, factor)
             _refill(logits[s], probabilities[s], cumulative[s], log_total[s], moved, cost[s])
         else:
             finite = False
-        _clear(gradient, moved)
+        _clear(gradient.reshape(rows), moved.reshape(-1))
         sample_run(
             following, scores, seeds[s], np.uint64(step), np.uint64(0), logits[s], cumulative[s], log_total[s],
             rewards[s], actions[s], logp[s], mask[s],
@@ -173,14 +174,35 @@ def _measure(
 
 
 @kernel
+def _norm(gradient: Any, moved: Any) -> float:
+    """Norm of the gradient [R, V]: the sum of `simulators.sums.inner`, without the rows that are zero where V fits."""
+    size = gradient.shape[1]
+    if size % 4 != 0:
+        flat = gradient.reshape(-1)
+        return math.sqrt(inner(flat, flat))
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    for i in range(moved.size):
+        if moved[i]:
+            for v in range(0, size, 4):
+                a += gradient[i, v] * gradient[i, v]
+                b += gradient[i, v + 1] * gradient[i, v + 1]
+                c += gradient[i, v + 2] * gradient[i, v + 2]
+                d += gradient[i, v + 3] * gradient[i, v + 3]
+    return math.sqrt((a + b) + (c + d))
+
+
+@kernel
 def _ascend(logits: Any, gradient: Any, moved: Any, lr: Any, factor: Any) -> None:
-    prompts, length, vocabulary = moved.shape
-    for p in range(prompts):
-        for t in range(length):
-            for u in range(vocabulary):
-                if moved[p, t, u]:
-                    for v in range(vocabulary):
-                        logits[p, t, u, v] += lr * (gradient[p, t, u, v] * factor)
+    """Move the rows [R, V] that have a gradient."""
+    for i in range(moved.size):
+        if moved[i]:
+            _ascend_row(logits.shape[1], logits[i], gradient[i], lr, factor)
+
+
+@kernel
+def _ascend_row(size: int, logits: Any, gradient: Any, lr: Any, factor: Any) -> None:
+    for v in range(size):
+        logits[v] += lr * (gradient[v] * factor)
 
 
 @kernel
@@ -202,10 +224,7 @@ def _refill(logits: Any, probabilities: Any, cumulative: Any, log_total: Any, mo
 
 @kernel
 def _clear(gradient: Any, moved: Any) -> None:
-    """Set the moved rows of the gradient to zero."""
-    prompts, length, vocabulary = moved.shape
-    for p in range(prompts):
-        for t in range(length):
-            for u in range(vocabulary):
-                if moved[p, t, u]:
-                    gradient[p, t, u, :] = 0.0
+    """Set the moved rows [R, V] to zero."""
+    for i in range(moved.size):
+        if moved[i]:
+            gradient[i, :] = 0.0
