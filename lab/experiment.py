@@ -158,7 +158,7 @@ def _sample(job: Job, first: list[int]) -> pl.DataFrame:
 
     walk = job.walk
     moment = walk.look()
-    truth = walk.world.truth(walk.policy, moment.rollouts, gradient=False)
+    truth = walk.world.truth(walk.policy, moment.rollouts, gradient=False, weights=walk.reward_weights)
     tables = [
         rollout_table(moment, truth, walk.world.prompts, run=i).select(
             pl.lit(walk.variant.name).alias("variant"), pl.lit(int(job.seeds[i])).alias("seed"),
@@ -231,7 +231,7 @@ def replay(
     job = job_of(world, chosen, seeds_of([seed]), settings, None, steps=step)
     walk = job.run(lambda: False).walk
     moment = walk.look()
-    truth = world.truth(walk.policy, moment.rollouts)
+    truth = world.truth(walk.policy, moment.rollouts, weights=walk.reward_weights)
     return Replay(moment, truth, prompt_norms(walk, moment), rollout_table(moment, truth, world.prompts))
 
 

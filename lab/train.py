@@ -151,7 +151,8 @@ def job_of(
     """One block of seeds of a variant, ready to run."""
     walk = Walk(world, v, seeds, settings)
     assert walk.objective is not None
-    gauge = Gauge(measure, world, walk.objective, {**walk.objective.options, **v.options.get("objective", {})})
+    options = {**walk.objective.options, **v.options.get("objective", {})}
+    gauge = Gauge(measure, world, walk.objective, options, walk.reward_weights)
     return Job(walk, gauge, seeds, steps, every)
 
 

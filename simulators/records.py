@@ -125,8 +125,12 @@ class World(Protocol):
         """Σ w ∇log π over prompts, rollouts and tokens, like the parameters (weights [S,P,G,T])."""
         ...
 
-    def truth(self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True) -> Truth:
-        """Exact values and advantages, and on request the exact gradient of the mean value."""
+    def truth(
+        self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True, weights: NDArray[Any] | None = None
+    ) -> Truth:
+        """Exact values and advantages of the reward components weighted by `weights` [K] (ones by default), and on
+        request the exact gradient of the mean value.
+        """
         ...
 
     def entropy(self, policy: Policy) -> Floats:

@@ -30,10 +30,14 @@ class Gauge:
         world: The world.
         objective: The variant's objective, for its clip test.
         options: That objective's options.
+        weights: Weight of each reward component [K], for the reward and the truth; None: ones.
     """
 
-    def __init__(self, level: str | None, world: World, objective: Rule, options: dict[str, Any]) -> None:
+    def __init__(
+        self, level: str | None, world: World, objective: Rule, options: dict[str, Any], weights: Array | None = None
+    ) -> None:
         self.level, self.world, self.objective, self.options = level, world, objective, options
+        self.weights = weights
         self.names = columns(level)
         if level == "full" and "clipped" not in objective.extras:
             self.names.remove("clip_share")
@@ -51,8 +55,8 @@ class Gauge:
 
     def _before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
         rewards, advantage, keep, gradient = moment.rewards, moment.advantage, moment.keep, moment.gradient
-        truth = self.world.truth(policy, moment.rollouts, gradient=self.level == "full")
-        total = rewards[..., 0] if rewards.shape[-1] == 1 else rewards.sum(axis=-1)
+        truth = self.world.truth(policy, moment.rollouts, gradient=self.level == "full", weights=self.weights)
+        total = rewards.sum(axis=-1) if self.weights is None else rewards @ self.weights
         flips, silent, largest, reward = a.basic(advantage, truth.advantage, total, keep).T
         row = {
             "reward": reward, "value": truth.value[:, : self.world.prompts].mean(axis=-1), "sign_flip": flips,

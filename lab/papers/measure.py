@@ -101,9 +101,9 @@ class OnePolicy:
         """Σ w ∇log π with respect to the logits [S, 1, H, A]."""
         return self.world.gradient(policy, rollouts, weights)
 
-    def truth(self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True) -> Truth:
+    def truth(self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True, weights: Any = None) -> Truth:
         """Exact value, advantages and gradient, as the bandit knows them."""
-        return self.world.truth(policy, rollouts, gradient=gradient)
+        return self.world.truth(policy, rollouts, gradient=gradient, weights=weights)
 
     def entropy(self, policy: Policy) -> Array:
         """Entropy of the policy [S], nats."""

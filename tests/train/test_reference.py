@@ -80,3 +80,15 @@ def test_several_rewards_are_several_heads() -> None:
         weights = np.repeat((total - total.mean(-1, keepdims=True))[..., None], 2, axis=-1) / (3 * 6 * 2)
         policy.parameters[...] += 1.5 * world.gradient(policy, rollouts, weights)
     assert trace.parameters() == pytest.approx(policy.parameters, rel=1e-12, abs=1e-14)
+
+
+def test_measurements_are_of_the_weighted_reward() -> None:
+    """A component of weight 0 changes neither reward, value nor the exact gradient's direction."""
+    means = np.random.default_rng(3).random((4, 2, 3))
+    options = {"steps": 3, "seeds": 3, "measure": "full"}
+    both = lab.train(Bandit(means=means), "grpo", reward_weights=[1.0, 0.0], **options).frame
+    policy = Bandit(means=means).init(range(3))
+    rollouts = Bandit(means=means).rollout(policy, 8, 0)
+    first = both.filter(both["step"] == 0)
+    assert np.allclose(first["reward"], rollouts.rewards[..., 0].mean(axis=(1, 2)))
+    assert np.allclose(first["value"], means[:, 0].mean())
