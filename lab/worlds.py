@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lab.errors import InputError, UnknownNameError
+from lab.registry import fold
 
 if TYPE_CHECKING:
     from simulators.records import World
@@ -45,7 +46,7 @@ def bandit(
     if seed is None:
         return graded(prompts, arms, law=law, noise=noise)
     if prompts < 1 or arms < 1:
-        raise InputError(f"bandit: prompts={prompts}, arms={arms}; both must be at least 1")
+        raise InputError(f"prompts={prompts}, arms={arms}; both must be at least 1")
     means = uniforms(seed, prompt=np.arange(prompts)[:, None], draw=np.arange(arms))
     return Bandit(means=means, law=noisy(law, noise))
 
@@ -96,7 +97,7 @@ def world(name: str, /, **given: Any) -> World:
         if key not in known:
             raise UnknownNameError(f"setting of world {name!r},", key, known, f"it has {', '.join(known)}")
     try:
-        return WORLDS[name](**given)
+        return _maker(name)(**given)
     except (TypeError, ValueError) as error:
         raise InputError(f"world {name!r}: {error}") from None
 
@@ -107,9 +108,14 @@ def settings(name: str) -> dict[str, Any]:
     Raises:
         UnknownNameError: No such world.
     """
-    if name not in WORLDS:
+    return {p.name: p.default for p in inspect.signature(_maker(name)).parameters.values()}
+
+
+def _maker(name: str) -> Callable[..., World]:
+    found = {fold(known): maker for known, maker in WORLDS.items()}.get(fold(name))
+    if found is None:
         raise UnknownNameError("world", name, WORLDS)
-    return {p.name: p.default for p in inspect.signature(WORLDS[name]).parameters.values()}
+    return found
 
 
 def _table(success: Any) -> Any:

@@ -159,6 +159,16 @@ def test_mistakes_are_found_before_anything_is_written(tmp_path: Path, settings:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_language_model_is_a_world_too(tmp_path: Path) -> None:
+    config = Config(world="toy-lm:prompts=2,length=4", variants=["grpo"], seeds=3, steps=6, chunk=2, block=2)
+    done = run(config, "lm", runs=tmp_path)
+    place = world("toy-lm", prompts=2, length=4)
+    assert done.frame.equals(lab.train(place, "grpo", steps=6, seeds=3).frame)
+    seen = replay(place, "grpo", seed=1, step=5)
+    assert seen.frame.equals(done.rollouts.filter(seed=1, step=5).drop("variant", "seed", "step"))
+    assert seen.frame["action"].str.contains(r"^\d+( \d+){0,3}$").all()
+
+
 def test_no_steps_and_no_measurements(tmp_path: Path) -> None:
     none = run(Config(variants="grpo", steps=0), "none", runs=tmp_path)
     assert none.complete
