@@ -240,7 +240,8 @@ def correlation(seed: int) -> Measurement:
     "spread than comparing with the recent mean reward.",
     criterion="share with the absolute measure below that with the relative one, 95% interval of the difference below "
     "0",
-    note="The value is absolute minus relative. A shift of fixed size stands in the detail. Seeds 0 to 4: −0.141 to −0.134.",
+    note="The value is absolute minus relative. A shift of fixed size stands in the detail. "
+    "Seeds 0 to 4: −0.141 to −0.134.",
 )
 def absolute_is_better(seed: int) -> Measurement:
     """Share of groups without spread, absolute minus relative measure."""

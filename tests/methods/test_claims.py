@@ -4,7 +4,17 @@ import pytest
 
 from lab import papers
 
-SLUGS = ("golongrl-tmn", "dvao", "refine-rft", "grpo-s", "hybrid-reward", "mixed-r1", "harmonic-rpo", "reg-grpo")
+SLUGS = (
+    "golongrl-tmn",
+    "dvao",
+    "refine-rft",
+    "grpo-s",
+    "hybrid-reward",
+    "mixed-r1",
+    "harmonic-rpo",
+    "reg-grpo",
+    "drpo",
+)
 
 
 @pytest.mark.parametrize("name", [c.id for c in papers.select(*SLUGS)])
