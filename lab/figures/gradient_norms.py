@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
+from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from lab.figures.figure import figure
@@ -42,11 +45,20 @@ def gradient_norms(
         _spikes(drawn, one.filter("spike"), variant, row, theme)
         if ring and ring[0] == variant:
             _ring(drawn, one.filter((pl.col("seed") == ring[1]) & (pl.col("step") == ring[2])), row, theme)
-    drawn.update_yaxes(type="log", nticks=4, exponentformat="power")
+    drawn.update_yaxes(type="log", **_ticks(frame["grad_norm"].to_numpy()))
     drawn.update_xaxes(title="step", row=len(variants))
     drawn.update_layout(height=90 + row_height * len(variants), showlegend=False, hovermode="closest")
     drawn.update_layout(margin={"t": 16, "l": 72})
     return drawn
+
+
+def _ticks(norm: NDArray) -> dict[str, Any]:
+    """At most four ticks, at powers of ten, or at 1, 2, 5 times these where the norms span little."""
+    seen = np.log10(norm[norm > _NOTHING])
+    low, high = (np.floor(seen.min()), np.ceil(seen.max())) if seen.size else (-1.0, 0.0)
+    powers = 10.0 ** np.arange(low, high + 1, max(1, (high - low) // 3))
+    values = powers if seen.size and np.ptp(seen) > 2 else np.outer(powers, [1, 2, 5]).ravel()
+    return {"tickvals": values, "ticktext": [f"{v:g}" for v in values]}
 
 
 def _runs(drawn: go.Figure, one: pl.DataFrame, variant: str, row: int, theme: str, buckets: int) -> None:

@@ -50,4 +50,4 @@ def group_map(frame: pl.DataFrame, *, theme: str, height: int = 360) -> go.Figur
 
 
 def _colors(colors: Palette) -> tuple[str, str, str]:
-    return colors.ramp[1], colors.grid, colors.flip
+    return colors.ramp[1], colors.axis, colors.flip

@@ -156,6 +156,7 @@ def _axis(colors: Palette) -> dict[str, Any]:
     return {
         "gridcolor": colors.grid, "linecolor": colors.axis, "tickcolor": colors.axis, "zerolinecolor": colors.axis,
         "zeroline": False, "showline": True, "ticks": "outside", "ticklen": 4, "tickfont": words, "automargin": True,
+        "exponentformat": "power",
         "title": {"font": {"color": colors.text, "size": 14}, "standoff": 8},
     }  # fmt: skip
 

@@ -35,7 +35,7 @@ page = Page(
         "Heavy tails: who passes them on?": {},
         "One outlier in ten: is it felt?": {"law": "contaminated_normal", "noise": 0.1},
         "Skewed rewards: does the median help?": {"law": "log_normal", "noise": 1.0},
-        "Right or wrong: is a lone mistake a spike?": {"law": "bernoulli", "variants": ["grpo", "dr_grpo"]},
+        "Right or wrong: is one mistake a spike?": {"law": "bernoulli", "variants": ["grpo", "dr_grpo"], "steps": 500},
         "Does the group size tame them?": {"group_size": 32},
     },
 )  # fmt: skip

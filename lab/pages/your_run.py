@@ -206,4 +206,4 @@ with page.panels():
             page.show(agreement, again)
 if found.skipped:
     st.caption(plain("Rules left out: " + "; ".join(found.skipped.values()) + "."))
-page.finish(code(state, found), found.advantages())
+page.finish(code(state, found), found.by_variant)
