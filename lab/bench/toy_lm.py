@@ -30,7 +30,7 @@ def _tokens(world: Any) -> int:
     walk, total = Walk(world, variant("grpo"), np.arange(SEEDS), Settings(GROUP_SIZE, LR)), 0
     for _ in range(STEPS):
         moment = walk.look()
-        total += int(np.sum(moment.rollouts.mask))
+        total += int(np.asarray(moment.rollouts.mask).sum())
         walk.advance(moment)
     return total
 

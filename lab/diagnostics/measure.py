@@ -12,7 +12,7 @@ from lab.diagnostics import gradient as g
 from lab.diagnostics.metrics import columns
 from lab.errors import InputError
 from lab.registry import Rule
-from simulators.records import Policy, World
+from simulators.records import Policy, Truth, World
 
 if TYPE_CHECKING:
     from lab.loop import Moment
@@ -21,9 +21,14 @@ __all__ = ["Gauge"]
 
 Array = NDArray[Any]
 
+#: Measurements that a world without truth does not have.
+_NEED_TRUTH = ("value", "sign_flip", "cosine", "grad_error")
+
 
 class Gauge:
     """What is measured at each step; a measurement whose truth a world can't know is absent.
+
+    A world says so by an attribute `exact = False`; its `truth` is then never asked.
 
     Args:
         level: "basic", "full" or None.
@@ -38,7 +43,8 @@ class Gauge:
     ) -> None:
         self.level, self.world, self.objective, self.options = level, world, objective, options
         self.weights = weights
-        self.names = columns(level)
+        self.exact = bool(getattr(world, "exact", True))
+        self.names = [n for n in columns(level) if self.exact or n not in _NEED_TRUTH]
         if level == "full" and "clipped" not in objective.extras:
             self.names.remove("clip_share")
 
@@ -55,7 +61,7 @@ class Gauge:
 
     def _before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
         rewards, advantage, keep, gradient = moment.rewards, moment.advantage, moment.keep, moment.gradient
-        truth = self.world.truth(policy, moment.rollouts, gradient=self.level == "full", weights=self.weights)
+        truth = self._truth(policy, moment)
         total = rewards.sum(axis=-1) if self.weights is None else rewards @ self.weights
         flips, silent, largest, reward = a.basic(advantage, truth.advantage, total, keep).T
         row = {
@@ -65,7 +71,14 @@ class Gauge:
         }  # fmt: skip
         if self.level == "full":
             row |= self._full(policy, start, advantage, keep, gradient, truth.gradient)
-        return row
+        return {name: values for name, values in row.items() if name in self.names}
+
+    def _truth(self, policy: Policy, moment: Moment) -> Truth:
+        """The world's truth, or zeros where it has none: what is computed from them is not among the names."""
+        if self.exact:
+            return self.world.truth(policy, moment.rollouts, gradient=self.level == "full", weights=self.weights)
+        none = np.zeros(moment.advantage.shape)
+        return Truth(none[..., 0], none, np.zeros_like(moment.gradient))
 
     def _full(
         self, policy: Policy, start: Policy, advantage: Array, keep: Any, gradient: Array, exact: Array
