@@ -23,6 +23,7 @@ from simulators.records import Floats, Ints
 __all__ = ["MDP"]
 
 _SUM = 1e-9
+_CANCELLED = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +99,20 @@ class MDP:
         return array
 
     def expected(self, reward: ArrayLike) -> Floats:
-        """Expected reward of each action, r[s, a] = sum over s' of P R: [..., S, A]."""
-        return np.vecdot(self.rewards(reward), self.transition)
+        """Expected reward of each action, r[s, a] = sum over s' of P R: [..., S, A]; 0 where that is rounding."""
+        return self.mean(self.rewards(reward))
+
+    def mean(self, rewards: Floats) -> Floats:
+        """`expected` of rewards [..., S, A, S] that are checked already.
+
+        A sum below 1e-13 of the sum of its magnitudes is rounding, and made 0: so a reward that is spread over next
+        states with expectation 0 tells no policies apart, as in exact arithmetic.
+        """
+        r = np.vecdot(rewards, self.transition)
+        small = np.abs(r) <= _CANCELLED * math.sqrt(np.vdot(rewards, rewards))
+        if small.any():
+            r[small & (np.abs(r) <= _CANCELLED * np.vecdot(np.abs(rewards), self.transition))] = 0.0
+        return r
 
     def _flat(self, reward: ArrayLike) -> tuple[Floats, tuple[int, ...]]:
         if self.discount == 1:

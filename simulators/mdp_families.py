@@ -175,7 +175,8 @@ def shaped(mdp: MDP, reward: ArrayLike, potential: ArrayLike) -> Floats:
 def random_redistribution(mdp: MDP, source: Source = 0, scale: float = 1.0) -> Floats:
     """A change D [S, A, S] over next states that no policy notices: N(0, scale²), less its mean under P."""
     noise = scale * _generator(source).standard_normal(mdp.transition.shape)
-    return noise - np.vecdot(noise, mdp.transition)[..., None]
+    change = noise - np.vecdot(noise, mdp.transition)[..., None]
+    return np.where(np.abs(change) > 1e-12 * np.abs(noise), change, 0.0)  # where one next state is certain
 
 
 def _generator(source: Source) -> np.random.Generator:

@@ -184,7 +184,7 @@ def _stack(mdp: MDP, r1: ArrayLike, r2: ArrayLike) -> tuple[Array, Array, Array,
     full = mdp.transition.shape
     a, b = mdp.rewards(r1), mdp.rewards(r2)
     if a.ndim == b.ndim == 3:
-        return np.array([a, b]), _ZERO, _ONE, ()
+        return np.concatenate([a[None], b[None]]), _ZERO, _ONE, ()
     lead_a, lead_b = a.shape[:-3], b.shape[:-3]
     leading = np.broadcast_shapes(lead_a, lead_b)
     rewards = np.concatenate([a.reshape(-1, *full), b.reshape(-1, *full)])

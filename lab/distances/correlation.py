@@ -136,8 +136,9 @@ def _npec(mdp: MDP, rewards: Array, first: Array, second: Array) -> Array:
     Source: reward-distances card, NPEC (arXiv 2006.13900).
     """
     values = minimalpotential(mdp, rewards).values
-    zero = np.linalg.norm(values, axis=-1) <= rounding(mdp) * np.linalg.norm(_flat(rewards).values, axis=-1)
-    source, target = np.where(zero[:, None], 0.0, values)[first], values[second]
+    zero = np.linalg.norm(values, axis=-1) <= rounding(mdp) * np.linalg.norm(rewards.reshape(values.shape), axis=-1)
+    values = np.where(zero[:, None], 0.0, values)
+    source, target = values[first], values[second]
     square = np.vecdot(source, source)
     factor = np.maximum(np.vecdot(source, target), 0) / np.where(square > 0, square, 1)
     return np.linalg.norm(factor[:, None] * source - target, axis=-1) / np.sqrt(values.shape[-1])
@@ -154,7 +155,7 @@ def _erc(mdp: MDP, rewards: Array, first: Array, second: Array, *, policy: Array
 
     Source: reward-distances card, ERC.
     """
-    value = policy_value(mdp, np.vecdot(rewards, mdp.transition), policy)
+    value = policy_value(mdp, mdp.mean(rewards), policy)
     surprise = shaped(mdp, rewards, value)
     moved = value - (value @ mdp.start)[:, None]
     pi = mdp.probabilities(policy)

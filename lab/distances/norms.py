@@ -47,14 +47,14 @@ def lengths(mdp: MDP, kind: str, values: Array, norms: Sequence[str]) -> Array:
         [..., len(norms)].
     """
     out = np.empty((*values.shape[:-1], len(norms)))
-    powers = {NORMS[n][0] for n in norms}
-    square = values * values if 2 in powers else values
-    size = np.abs(values) if powers != {2} else values
+    size = square = None
     for k, norm in enumerate(norms):
         weight, power = mdp.remember((kind, norm), partial(_weight, mdp, kind, norm)), NORMS[norm][0]
         if power == 2:
+            square = values * values if square is None else square
             out[..., k] = np.sqrt(square @ weight)
         else:
+            size = np.abs(values) if size is None else size
             out[..., k] = size @ weight if power else (size * weight).max(axis=-1)
     return out
 

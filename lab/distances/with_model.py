@@ -24,12 +24,18 @@ def policy_value(mdp: MDP, r: Array, policy: ArrayLike | None) -> Array:
         flat = mdp.probabilities(policy)
         system = np.eye(mdp.states) - mdp.discount * (flat[:, None] @ mdp.transition)[:, 0]
         return np.linalg.solve(system, np.vecdot(r, flat).T).T
-    return (r.sum(axis=-1) / mdp.actions) @ mdp.remember("visits", partial(_visits, mdp)).T
+    return r.reshape(len(r), -1) @ mdp.remember("visits", partial(_visits, mdp))
 
 
 def _visits(mdp: MDP) -> Array:
-    """Discounted visits from each state to each under the uniform policy [S, S]."""
-    return np.linalg.inv(np.eye(mdp.states) - mdp.discount * mdp.transition.mean(axis=1))
+    """What r[s, a] adds to the value of each state under the uniform policy [S*A, S]."""
+    visits = np.linalg.inv(np.eye(mdp.states) - mdp.discount * mdp.transition.mean(axis=1))
+    return np.repeat(visits.T / mdp.actions, mdp.actions, axis=0)
+
+
+def _moves(mdp: MDP) -> Array:
+    """What a potential adds to r: M[(s, a), t] = g P[s, a, t] - 1[s = t] [S*A, S]."""
+    return (mdp.discount * mdp.transition - np.eye(mdp.states)[:, None]).reshape(-1, mdp.states)
 
 
 def _needs_discount(mdp: MDP) -> None:
@@ -48,11 +54,10 @@ def val(mdp: MDP, rewards: Array, *, policy: ArrayLike | None = None) -> Form:
 
     Source: starc card, val (arXiv 2309.15257); golden file starc.json (by value iteration to 1e-8 there).
     """
-    r = np.vecdot(rewards, mdp.transition)
-    value = policy_value(mdp, r, policy)
-    after = value @ mdp.transition.reshape(-1, mdp.states).T
-    form = r + mdp.discount * after.reshape(r.shape) - value[..., None]
-    return Form(form.reshape(len(r), -1), r.reshape(len(r), -1), "level")
+    r = mdp.mean(rewards)
+    flat = r.reshape(len(r), -1)
+    moved = policy_value(mdp, r, policy) @ mdp.remember("moves", partial(_moves, mdp)).T
+    return Form(flat + moved, flat, "level")
 
 
 @canon("C = R + γ V(s′) − V(s),  V of the uniform policy", unchanged=SHAPING, paper="starc")
@@ -61,20 +66,19 @@ def valpotential(mdp: MDP, rewards: Array, *, policy: ArrayLike | None = None) -
 
     Source: starc card, valpotential; golden file starc.json.
     """
-    value = policy_value(mdp, np.vecdot(rewards, mdp.transition), policy)
+    value = policy_value(mdp, mdp.mean(rewards), policy)
     return shaped(mdp, rewards, value)
 
 
 def _outside(mdp: MDP, r: Array, weight: Array | float) -> Array:
     """What is left of r [N, S*A] outside the potentials, in the norm with that weight on (s, a): b = r + M phi.
 
-    M[(s, a), t] = g P[s, a, t] - 1[s = t]; an orthonormal basis of weight * M is kept.
+    M is `_moves`; an orthonormal basis of weight * M is kept.
     """
     _needs_discount(mdp)
 
     def basis() -> Array:
-        moved = mdp.discount * mdp.transition - np.eye(mdp.states)[:, None]
-        return np.linalg.qr(moved.reshape(-1, mdp.states) * np.reshape(weight, (-1, 1)))[0]
+        return np.linalg.qr(_moves(mdp) * np.reshape(weight, (-1, 1)))[0]
 
     q = mdp.remember(("basis", "plain" if np.ndim(weight) == 0 else "share"), basis)
     scaled = r * weight
@@ -87,7 +91,7 @@ def minimal_w(mdp: MDP, rewards: Array) -> Form:
 
     Source: starc card, minimal_w.
     """
-    r = np.vecdot(rewards, mdp.transition).reshape(len(rewards), -1)
+    r = mdp.mean(rewards).reshape(len(rewards), -1)
     return Form(_outside(mdp, r, 1.0), r, "level")
 
 
@@ -97,6 +101,6 @@ def minimal(mdp: MDP, rewards: Array) -> Form:
 
     Source: starc card, minimal.
     """
-    r = np.vecdot(rewards, mdp.transition).reshape(len(rewards), -1)
+    r = mdp.mean(rewards).reshape(len(rewards), -1)
     square = np.vecdot(mdp.transition, mdp.transition).ravel()
     return Form(_outside(mdp, r, 1 / np.sqrt(square)) / square, r / square, "share")

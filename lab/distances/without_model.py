@@ -63,7 +63,7 @@ def dard(mdp: MDP, rewards: Array, *, action_dist: ArrayLike | None = None) -> F
     Source: reward-distances card, DARD canonical form (arXiv 2201.10081); golden file starc.json.
     """
     over_actions = distribution("action_dist", action_dist, mdp.actions)
-    mean = np.vecdot(rewards, mdp.transition) @ over_actions
+    mean = mdp.mean(rewards) @ over_actions
     by_action = np.ascontiguousarray(mdp.transition.transpose(1, 0, 2))
     hops = np.zeros((len(rewards), mdp.states, mdp.states))
     for a, share in enumerate(over_actions):

@@ -151,12 +151,15 @@ def test_erc_is_the_correlation_of_sampled_episodes() -> None:
 # ---------------------------------------------------------------------------------------------- zero rewards
 def test_the_zero_reward_and_its_like() -> None:
     zero = np.zeros_like(A)
-    like = {"zero": zero, "constant": zero + 3.3, "potential": mdp_families.shaped(WORLD, zero, 10 * np.arange(8.0))}
-    for name, nothing in like.items():
-        for d, value in distances.compare(WORLD, nothing, zero).items():
-            declared = distances.distance(d).properties
-            blind = {"zero": True, "constant": "offset" in declared, "potential": "shaping" in declared}[name]
-            assert value < 1e-10 if blind else value > 0, (name, d)
+    like = {
+        "": zero, "offset": zero + 3.3, "shaping": mdp_families.shaped(WORLD, zero, 10 * np.arange(8.0)),
+        "redistribution": mdp_families.random_redistribution(WORLD, 0, scale=100.0),
+    }  # fmt: skip
+    for change, nothing in like.items():
+        assert WORLD.span(nothing) == 0.0
+        for d, value in distances.compare(WORLD, zero, nothing).items():
+            blind = not change or change in distances.distance(d).properties
+            assert value < 1e-10 if blind else value > 0, (change, d)
         for d, value in distances.compare(WORLD, nothing, A).items():
             assert np.isfinite(value), d
             assert value > 0, d

@@ -145,7 +145,8 @@ def test_rewards_that_tell_no_policies_apart() -> None:
     zero, constant = np.zeros_like(reward), np.full_like(reward, 7.3)
     potential = mdp_families.shaped(mdp, zero, np.arange(5.0))
     impossible = np.where(mdp.transition > 0, 0.0, 1e6)
-    for nothing in (zero, constant, potential, impossible):
+    spread = mdp_families.random_redistribution(mdp, 1, scale=1e4)
+    for nothing in (zero, constant, potential, impossible, spread):
         assert mdp.span(nothing) == 0.0
         assert mdp.regret(nothing, reward) == 0.0
         assert mdp.worst_case_regret(nothing, reward) == 0.0
