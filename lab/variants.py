@@ -138,6 +138,8 @@ _COMPOSITE = [
             note="harmonic reward, preference of one half of the group over the other, pull towards the first half"),
     Variant("reg-grpo", "grpo", "reg-grpo", options={"advantage": {"ddof": 0, "eps": 0.0}}, kl="k3", kl_beta=0.1,
             max_grad_norm=1.0, paper="reg-grpo", note="log-ratios regressed onto advantages, no clip"),
+    Variant("gcpo", "gcpo", options={"objective": {"aggregation": "seq-mean-token-mean"}}, paper="gcpo",
+            note="prompts 2i and 2i+1 are a preferred and a rejected item; win ratios against each other"),
     Variant("mixed-r1", reward="mixed-r1", paper="mixed-r1", note="the task's reward and half the format bit, added"),
 ]  # fmt: skip
 _BY_NAME = {fold(v.name): v for v in _COMPOSITE}
