@@ -140,6 +140,7 @@ _COMPOSITE = [
             max_grad_norm=1.0, paper="reg-grpo", note="log-ratios regressed onto advantages, no clip"),
     Variant("gcpo", "gcpo", options={"objective": {"aggregation": "seq-mean-token-mean"}}, paper="gcpo",
             note="prompts 2i and 2i+1 are a preferred and a rejected item; win ratios against each other"),
+    Variant("dno", "win-rate", "dno", paper="dno", note="log-ratios regressed on win rates over all pairs of a group"),
     Variant("mixed-r1", reward="mixed-r1", paper="mixed-r1", note="the task's reward and half the format bit, added"),
 ]  # fmt: skip
 _BY_NAME = {fold(v.name): v for v in _COMPOSITE}
