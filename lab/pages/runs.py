@@ -17,6 +17,7 @@ from lab.variants import names
 from simulators import reward_laws
 from simulators.families import NOISY, graded, noisy
 
+MEASURED = 75  # points of a curve that needs the exact gradient
 AT_ONCE = 1.0  # seconds that a page waits for a run before it shows a progress bar
 LAWS = {law.name: law.name.replace("_", " ") for law in reward_laws.named()} | {"bernoulli": "right or wrong"}
 
@@ -62,12 +63,18 @@ def asked(state: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def pace(state: Mapping[str, Any], measure: str) -> int:
+    """Every how many steps to measure: what needs the exact gradient costs three times a step, so it is done rarely."""
+    return max(1, state["steps"] // MEASURED) if measure == "full" else 1
+
+
 @st.cache_resource(max_entries=12, show_spinner=False)
 def start(state: str, measure: str) -> Job:
     """The run of a state (as JSON), started once and kept, so that a second look is immediate."""
     wanted = json.loads(state)
     world = graded(wanted["prompts"], law=wanted["law"], noise=wanted["noise"])
-    return Job(partial(lab.train, world, wanted["variants"], measure=measure, **asked(wanted)))
+    options = asked(wanted) | {"measure": measure, "every": pace(wanted, measure)}
+    return Job(partial(lab.train, world, wanted["variants"], **options))
 
 
 def trained(page: Page, measure: str) -> lab.Trace:
@@ -110,6 +117,7 @@ def code(state: Mapping[str, Any], measure: str) -> list[str]:
     law = noisy(state["law"], state["noise"])
     noise = f", noise={state['noise']:g}" if law.name in NOISY else ""
     seeds = f"range({state['seed']}, {state['seed'] + state['runs']})" if state["seed"] else str(state["runs"])
+    every = f", every={pace(state, measure)}" if pace(state, measure) > 1 else ""
     return [
         "import lab",
         "from simulators.families import graded",
@@ -117,5 +125,5 @@ def code(state: Mapping[str, Any], measure: str) -> list[str]:
         f"world = graded({state['prompts']}, law={law.name!r}{noise})",
         f"trace = lab.train(world, {state['variants']!r},",
         f"                  steps={state['steps']}, seeds={seeds}, group_size={state['group_size']},",
-        f"                  lr={state['lr']:g}, epochs={state['epochs']}, measure={measure!r})",
+        f"                  lr={state['lr']:g}, epochs={state['epochs']}, measure={measure!r}{every})",
     ]
