@@ -12,12 +12,18 @@ from simulators.records import Policy, Rollouts, Truth, World
 
 if TYPE_CHECKING:
     from simulators.bandit import Bandit
+    from simulators.mdp import MDP
     from simulators.reward_laws import Law
     from simulators.toy_lm import ToyLM
 
-__all__ = ["Bandit", "Law", "Policy", "Rollouts", "ToyLM", "Truth", "World", "warm"]
+__all__ = ["MDP", "Bandit", "Law", "Policy", "Rollouts", "ToyLM", "Truth", "World", "warm"]
 
-_HOMES = {"Bandit": "simulators.bandit", "Law": "simulators.reward_laws", "ToyLM": "simulators.toy_lm"}
+_HOMES = {
+    "Bandit": "simulators.bandit",
+    "Law": "simulators.reward_laws",
+    "MDP": "simulators.mdp",
+    "ToyLM": "simulators.toy_lm",
+}
 
 
 def __getattr__(name: str) -> Any:
