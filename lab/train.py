@@ -139,7 +139,7 @@ def train(
     jobs = [
         job_of(world, v, block, settings, measure, steps=steps, every=every)
         for v in chosen
-        for block in _blocks(numbers, width, world.prompts * group_size)
+        for block in _blocks(numbers, width, world.prompts * group_size, getattr(world, "together", len(numbers)))
     ]
     _run(jobs, width, progress, stop or (lambda: False))
     return Trace.of(jobs)
@@ -191,9 +191,10 @@ def variants_of(variants: Any, options: Mapping[str, Any] | None = None) -> list
     return chosen
 
 
-def _blocks(seeds: Array, width: int, rollouts_per_seed: int) -> list[Array]:
+def _blocks(seeds: Array, width: int, rollouts_per_seed: int, together: int) -> list[Array]:
+    """Blocks of seeds: one for each thread that is worth it, and none of more runs than the world's `together`."""
     most = max(1, len(seeds) * rollouts_per_seed // _WORTH_A_THREAD)
-    return list(np.array_split(seeds, min(width, most, len(seeds))))
+    return list(np.array_split(seeds, max(min(width, most, len(seeds)), -(-len(seeds) // together))))
 
 
 def _run(jobs: list[Job], width: int, progress: Callable[[int, int], None] | None, stop: Callable[[], bool]) -> None:

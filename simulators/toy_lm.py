@@ -28,6 +28,8 @@ __all__ = ["ToyLM", "warm"]
 
 _MOST_DRAWS = 65536  # numbers that belong to one rollout, see simulators.random.DRAWS
 
+_CACHE, _LEAST_TOGETHER = 2**22, 2  # bytes for five tables per run; fewer runs would be ruled one by one
+
 
 class ToyLM:
     """A tabular language model with an end token, on one or more verifiable tasks.
@@ -46,6 +48,7 @@ class ToyLM:
         questions: each prompt as text [P].
         components: names of the reward components [K].
         exact: that values, advantages and gradients are known without error.
+        together: runs whose tables fit into a processor's cache, so that a thread walks them side by side.
 
     Raises:
         ValueError: for an unknown task, sizes that a task cannot use, logits that are not finite or do not fit.
@@ -78,6 +81,7 @@ class ToyLM:
         )
         self.worth = self.scores.sum(axis=-1)
         self.logits = _checked_logits(logits, (self.prompts, self.length, self.vocabulary, self.vocabulary))
+        self.together = max(_LEAST_TOGETHER, _CACHE // (5 * self.logits.nbytes))
 
     def __repr__(self) -> str:
         sizes = f"prompts={self.prompts}, vocabulary={self.vocabulary}, length={self.length}"
