@@ -83,43 +83,50 @@ def exp(x: float) -> float:
 
 
 @kernel
-def _fill_row(i: int, logits: Any, probabilities: Any, cumulative: Any, log_total: Any) -> None:
-    """Fill row i of the tables (arrays [rows, A], and log_total [rows]) from its logits."""
-    arms = logits.shape[1]
-    top = logits[i, 0]
-    for a in range(arms):
-        top = logits[i, a] if logits[i, a] > top else top
-    for a in range(arms):
-        probabilities[i, a] = exp(logits[i, a] - top)
-    total = 0.0
-    for a in range(arms):
-        total += probabilities[i, a]
-        cumulative[i, a] = total
-    log_total[i] = top + math.log(total)
-    inverse = 1.0 / total
-    for a in range(arms):
-        probabilities[i, a] *= inverse
+def _exponentials(size: int, x: Any, top: float, out: Any) -> None:
+    """out[a] = exp(x[a] − top) of one row; apart from the rest of a row, so that LLVM vectorises it."""
+    for a in range(size):
+        out[a] = exp(x[a] - top)
+
+
+@kernel
+def _fill_rows(logits: Any, probabilities: Any, cumulative: Any, log_total: Any, moved: Any) -> None:
+    """Fill the rows of the tables [rows, A] (`log_total` [rows]) that have `moved` [rows] from their logits."""
+    rows, arms = logits.shape
+    for i in range(rows):
+        if moved[i]:
+            top = logits[i, 0]
+            for a in range(arms):
+                top = logits[i, a] if logits[i, a] > top else top
+            _exponentials(arms, logits[i], top, probabilities[i])
+            total = 0.0
+            for a in range(arms):
+                total += probabilities[i, a]
+                cumulative[i, a] = total
+            log_total[i] = top + math.log(total)
+            inverse = 1.0 / total
+            for a in range(arms):
+                probabilities[i, a] *= inverse
 
 
 @kernel
 def fill(logits: Any, probabilities: Any, cumulative: Any, log_total: Any, moved: Any) -> None:
     """Fill the rows of one run's tables [P, H, A] (`log_total` [P, H]) that have `moved` [P, H] from its logits."""
-    rows, arms = log_total.size, logits.shape[2]
-    flat = logits.reshape(rows, arms)
-    shares, sums, totals = probabilities.reshape(rows, arms), cumulative.reshape(rows, arms), log_total.reshape(rows)
-    stale = moved.reshape(rows)
-    for i in range(rows):
-        if stale[i]:
-            _fill_row(i, flat, shares, sums, totals)
+    table = log_total.size, logits.shape[2]
+    _fill_rows(
+        logits.reshape(table), probabilities.reshape(table), cumulative.reshape(table), log_total.reshape(-1),
+        moved.reshape(-1),
+    )  # fmt: skip
 
 
 @kernel
 def _refresh(logits: Any, held: Any, probabilities: Any, cumulative: Any, log_total: Any) -> None:
     rows, arms = logits.shape
+    moved = np.empty(rows, np.bool_)
     for i in range(rows):
         changed = 0
         for a in range(arms):
             changed += logits[i, a] != held[i, a]
             held[i, a] = logits[i, a]
-        if changed:
-            _fill_row(i, logits, probabilities, cumulative, log_total)
+        moved[i] = changed > 0
+    _fill_rows(logits, probabilities, cumulative, log_total, moved)
