@@ -29,7 +29,7 @@ page = Page(
     "Which claims hold at small scale?",
     [
         Choice(name="paper", label="Paper", options=list(CATALOGUE), width=320,
-               names={slug: each.short for slug, each in CATALOGUE.items()}, default=next(iter(CATALOGUE))),
+               names={slug: each.short for slug, each in CATALOGUE.items()}, default="baselines"),
         Choice(name="view", label="Show", options=list(VIEWS), names=VIEWS, default="claims"),
         Text(name="rule", label="Rule"),
         seed(),
