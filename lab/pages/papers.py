@@ -34,7 +34,13 @@ page = Page(
         Text(name="rule", label="Rule"),
         seed(),
     ],
-    {f"Does {each.short} hold?": {"paper": slug} for slug, each in CATALOGUE.items() if len(CATALOGUE) <= 8},
+    {
+        "What does dividing by the deviation do?": {},
+        "Does a median resist outliers?": {"paper": "mc-grpo"},
+        "Is there something to learn from eight failures?": {"paper": "ngrpo"},
+        "Do several rewards drown one another?": {"paper": "gdpo"},
+        "Which scale gives the least variance?": {"paper": "bnpo"},
+    },
 )  # fmt: skip
 
 
