@@ -128,8 +128,9 @@ class World(Protocol):
     def truth(
         self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True, weights: NDArray[Any] | None = None
     ) -> Truth:
-        """Exact values and advantages of the reward components weighted by `weights` [K] (ones by default), and on
-        request the exact gradient of the mean value.
+        """Exact values and advantages of the weighted sum of the reward components, and on request its gradient.
+
+        `weights` [K] are ones by default; the gradient is that of the mean value over the world's prompts.
         """
         ...
 
