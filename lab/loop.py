@@ -264,13 +264,13 @@ class Walk:
         reference = self.world.log_prob(self.start, rollouts) if compared else None
         return self._objective(logp_new, credit.advantage, given, variant.kl, variant.kl_beta, reference)
 
-    def fast_lane(self, level: str | None) -> Any:
+    def fast_lane(self, plain_measures: bool) -> Any:
         """The world's kernel that does a whole step, where it has one and this walk is of the plain kind; else None.
 
         Plain: one step of ascent per batch, no reward rule, no resampling, no penalty, no further field.
         """
         plain = (
-            self.settings.optimizer == "sgd" and self.settings.epochs == 1 and level in (None, "basic")
+            self.settings.optimizer == "sgd" and self.settings.epochs == 1 and plain_measures
             and self.reward is None and self.variant.kl is None and not self.variant.refill and not self.fields
             and self.reward_weights is None
         )  # fmt: skip

@@ -42,7 +42,7 @@ class Job:
     def run(self, stop: Callable[[], bool], until: int | None = None) -> Job:
         """Walk to the last step, or to the step `until`, or until `stop` says so."""
         end = self.steps if until is None else min(until, self.steps)
-        fast = self.walk.fast_lane(self.gauge.level) if self.walk.step < end else None
+        fast = self.walk.fast_lane(self.gauge.plain) if self.walk.step < end else None
         while self.walk.step < end and not stop():
             if fast is None:
                 self._one(self.walk.step)
@@ -86,7 +86,7 @@ def train(
     seeds: int | Sequence[int] = 16,
     group_size: int = 8,
     lr: float = 1.0,
-    measure: str | None = "basic",
+    measure: str | Sequence[str] | None = "basic",
     optimizer: str = "sgd",
     momentum: float = 0.9,
     max_grad_norm: float | None = None,
@@ -107,7 +107,7 @@ def train(
         seeds: Number of runs n (seeds 0 to n - 1), or their seeds.
         group_size: Rollouts per prompt G.
         lr: Learning rate of ascent on the mean objective (1/(P·G)) Σ w ∇log π.
-        measure: "basic", "full" (with the exact gradient) or None; see `lab.metrics()`.
+        measure: "basic", "full" (with the exact gradient), names from `lab.metrics()`, or None.
         optimizer: "sgd", "momentum" or "adam".
         momentum: First decay of "momentum" and "adam".
         max_grad_norm: Scale larger gradients down to this norm; None: only where the variant asks for it.
@@ -146,7 +146,14 @@ def train(
 
 
 def job_of(
-    world: World, v: Variant, seeds: Array, settings: Settings, measure: str | None, *, steps: int, every: int = 1
+    world: World,
+    v: Variant,
+    seeds: Array,
+    settings: Settings,
+    measure: str | Sequence[str] | None,
+    *,
+    steps: int,
+    every: int = 1,
 ) -> Job:
     """One block of seeds of a variant, ready to run."""
     walk = Walk(world, v, seeds, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ Array = NDArray[Any]
 
 #: Measurements that a world without truth does not have.
 _NEED_TRUTH = ("value", "sign_flip", "cosine", "grad_error")
+_NEED_GRADIENT = frozenset(("cosine", "grad_error"))
 
 
 class Gauge:
@@ -31,7 +33,7 @@ class Gauge:
     A world says so by an attribute `exact = False`; its `truth` is then never asked.
 
     Args:
-        level: "basic", "full" or None.
+        measure: "basic", "full", names of measurements, or None.
         world: The world.
         objective: The variant's objective, for its clip test.
         options: That objective's options.
@@ -39,14 +41,15 @@ class Gauge:
     """
 
     def __init__(
-        self, level: str | None, world: World, objective: Rule, options: dict[str, Any], weights: Array | None = None
-    ) -> None:
-        self.level, self.world, self.objective, self.options = level, world, objective, options
-        self.weights = weights
+        self, measure: str | Sequence[str] | None, world: World, objective: Rule, options: dict[str, Any],
+        weights: Array | None = None,
+    ) -> None:  # fmt: skip
+        self.world, self.objective, self.options, self.weights = world, objective, options, weights
         self.exact = bool(getattr(world, "exact", True))
-        self.names = [n for n in columns(level) if self.exact or n not in _NEED_TRUTH]
-        if level == "full" and "clipped" not in objective.extras:
+        self.names = [n for n in columns(measure) if self.exact or n not in _NEED_TRUTH]
+        if "clip_share" in self.names and "clipped" not in objective.extras:
             self.names.remove("clip_share")
+        self.plain = not self.names or self.names == columns("basic")
 
     def before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
         """Measurements at the policy that sampled, each run over its own slots: one array [S] per name."""
@@ -69,31 +72,37 @@ class Gauge:
             "no_signal": silent, "grad_norm": g.norm(gradient), "advantage_max": largest,
             "entropy": self.world.entropy(policy),
         }  # fmt: skip
-        if self.level == "full":
-            row |= self._full(policy, start, advantage, keep, gradient, truth.gradient)
+        row |= self._further(policy, start, advantage, keep, gradient, truth.gradient)
         return {name: values for name, values in row.items() if name in self.names}
 
     def _truth(self, policy: Policy, moment: Moment) -> Truth:
         """The world's truth, or zeros where it has none: what is computed from them is not among the names."""
         if self.exact:
-            return self.world.truth(policy, moment.rollouts, gradient=self.level == "full", weights=self.weights)
+            return self.world.truth(
+                policy, moment.rollouts, gradient=not _NEED_GRADIENT.isdisjoint(self.names), weights=self.weights
+            )
         none = np.zeros(moment.advantage.shape)
         return Truth(none[..., 0], none, np.zeros_like(moment.gradient))
 
-    def _full(
+    def _further(
         self, policy: Policy, start: Policy, advantage: Array, keep: Any, gradient: Array, exact: Array
     ) -> dict[str, Array]:
+        """The measurements beyond the basic ones, each computed only where it is among the names."""
         used = advantage if keep is None else np.where(keep, advantage, 0.0)
-        share = np.ones(len(advantage)) if keep is None else keep.mean(axis=(-2, -1))
-        return {
-            "cosine": g.cosine(gradient, exact), "grad_error": g.relative_error(gradient, exact),
-            "advantage_std": a.advantage_spread(used), "levels": a.distinct_levels(advantage).mean(axis=-1),
-            "effective_rollouts": a.effective_rollouts(used), "kl_start": self.world.kl(policy, start), "kept": share,
-        }  # fmt: skip
+        ways: dict[str, Callable[[], Array]] = {
+            "cosine": lambda: g.cosine(gradient, exact),
+            "grad_error": lambda: g.relative_error(gradient, exact),
+            "advantage_std": lambda: a.advantage_spread(used),
+            "levels": lambda: np.asarray(a.distinct_levels(advantage).mean(axis=-1)),
+            "effective_rollouts": lambda: a.effective_rollouts(used),
+            "kl_start": lambda: self.world.kl(policy, start),
+            "kept": lambda: np.ones(len(advantage)) if keep is None else keep.mean(axis=(-2, -1)),
+        }
+        return {name: ways[name]() for name in self.names if name in ways}
 
     def after(self, moment: Moment, logp_new: Array | None) -> dict[str, Array]:
         """Measurements after the last epoch of a step: the share of clipped tokens."""
-        if self.level != "full" or "clip_share" not in self.names:
+        if "clip_share" not in self.names:
             return {}
         if logp_new is None:
             return {"clip_share": np.zeros(len(moment.rewards))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -60,17 +61,22 @@ METRICS: dict[str, Metric] = {row[0]: Metric(*row) for row in _ROWS}
 LEVELS = ("basic", "full")
 
 
-def columns(level: str | None) -> list[str]:
-    """Names of what a level measures; none for None.
+def columns(measure: str | Sequence[str] | None) -> list[str]:
+    """Names of what is measured at a level, or of the measurements named; none for None.
 
     Raises:
-        UnknownNameError: The level is neither "basic" nor "full".
+        UnknownNameError: The level is neither "basic" nor "full", or there is no such measurement.
     """
-    if level is None:
+    if measure is None:
         return []
-    if level not in LEVELS:
-        raise UnknownNameError("measure", str(level), LEVELS)
-    return [m.name for m in METRICS.values() if level == "full" or m.level == "basic"]
+    if isinstance(measure, str):
+        if measure not in LEVELS:
+            raise UnknownNameError("measure", measure, LEVELS, "or give a list of names from lab.metrics()")
+        return [m.name for m in METRICS.values() if measure == "full" or m.level == "basic"]
+    for name in measure:
+        if name not in METRICS:
+            raise UnknownNameError("measurement", str(name), METRICS)
+    return [name for name in METRICS if name in measure]
 
 
 def metrics() -> pl.DataFrame:

@@ -63,13 +63,13 @@ def asked(state: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def pace(state: Mapping[str, Any], measure: str) -> int:
+def pace(state: Mapping[str, Any], measure: str | tuple[str, ...]) -> int:
     """Every how many steps to measure: what needs the exact gradient costs three times a step, so it is done rarely."""
-    return max(1, state["steps"] // MEASURED) if measure == "full" else 1
+    return max(1, state["steps"] // MEASURED) if measure != "basic" else 1
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def start(state: str, measure: str) -> Job:
+def start(state: str, measure: str | tuple[str, ...]) -> Job:
     """The run of a state (as JSON), started once and kept, so that a second look is immediate."""
     wanted = json.loads(state)
     world = graded(wanted["prompts"], law=wanted["law"], noise=wanted["noise"])
@@ -77,7 +77,7 @@ def start(state: str, measure: str) -> Job:
     return Job(partial(lab.train, world, wanted["variants"], **options))
 
 
-def trained(page: Page, measure: str) -> lab.Trace:
+def trained(page: Page, measure: str | tuple[str, ...]) -> lab.Trace:
     """The trace of the page's state; where it takes longer, a progress bar and a button that stops it."""
     settled = json.dumps({name: page.state[name] for name in RUN if name in page.state}, sort_keys=True)
     before = st.session_state.get(page.key("run"))
@@ -112,7 +112,7 @@ def watch(job: Job) -> None:
     st.button("Stop and show what is there", on_click=job.stop, icon=":material/stop:")
 
 
-def code(state: Mapping[str, Any], measure: str) -> list[str]:
+def code(state: Mapping[str, Any], measure: str | tuple[str, ...]) -> list[str]:
     """Lines that repeat the run."""
     law = noisy(state["law"], state["noise"])
     noise = f", noise={state['noise']:g}" if law.name in NOISY else ""

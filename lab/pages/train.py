@@ -9,7 +9,7 @@ from lab.pages.runs import code, controls, settings, trained
 from lab.pages.shell import Page
 from lab.trace import lead, standing
 
-MEASURE = "full"
+MEASURE = GLANCE
 
 page = Page(
     "train",

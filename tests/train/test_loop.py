@@ -10,6 +10,7 @@ import pytest
 
 import lab
 from lab.diagnostics.metrics import columns
+from lab.errors import UnknownNameError
 from simulators import Bandit
 
 RNG = np.random.default_rng(0)
@@ -159,3 +160,14 @@ def test_doors_keep_their_names_whatever_is_imported_first() -> None:
     code = "import lab, lab.train, lab.variants; lab.train; print(callable(lab.variants), callable(lab.train))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.split() == ["True", "True"]
+
+
+def test_measurements_by_name() -> None:
+    """A list of names measures those, with the numbers of the full set, and moves no parameter."""
+    full = run(["grpo"], steps=4, measure="full")
+    some = run(["grpo"], steps=4, measure=("cosine", "value"))
+    assert some.frame.columns == ["variant", "seed", "step", "value", "cosine"]
+    assert some.frame["cosine"].equals(full.frame["cosine"])
+    assert (some.parameters() == full.parameters()).all()
+    with pytest.raises(UnknownNameError, match="cosine"):
+        run(["grpo"], steps=1, measure=("cosin",))
