@@ -129,7 +129,12 @@ class Walk:
         self.reward_weights = None if weights is None else np.asarray(weights, dtype=np.float64)
         options = variant.options.get("advantage", {})
         self._advantages = advantages.bind(find("advantage", variant.advantage), options, self.reward_weights)
-        self._objective = objectives.bind(find("objective", variant.objective), variant.options.get("objective", {}))
+        rule = find("objective", variant.objective)
+        self._objective = objectives.bind(rule, variant.options.get("objective", {}))
+        here = ("mask", "rewards", "clip_scale")
+        self._reads = tuple(f for f in rule.fields if f not in (*here, "logp_ref"))
+        self._reads_here = tuple(f for f in rule.fields if f in here)
+        self._compares = variant.kl is not None or "logp_ref" in rule.fields
         self.step = 0
 
     def _wanted(self) -> tuple[str, ...]:
@@ -256,13 +261,11 @@ class Walk:
         return rollouts, self._rewards(rollouts)
 
     def _weights(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array) -> Array:
-        rule, variant = self.objective, self.variant
-        assert rule is not None
-        known = {"mask": mask, "rewards": rewards, "clip_scale": credit.clip_scale}
-        given = {f: known[f] if f in known else getattr(rollouts, f) for f in rule.fields if f != "logp_ref"}
-        compared = variant.kl is not None or "logp_ref" in rule.fields
-        reference = self.world.log_prob(self.start, rollouts) if compared else None
-        return self._objective(logp_new, credit.advantage, given, variant.kl, variant.kl_beta, reference)
+        given: dict[str, Any] = {f: getattr(rollouts, f) for f in self._reads}
+        for f in self._reads_here:
+            given[f] = mask if f == "mask" else rewards if f == "rewards" else credit.clip_scale
+        reference = self.world.log_prob(self.start, rollouts) if self._compares else None
+        return self._objective(logp_new, credit.advantage, given, self.variant.kl, self.variant.kl_beta, reference)
 
     def fast_lane(self, plain_measures: bool) -> Any:
         """The world's kernel that does a whole step, where it has one and this walk is of the plain kind; else None.

@@ -130,10 +130,12 @@ def normalise(rewards: Array, ddof: int = 1, eps: float = 1e-4, single: str = "z
     _check_single(single)
     if rewards.shape[-1] == 1 and single == "raw":
         return rewards / (1 + eps)
-    out = np.empty(rewards.shape, rewards.dtype)
-    size = rewards.shape[-1]
-    _normalise(_rows(rewards), ddof, float(eps), _resolution(rewards), out.reshape(-1, size))
-    return out
+    rows = rewards.reshape(-1, rewards.shape[-1])
+    if not rows.flags.c_contiguous:
+        rows = np.ascontiguousarray(rows)
+    out = np.empty(rows.shape, rows.dtype)
+    _normalise(rows, ddof, float(eps), _resolution(rows), out)
+    return out.reshape(rewards.shape)
 
 
 def batch_mean_std(values: Array, ddof: int = 1) -> tuple[Array, Array]:
