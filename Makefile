@@ -17,7 +17,7 @@ PARALLEL := -n $(JOBS) --dist loadfile
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help lab install install-dev test test-slow test-long test-browser check lint style types layers format bench \
+.PHONY: help lab install install-dev quick test test-slow test-long test-browser check lint style types layers format bench \
 	notebooks constraints clean
 
 help: ## this list
@@ -46,7 +46,11 @@ test-long: install-dev
 test-browser: install-dev
 	$(PYTEST) -m browser
 
-check: lint test ## style, types, layers, docstrings, quick tests
+check: lint quick ## style, types, layers, docstrings, quick tests: before each commit
+
+# All quick tests but every page at every preset, which `make test` opens.
+quick: install-dev
+	$(PYTEST) $(PARALLEL) -m "not slow" --ignore tests/pages/test_pages.py --ignore tests/pages/test_papers.py
 
 lint: style types layers ## style, types, layers, docstrings
 
