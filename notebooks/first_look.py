@@ -51,6 +51,24 @@ for rule in rules:
     print(f"{rule:8}", lab.advantages.explain(rule, rewards, rollout=7))
 
 # %% [markdown]
+# ## The same rule in eight trainers
+#
+# GRPO's formula is written with other degrees of freedom and other numerical floors in each public code. On rewards
+# that nearly agree the floor decides; and in float32 eight *equal* rewards of 0.3 get an advantage, all of one sign.
+
+# %%
+presets = [name for name in lab.advantages.names() if name.startswith("grpo@") and "trl-" not in name]
+pl.DataFrame(
+    {
+        "trainer": presets,
+        "largest for [.5, .5001, .5, .5]": [lab.advantages.compute(n, [0.5, 0.5001, 0.5, 0.5]).max() for n in presets],
+        "eight times 0.3, float32": [lab.advantages.compute(n, [0.3] * 8, precision="float32")[0] for n in presets],
+        "eight times 0.3, float64": [lab.advantages.compute(n, [0.3] * 8)[0] for n in presets],
+        "whose": [lab.advantages.rule(n).note for n in presets],
+    }
+)
+
+# %% [markdown]
 # ## What a rule promises
 #
 # A rule declares properties, and one battery of checks tries them all. `holds` is what was found on many inputs.
