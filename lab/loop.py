@@ -18,6 +18,7 @@ from lab.optimizers import Optimizer
 from lab.registry import Rule, find
 from lab.sampling.refill import first_slots, refill
 from lab.variants import Variant
+from simulators.random import DRAWS, uniforms
 from simulators.records import Policy, Rollouts, World
 
 __all__ = ["Moment", "Settings", "Walk"]
@@ -219,7 +220,17 @@ class Walk:
         if "greedy_rewards" in self.fields:
             greedy, weights = fields["greedy_rewards"], self.reward_weights
             fields["greedy_rewards"] = greedy.sum(-1) if weights is None else greedy @ weights
-        return self._advantages(rewards, fields)
+        credit = self._advantages(rewards, fields)
+        return self._flipped(credit) if self.variant.signflip else credit
+
+    def _flipped(self, credit: Credit) -> Credit:
+        """Each rollout's advantage with the other sign, with probability `signflip`; draws of its own."""
+        slots, size = credit.advantage.shape[1:3]
+        seeds, prompts = self.policy.seeds[:, None, None], np.arange(slots)[:, None]
+        u = uniforms(seeds, step=self.step, prompt=prompts, rollout=np.arange(size), draw=DRAWS - 1)
+        sign = np.where(u < self.variant.signflip, -1.0, 1.0)
+        sign = sign.reshape(*sign.shape, *[1] * (credit.advantage.ndim - 3))
+        return credit._replace(advantage=credit.advantage * sign)
 
     def _given(self, rule: Rule, rollouts: Rollouts) -> dict[str, Any]:
         given = {f: getattr(rollouts, f) for f in rule.fields}

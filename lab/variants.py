@@ -36,6 +36,7 @@ class Variant:
         refill: How many times dropped prompts are sampled again to fill the batch (0: the batch shrinks).
         extra_rollouts: Rollouts drawn beyond the group size (MC-GRPO's pivot).
         max_grad_norm: Gradient norm above which the gradient is scaled down, where the method needs it.
+        signflip: Probability with which each advantage gets the other sign (MC-GRPO's ablation).
         paper: Slug of the paper's page.
         note: One sentence.
     """
@@ -51,6 +52,7 @@ class Variant:
     refill: int = 0
     extra_rollouts: int = 0
     max_grad_norm: float | None = None
+    signflip: float = 0.0
     paper: str = "baselines"
     note: str = ""
 
@@ -98,6 +100,7 @@ _OWN_OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "refill": (lambda v: isinstance(v, Integral) and int(v) >= 0, "a whole number of at least 0"),
     "extra_rollouts": (lambda v: isinstance(v, Integral) and int(v) >= 0, "a whole number of at least 0"),
     "max_grad_norm": (lambda v: v is None or (isinstance(v, Real) and float(v) > 0), "a number above 0, or None"),
+    "signflip": (lambda v: isinstance(v, Real) and 0 <= float(v) <= 1, "a probability from 0 to 1"),
 }
 
 

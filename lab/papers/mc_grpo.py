@@ -34,9 +34,9 @@ add_paper(
         ),
         kept=(
             "The advantage, the pivot, both released forms (math and gsm), the authors' control with a mean "
-            "baseline, and clipping of the gradient norm."
+            "baseline, clipping of the gradient norm, and the sign-flip ablation (`signflip=`)."
         ),
-        left_out="The sign-flip ablation; the language-model runs.",
+        left_out="The language-model runs.",
         published=(
             Table(
                 "Gain over GRPO (points), GSM8K",

@@ -10,7 +10,8 @@ import pytest
 
 import lab
 from lab.diagnostics.metrics import columns
-from lab.errors import UnknownNameError
+from lab.errors import InputError, UnknownNameError
+from lab.loop import Settings, Walk
 from simulators import Bandit
 
 RNG = np.random.default_rng(0)
@@ -171,3 +172,19 @@ def test_measurements_by_name() -> None:
     assert (some.parameters() == full.parameters()).all()
     with pytest.raises(UnknownNameError, match="cosine"):
         run(["grpo"], steps=1, measure=("cosin",))
+
+
+def test_signs_flipped_on_purpose() -> None:
+    """MC-GRPO's ablation: about the asked share changes sign, nothing changes size, and blocks change nothing."""
+    world = Bandit(np.random.default_rng(2).random((16, 6)))
+    plain, noisy = (
+        Walk(world, lab.variant("rloo", signflip=q), range(8), Settings()).look().advantage for q in (0.0, 0.25)
+    )
+    signed = np.abs(plain) > 0
+    changed = (noisy == -plain)[signed].mean()
+    assert (np.abs(noisy) == np.abs(plain)).all()
+    assert abs(changed - 0.25) < 4 * np.sqrt(0.25 * 0.75 / signed.sum())
+    one, all_of_them = (run(lab.variant("grpo", signflip=0.3), seeds=s, steps=5).parameters() for s in ([3], range(5)))
+    assert (one[0] == all_of_them[3]).all()
+    with pytest.raises(InputError, match="signflip"):
+        lab.variant("grpo", signflip=1.5)
