@@ -46,9 +46,10 @@ class Stride:
         self._logits = table.logits
         softmax = table.logits, table.probabilities, table.cumulative, table.log_total
         samples = self.rollouts.rewards, self.rollouts.actions, self.rollouts.logp
-        self._state = (*world.tables, policy.seeds, *softmax, *samples)
+        self._state: tuple[Any, ...] = (*world.tables, policy.seeds, *softmax, *samples)
         self._scratch = np.empty(world.means.shape), np.empty(world.prompts), np.empty(world.means.shape[:2], np.bool_)
         self._all = np.empty((0, 0, 0), dtype=np.bool_)
+        self._kernel: Any = _advance
 
     def advance(
         self,
@@ -76,7 +77,7 @@ class Stride:
         """
         self._step += 1
         kept = self._all if keep is None else keep
-        finite: bool = _advance(
+        finite: bool = self._kernel(
             *self._state, self._step, advantage, kept, weights, lr, max_norm, *self._scratch, row, *floors
         )
         return finite

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from simulators import stride
 from simulators.compiled import kernel
-from simulators.records import Floats, Policy, Rollouts
+from simulators.records import Policy, Rollouts
 from simulators.softmax import fill, tables
 from simulators.sums import inner
 from simulators.toy_lm import ToyLM
@@ -22,7 +23,7 @@ from simulators.toy_lm_kernels import chain, costs, expected, row_entropy, sampl
 __all__ = ["Stride", "warm"]
 
 
-class Stride:
+class Stride(stride.Stride):
     """Walks a block of runs of a language model step by step, in place.
 
     Args:
@@ -50,41 +51,7 @@ class Stride:
         contexts = world.logits.shape[:3]
         self._scratch = np.zeros(world.logits.shape), np.zeros(contexts), np.zeros(contexts, np.bool_)
         self._all = np.empty((0, 0, 0), dtype=np.bool_)
-
-    def advance(
-        self,
-        advantage: Floats,
-        keep: Any,
-        weights: Floats,
-        lr: float,
-        max_norm: float,
-        row: Floats,
-        floors: tuple[float, float],
-    ) -> bool:
-        """Measure the present step, ascend by lr times the (clipped) gradient, and sample the next step.
-
-        Args:
-            advantage: Advantages [S, P, G].
-            keep: Rollouts that take part in the update [S, P, G], or None for all.
-            weights: Weights on grad log pi [S, P, G, T].
-            lr: Learning rate.
-            max_norm: Norm above which a run's gradient is scaled down; inf for none.
-            row: Filled with the measurements [7, S] (`simulators.stride.MEASURES`); empty [0, 0] measures nothing.
-            floors: Magnitudes up to which an advantage and a true advantage count as zero.
-
-        Returns:
-            Whether all gradients were finite; where not, that run has not moved.
-        """
-        self._step += 1
-        kept = self._all if keep is None else keep
-        finite: bool = _advance(
-            *self._state, self._step, advantage, kept, weights, lr, max_norm, *self._scratch, row, *floors
-        )
-        return finite
-
-    def finish(self) -> None:
-        """Write the logits back into the policy's parameters."""
-        self._policy.parameters[...] = self._logits
+        self._kernel = _advance
 
 
 def warm() -> None:
