@@ -140,7 +140,7 @@ class Walk:
 
     def _wanted(self) -> tuple[str, ...]:
         """Fields that the rules read and the world has to fill; those that every world has are left out."""
-        always = {"mask", "logp", "logp_ref", "rewards", "clip_scale"}
+        always = {"actions", "mask", "logp", "logp_ref", "rewards", "clip_scale"}
         wanted: set[str] = set()
         for rule in (self.advantage, self.objective, self.reward):
             if rule is None:

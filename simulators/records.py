@@ -35,6 +35,11 @@ class Rollouts:
         turn_rewards: process reward of each turn [S, P, G, T].
         agent: index of the agent that acted [S, P, G, T].
         task: index of each prompt's task [P].
+        hidden: hidden state in front of the unembedding, for each token [S, P, G, T, D].
+        prediction_error: one-hot of the token minus the policy's probabilities [S, P, G, T, V].
+        token_rewards: a learned or self-made reward of each token [S, P, G, T].
+        pair_scores: what a judge gave rollout i when it was compared with rollout j, both orders of presentation
+            added [S, P, G, G]; the diagonal means nothing.
     """
 
     rewards: Floats
@@ -48,6 +53,10 @@ class Rollouts:
     turn_rewards: Floats | None = None
     agent: Ints | None = None
     task: Ints | None = None
+    hidden: Floats | None = None
+    prediction_error: Floats | None = None
+    token_rewards: Floats | None = None
+    pair_scores: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)

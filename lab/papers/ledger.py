@@ -84,19 +84,18 @@ class Ledger:
         """One row per claim of the catalogue, measured or not.
 
         Columns paper (name of the method), slug, id, place (in its paper, from 1), kind, sentence, value, low, high,
-        criterion, published (captions of the paper's figures), verdict ("holds", "fails" or `OPEN`), seconds.
+        criterion, published (the paper's own figure), verdict ("holds", "fails" or `OPEN`), seconds.
         """
         import polars as pl
 
         rows = []
         for paper in papers.catalogue():
-            published = "; ".join(table.caption for table in paper.published)
             for place, claim in enumerate(paper.claims, start=1):
                 found = self.result(claim.id, seed)
                 numbers = (found.value, *found.interval) if found else (None, None, None)
                 verdict, seconds = (found.verdict, found.seconds) if found else (OPEN, None)
                 rows.append((paper.short, paper.slug, claim.id, place, claim.kind, claim.sentence, *numbers,
-                             claim.criterion, published, verdict, seconds))  # fmt: skip
+                             claim.criterion, claim.published, verdict, seconds))  # fmt: skip
         text, number = pl.String, pl.Float64
         schema = {
             "paper": text, "slug": text, "id": text, "place": pl.Int64, "kind": text, "sentence": text, "value": number,

@@ -147,6 +147,7 @@ class Claim:
         criterion: When it holds. A limit holds while the measurement still shows it.
         measure: Takes a seed, returns a `Measurement`.
         note: Conventions, spread over seeds, and where the measurement differs from what was reported.
+        published: The paper's own figure for it, "" where the paper has none.
     """
 
     id: str
@@ -154,6 +155,7 @@ class Claim:
     criterion: str
     measure: Callable[[int], Measurement]
     note: str = ""
+    published: str = ""
 
     @property
     def paper(self) -> str:
@@ -232,7 +234,7 @@ def add_paper(paper: Paper) -> Paper:
 
 
 def claim(
-    identifier: str, *, sentence: str, criterion: str, note: str = ""
+    identifier: str, *, sentence: str, criterion: str, note: str = "", published: str = ""
 ) -> Callable[[Callable[[int], Measurement]], Callable[[int], Measurement]]:
     """Decorator: a function `measure(seed) -> Measurement` becomes a claim and is returned unchanged.
 
@@ -241,6 +243,7 @@ def claim(
         sentence: The statement.
         criterion: When it holds.
         note: See `Claim.note`.
+        published: See `Claim.published`.
 
     Raises:
         InputError: The identifier is malformed or taken, or the function takes anything but a seed.
@@ -254,7 +257,7 @@ def claim(
         known = CLAIMS.get(identifier)
         if known is not None and known.measure.__qualname__ != measure.__qualname__:
             raise InputError(f"claim {identifier!r} exists already; choose another identifier")
-        CLAIMS[identifier] = Claim(identifier, sentence, criterion, measure, note)
+        CLAIMS[identifier] = Claim(identifier, sentence, criterion, measure, note, published)
         return measure
 
     return decorate
