@@ -11,6 +11,7 @@ import polars as pl
 import streamlit as st
 
 from lab import papers, registry
+from lab.figures.claim_detail import claim_detail
 from lab.figures.claim_map import claim_map
 from lab.pages.background import Job
 from lab.pages.shell import Page, plain
@@ -20,26 +21,31 @@ from lab.papers.record import Claim, Paper
 
 AT_ONCE = 1.0  # seconds that the page waits for measurements before it shows a progress bar
 COLORS: dict[str, Literal["green", "red", "gray"]] = {"holds": "green", "fails": "red", OPEN: "gray"}
-SHOWN = ["paper", "id", "sentence", "ours", "verdict", "seconds", "criterion", "published"]
-VIEWS = {"claims": "claims", "rules": "rules", "figures": "published figures", "all": "all papers"}
+SHOWN = ["paper", "id", "sentence", "ours", "criterion", "published", "verdict", "seconds"]
+ALL = "all"
+VIEWS = {"claims": "claims", "rules": "rules", "figures": "published figures"}
 CATALOGUE = {each.slug: each for each in papers.catalogue()}
 
 page = Page(
     "papers",
     "Which claims hold at small scale?",
     [
-        Choice(name="paper", label="Paper", options=list(CATALOGUE), width=320,
-               names={slug: each.short for slug, each in CATALOGUE.items()}, default="baselines"),
+        Choice(name="paper", label="Paper", options=[ALL, *CATALOGUE], width=320,
+               names={ALL: "all papers"} | {slug: each.short for slug, each in CATALOGUE.items()}, default=ALL),
         Choice(name="view", label="Show", options=list(VIEWS), names=VIEWS, default="claims"),
+        Choice(name="verdict", label="Verdict", options=[ALL, *COLORS], default=ALL),
+        Choice(name="kind", label="Kind", options=[ALL, "claim", "limit"], default=ALL),
+        Text(name="search", label="Containing"),
         Text(name="rule", label="Rule"),
         seed(),
     ],
     {
-        "What does dividing by the deviation do?": {},
+        "What holds, of everything?": {},
+        "What fails?": {"verdict": "fails"},
+        "What does dividing by the deviation do?": {"paper": "baselines"},
         "Does a median resist outliers?": {"paper": "mc-grpo"},
         "Is there something to learn from eight failures?": {"paper": "ngrpo"},
         "Do several rewards drown one another?": {"paper": "gdpo"},
-        "Which scale gives the least variance?": {"paper": "bnpo"},
     },
 )  # fmt: skip
 
@@ -98,7 +104,8 @@ def reading(table: pl.DataFrame) -> str:
     """The sentence: how many claims there are, how many were measured, how many hold."""
     count = {name: table.filter(pl.col("verdict") == name).height for name in COLORS}
     sentence = (
-        f"{table.height} claims of {table['slug'].n_unique()} papers. Of those measured here **{count['holds']} hold**"
+        f"{table.height} claims of {table['slug'].n_unique()} paper{'s' * (table['slug'].n_unique() > 1)}. "
+        f"Of those measured here **{count['holds']} hold**"
     )
     failed = table.filter(pl.col("verdict") == "fails")["id"].to_list()
     sentence += f" and **{len(failed)} fail** ({', '.join(failed)})" if failed else " and none fails"
@@ -132,6 +139,18 @@ def details(claim: Claim) -> None:
     if found is not None and found.detail:
         st.dataframe(found.frame, hide_index=True, key=page.key(f"detail {claim.id}"))
     st.code(claim.code, language="python")
+
+
+def picture(paper: Paper) -> None:
+    """What one claim of the paper compared, drawn: the first with numbers, or the one that is chosen."""
+    measured = {c.id: ledger().measurement(c.id, state["seed"]) for c in paper.claims}
+    drawn = {name: found.frame for name, found in measured.items() if found is not None and found.detail}
+    drawn = {name: frame for name, frame in drawn.items() if not frame.select(pl.selectors.float()).is_empty()}
+    if not drawn:
+        st.caption("Measure the claims, and what they compared is drawn here.")
+        return
+    chosen = st.selectbox("Claim", list(drawn), key=page.key("drawn"), width=320)
+    page.show(claim_detail, drawn[chosen])
 
 
 def published(paper: Paper, own: pl.DataFrame) -> None:
@@ -189,42 +208,78 @@ def with_ours(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(ours=pl.struct("value", "low", "high").map_elements(interval, return_dtype=pl.String))
 
 
+def chosen_rows(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows that the filters leave."""
+    for name in ("verdict", "kind"):
+        if state[name] != ALL:
+            table = table.filter(pl.col(name) == state[name])
+    words = pl.concat_str("paper", "id", "sentence", "criterion", "published", separator=" ").str.to_lowercase()
+    return table.filter(words.str.contains(state["search"].lower(), literal=True))
+
+
+def open_paper(slugs: Sequence[str]) -> None:
+    """Opens the paper of the row that was clicked."""
+    rows = st.session_state[page.key("table")]["selection"]["rows"]
+    if rows:
+        page.set(paper=slugs[rows[0]], view="claims")
+
+
+def all_papers(table: pl.DataFrame) -> None:
+    """The whole ledger: every claim as a mark, and as a row that opens its paper."""
+    page.show(claim_map, table, row_height=18)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="controls-filter"):
+        for name in ("verdict", "kind", "search"):
+            page.control(name)
+    rows = chosen_rows(table)
+    st.caption(f"{rows.height} of {table.height} claims. A click on a row opens its paper.")
+    text = st.column_config.TextColumn
+    widths = {"sentence": text("claim", width=420), "ours": text(width=210), "criterion": text("holds if", width=320),
+              "published": text("published figure", width=260)}  # fmt: skip
+    st.dataframe(
+        rows.select(SHOWN), hide_index=True, height=600, column_config=widths, key=page.key("table"),
+        on_select=partial(open_paper, rows["slug"].to_list()), selection_mode="single-row",
+    )  # fmt: skip
+
+
+def one_paper(paper: Paper, own: pl.DataFrame) -> None:
+    """A paper's page: what it is about, then its claims, its rules or its figures."""
+    about(paper)
+    page.control("view")
+    if state["view"] == "claims":
+        for claim, row in zip(paper.claims, own.iter_rows(named=True), strict=True):
+            claim_card(claim, row, busy)
+        picture(paper)
+    elif state["view"] == "rules":
+        rules(paper)
+    else:
+        published(paper, own)
+
+
 state = page.open()
-paper = CATALOGUE[state["paper"]]
 busy = working()
 table = with_ours(ledger().frame(state["seed"]))
-own = table.filter(pl.col("slug") == paper.slug)
+paper = CATALOGUE.get(state["paper"])
+own = table if paper is None else table.filter(pl.col("slug") == paper.slug)
 with page.controls():
     page.control("paper")
     page.control("seed")
-    st.button(f"Measure all {own.height} of {paper.short}", on_click=begin, args=(own["id"].to_list(),), disabled=busy,
+    st.button(f"Measure all {own.height} claims", on_click=begin, args=(own["id"].to_list(),), disabled=busy,
               icon=":material/playlist_play:")  # fmt: skip
-    st.button("Measure everything", on_click=begin, args=(table["id"].to_list(),), disabled=busy)
 if busy:
     watch(st.session_state[page.key("job")].done)
-page.say(reading(table))
+page.say(reading(own))
 if ledger().note:
     st.warning(plain(ledger().note))
-page.show(claim_map, table)
-about(paper)
-page.control("view")
-if state["view"] == "claims":
-    for claim, row in zip(paper.claims, own.iter_rows(named=True), strict=True):
-        claim_card(claim, row, busy)
-elif state["view"] == "rules":
-    rules(paper)
-elif state["view"] == "figures":
-    published(paper, own)
+if paper is None:
+    all_papers(table)
 else:
-    text = st.column_config.TextColumn
-    widths = {"sentence": text("claim", width=420), "ours": text(width=210), "criterion": text("holds if", width=420)}
-    st.dataframe(table.select(SHOWN), hide_index=True, height=600, column_config=widths, key=page.key("table"))
+    one_paper(paper, own)
 page.finish(
     f"""
 import lab
 
-for result in lab.claims({paper.slug!r}, seed={state["seed"]}):
+for result in lab.claims({"" if paper is None else f"{paper.slug!r}, "}seed={state["seed"]}):
     print(result.id, result.verdict, result.value, result.interval)
 """,
-    table.drop("ours"),
+    own.drop("ours"),
 )

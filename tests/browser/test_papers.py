@@ -47,10 +47,21 @@ def test_the_first_screen_at_every_width(new_page: Opener, app_url: str, view: d
     new_page.shot(page, "papers")
 
 
-def test_rules_published_figures_and_all_claims(new_page: Opener, app_url: str) -> None:
+def test_rules_and_published_figures(new_page: Opener, app_url: str) -> None:
     page = new_page(f"{app_url}/papers?paper=mc-grpo")
-    for shown, words in {"rules": "def mc_grpo", "published figures": "Qwen3-1.7B", "all papers": "mc-grpo.1"}.items():
+    for shown, words in {"rules": "def mc_grpo", "published figures": "Qwen3-1.7B"}.items():
         page.get_by_text(shown, exact=True).click()
         expect(page.get_by_text(words).first).to_be_attached()
         settle(page)
         new_page.shot(page, f"papers-{shown.replace(' ', '-')}")
+
+
+def test_a_row_of_the_ledger_opens_its_paper(new_page: Opener, app_url: str) -> None:
+    page = new_page(f"{app_url}/papers?search=mc-grpo.2")
+    settle(page)
+    new_page.shot(page, "papers-all")
+    grid = page.get_by_test_id("stDataFrame").last
+    grid.scroll_into_view_if_needed()
+    grid.click(position={"x": 12, "y": 52})
+    expect(card(page, "mc-grpo.2")).to_be_visible(timeout=1000 * SETTLE_SECONDS)
+    assert "paper=mc-grpo" in page.url

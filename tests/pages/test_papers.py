@@ -30,21 +30,38 @@ def settled(test):
 
 
 def table(test):
-    return next(each.value for each in test.dataframe if "criterion" in each.value.columns)
+    return next(each.value for each in reversed(test.dataframe) if "criterion" in each.value.columns)
 
 
 @pytest.mark.parametrize("slug", [each.slug for each in papers.catalogue()])
 def test_every_paper_opens_in_every_view(opened, slug):
-    for view in ("claims", "rules", "figures", "all"):
+    for view in ("claims", "rules", "figures"):
         test = opened(paper=slug, view=view)
         assert not test.exception and not test.error
         assert test.subheader[0].value == papers.paper(slug).title
 
 
 def test_the_checks_are_measured_on_the_first_view(opened):
-    shown = table(opened(view="all", seed="3"))
+    shown = table(opened(seed="3"))
     checks = shown[shown["id"].str.contains("check-")]
     assert set(checks["verdict"]) == {"holds"}
+
+
+def test_the_filters_leave_what_they_say(opened):
+    limits = table(opened(seed="3", kind="limit"))
+    assert limits["id"].str.contains("limit-").all() and len(limits)
+    found = table(opened(seed="3", search="MEDIAN"))
+    assert 0 < len(found) < len(table(opened(seed="3")))
+    assert table(opened(seed="3", search="no such words")).empty
+
+
+def test_what_a_claim_compared_is_drawn(opened):
+    test = opened(paper="gdpo", seed="5")
+    assert "claim-detail" not in str(test.get("plotly_chart"))
+    test.button(key="papers:run gdpo.limit-token-offset").click().run()
+    settled(test)
+    assert test.selectbox(key="papers:drawn").options
+    assert len(test.get("plotly_chart")) == 1
 
 
 def test_a_claim_is_measured_at_a_click(opened):
