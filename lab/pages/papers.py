@@ -232,11 +232,12 @@ def all_papers(table: pl.DataFrame) -> None:
             page.control(name)
     rows = chosen_rows(table)
     st.caption(f"{rows.height} of {table.height} claims. A click on a row opens its paper.")
-    text = st.column_config.TextColumn
-    widths = {"sentence": text("claim", width=420), "ours": text(width=210), "criterion": text("holds if", width=320),
-              "published": text("published figure", width=260)}  # fmt: skip
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    widths = {"paper": text(width=110), "id": text(width=130), "sentence": text("claim", width=330),
+              "ours": text(width=170), "criterion": text("holds if", width=200), "verdict": text(width=90),
+              "published": text("published figure", width=150), "seconds": number(width=70, format="%.2g")}  # fmt: skip
     st.dataframe(
-        rows.select(SHOWN), hide_index=True, height=600, column_config=widths, key=page.key("table"),
+        rows.select(SHOWN), hide_index=True, height=min(600, 40 + 35 * rows.height), column_config=widths, key=page.key("table"),
         on_select=partial(open_paper, rows["slug"].to_list()), selection_mode="single-row",
     )  # fmt: skip
 
