@@ -237,7 +237,8 @@ def all_papers(table: pl.DataFrame) -> None:
               "ours": text(width=170), "criterion": text("holds if", width=200), "verdict": text(width=90),
               "published": text("published figure", width=150), "seconds": number(width=70, format="%.2g")}  # fmt: skip
     st.dataframe(
-        rows.select(SHOWN), hide_index=True, height=min(600, 40 + 35 * rows.height), column_config=widths, key=page.key("table"),
+        rows.select(SHOWN), hide_index=True, height=min(600, 40 + 35 * rows.height), column_config=widths,
+        key=page.key("table"),
         on_select=partial(open_paper, rows["slug"].to_list()), selection_mode="single-row",
     )  # fmt: skip
 
