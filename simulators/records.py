@@ -40,6 +40,7 @@ class Rollouts:
         token_rewards: a learned or self-made reward of each token [S, P, G, T].
         pair_scores: what a judge gave rollout i when it was compared with rollout j, both orders of presentation
             added [S, P, G, G]; the diagonal means nothing.
+        state: what the policy saw before each token, where the actions alone do not tell it [S, P, G, T].
     """
 
     rewards: Floats
@@ -57,6 +58,7 @@ class Rollouts:
     prediction_error: Floats | None = None
     token_rewards: Floats | None = None
     pair_scores: Floats | None = None
+    state: Ints | None = None
 
 
 @dataclass(frozen=True, eq=False)
