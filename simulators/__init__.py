@@ -11,18 +11,24 @@ from typing import TYPE_CHECKING, Any
 from simulators.records import Policy, Rollouts, Truth, World
 
 if TYPE_CHECKING:
+    from simulators.agents import Agents
     from simulators.bandit import Bandit
+    from simulators.graphs import Graphs
     from simulators.mdp import MDP
     from simulators.reward_laws import Law
     from simulators.toy_lm import ToyLM
+    from simulators.turns import Turns
 
-__all__ = ["MDP", "Bandit", "Law", "Policy", "Rollouts", "ToyLM", "Truth", "World", "warm"]
+__all__ = ["MDP", "Agents", "Bandit", "Graphs", "Law", "Policy", "Rollouts", "ToyLM", "Truth", "Turns", "World", "warm"]
 
 _HOMES = {
+    "Agents": "simulators.agents",
     "Bandit": "simulators.bandit",
+    "Graphs": "simulators.graphs",
     "Law": "simulators.reward_laws",
     "MDP": "simulators.mdp",
     "ToyLM": "simulators.toy_lm",
+    "Turns": "simulators.turns",
 }
 
 
@@ -34,9 +40,11 @@ def __getattr__(name: str) -> Any:
 
 def warm() -> None:
     """Compile every kernel, or load it from the disk cache, so that the first click is quick."""
-    from simulators import bandit, reward_laws, stride, toy_lm
+    from simulators import agents, bandit, reward_laws, stride, toy_lm, turns
 
+    agents.warm()
     bandit.warm()
     stride.warm()
     reward_laws.warm()
     toy_lm.warm()
+    turns.warm()
