@@ -158,7 +158,7 @@ def _sample(job: Job, first: list[int]) -> pl.DataFrame:
 
     walk = job.walk
     moment = walk.look()
-    truth = walk.world.truth(walk.policy, moment.rollouts, gradient=False, weights=walk.reward_weights)
+    truth = _truth(walk, moment, gradient=False)
     tables = [
         rollout_table(moment, truth, walk.world.prompts, run=i).select(
             pl.lit(walk.variant.name).alias("variant"), pl.lit(int(job.seeds[i])).alias("seed"),
@@ -169,19 +169,26 @@ def _sample(job: Job, first: list[int]) -> pl.DataFrame:
     return pl.concat(tables)
 
 
+def _truth(walk: Walk, moment: Moment, *, gradient: bool = True) -> Truth | None:
+    """What the world knows about the moment, None where it can't know."""
+    if not getattr(walk.world, "exact", True):
+        return None
+    return walk.world.truth(walk.policy, moment.rollouts, gradient=gradient, weights=walk.reward_weights)
+
+
 @dataclass(frozen=True, eq=False)
 class Replay:
     """One step of one run, with everything that made its gradient.
 
     Attributes:
         moment: Rollouts, rewards, advantages, weights and gradient of the step, with S = 1.
-        truth: What the world knows about it, the exact gradient included.
+        truth: What the world knows about it, the exact gradient included; None where it can't know.
         prompt_norm: Norm of each prompt's share of the gradient [P]; the shares add up to the gradient.
         frame: One row per rollout: prompt, rollout, action, reward, advantage, true_advantage, keep.
     """
 
     moment: Moment
-    truth: Truth
+    truth: Truth | None
     prompt_norm: Array
     frame: pl.DataFrame
 
@@ -231,23 +238,23 @@ def replay(
     job = job_of(world, chosen, seeds_of([seed]), settings, None, steps=step)
     walk = job.run(lambda: False).walk
     moment = walk.look()
-    truth = world.truth(walk.policy, moment.rollouts, weights=walk.reward_weights)
+    truth = _truth(walk, moment)
     return Replay(moment, truth, prompt_norms(walk, moment), rollout_table(moment, truth, world.prompts))
 
 
 def prompt_norms(walk: Walk, moment: Moment) -> Array:
     """Norm of what each prompt adds to the gradient of the first run [P], from one gradient per prompt."""
-    slots = _slots(moment, walk.world.prompts)
+    slots = np.arange(moment.weights.shape[1]) % walk.world.prompts  # sampled again, prompts stand in the same order
     shares = [np.where((slots == p)[None, :, None, None], moment.weights, 0.0) for p in range(walk.world.prompts)]
     return np.array([norm(walk.world.gradient(walk.policy, moment.rollouts, w))[0] for w in shares])
 
 
-def rollout_table(moment: Moment, truth: Truth, prompts: int, run: int = 0) -> pl.DataFrame:
+def rollout_table(moment: Moment, truth: Truth | None, prompts: int, run: int = 0) -> pl.DataFrame:
     """The rollouts of one run (index on the S axis) at one step, a row each.
 
     Columns prompt, rollout, action, reward (components added; `reward_1` ... beside it where there are several),
-    advantage, true_advantage, keep. An action of several tokens is text, the tokens separated by blanks. A prompt that
-    was sampled again within the step numbers its rollouts on.
+    advantage, true_advantage (null without a truth), keep. An action of several tokens is text, separated by blanks. A
+    prompt that was sampled again within the step numbers its rollouts on.
     """
     import polars as pl
 
@@ -264,10 +271,10 @@ def rollout_table(moment: Moment, truth: Truth, prompts: int, run: int = 0) -> p
         "reward": components.sum(axis=-1),
         **({f"reward_{k}": r for k, r in enumerate(components.T, 1)} if len(components.T) > 1 else {}),
         "advantage": moment.advantage[run].reshape(-1),
-        "true_advantage": truth.advantage[run, :own].reshape(-1),
+        "true_advantage": None if truth is None else truth.advantage[run, :own].reshape(-1),
         "keep": np.ones(slots.size * size, dtype=bool) if moment.keep is None else moment.keep[run].reshape(-1),
     }
-    return pl.DataFrame(columns)
+    return pl.DataFrame(columns, schema_overrides={"true_advantage": pl.Float64})
 
 
 def _slots(moment: Moment, prompts: int, run: int = 0) -> Array:

@@ -14,7 +14,7 @@ from lab.advantages.credit import Credit
 from lab.diagnostics import gradient as gradients
 from lab.diagnostics.advantage import FLOORS, per_rollout
 from lab.errors import InputError, MissingFieldError, check_number, check_whole
-from lab.optimizers import Optimizer
+from lab.optimizers import Optimizer, alike, on_host
 from lab.registry import Rule, find
 from lab.sampling.refill import first_slots, refill
 from lab.variants import Variant
@@ -183,9 +183,9 @@ class Walk:
 
     def state(self) -> dict[str, Array]:
         """All that changes from step to step, as arrays: step, updates, parameters and the optimizer's moments."""
-        moments = {f"moment.{name}": value for name, value in self.optimizer.state.items()}
+        moments = {f"moment.{name}": on_host(value) for name, value in self.optimizer.state.items()}
         counts = {"step": np.array(self.step), "updates": np.array(self.optimizer.steps)}
-        return {**counts, "parameters": self.policy.parameters, **moments}
+        return {**counts, "parameters": on_host(self.policy.parameters), **moments}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Go back to where `state` was taken, or on to it.
@@ -193,12 +193,12 @@ class Walk:
         Raises:
             InputError: It is not the state of such a walk.
         """
-        shape, found = self.policy.parameters.shape, np.shape(state.get("parameters", ()))
+        shape, found = tuple(self.policy.parameters.shape), np.shape(state.get("parameters", ()))
         if found != shape or not {"step", "updates"} <= set(state):
             raise InputError(f"the state has parameters {found}; this walk has {shape}, with its step and updates")
         self.step, self.optimizer.steps = int(state["step"]), int(state["updates"])
-        self.policy.parameters[...] = state["parameters"]
-        moments = {name[7:]: np.array(value) for name, value in state.items() if name.startswith("moment.")}
+        self.policy.parameters[...] = alike(state["parameters"], self.policy.parameters)
+        moments = {n[7:]: alike(v, self.policy.parameters) for n, v in state.items() if n.startswith("moment.")}
         self.optimizer.state = moments
 
     def _sample(self, attempt: int = 0) -> Rollouts:

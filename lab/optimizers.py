@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lab.errors import UnknownNameError
 
-__all__ = ["OPTIMIZERS", "Optimizer"]
+__all__ = ["OPTIMIZERS", "Optimizer", "alike", "on_host"]
 
 Array = NDArray[Any]
 
@@ -52,10 +52,20 @@ class Optimizer:
         first += (1 - self.momentum) * (gradient - first)
         second += (1 - self.beta2) * (gradient**2 - second)
         mean = first / (1 - self.momentum**self.steps)
-        deviation = np.sqrt(second / (1 - self.beta2**self.steps))
+        deviation = (second / (1 - self.beta2**self.steps)) ** 0.5
         parameters += self.lr * mean / (deviation + self.eps)
 
     def _moment(self, name: str, like: Array) -> Array:
         if name not in self.state:
-            self.state[name] = np.zeros_like(like)
+            self.state[name] = 0 * like
         return self.state[name]
+
+
+def on_host(array: Any) -> Array:
+    """An array, or a tensor on its device, as NumPy."""
+    return array if isinstance(array, np.ndarray) else array.detach().cpu().numpy()
+
+
+def alike(array: Array, like: Any) -> Any:
+    """A copy of the array of the kind that `like` is: NumPy, or a tensor on its device."""
+    return np.array(array) if isinstance(like, np.ndarray) else like.new_tensor(array)

@@ -14,7 +14,7 @@ from lab.registry import fold
 if TYPE_CHECKING:
     from simulators.records import World
 
-__all__ = ["WORLDS", "bandit", "settings", "toy_lm", "world"]
+__all__ = ["DEFAULTS", "WORLDS", "bandit", "settings", "small_lm", "toy_lm", "turns", "world"]
 
 
 def bandit(
@@ -77,8 +77,63 @@ def toy_lm(
     return ToyLM(names, prompts=prompts, vocabulary=vocabulary, length=length, logits=logits, seed=seed)
 
 
+def turns(
+    task: str = "dialogue", prompts: int = 8, *, turns: int = 0, shared: bool = False, noise: float = 0.0
+) -> World:
+    """Episodes of several turns with process rewards; see `simulators.turns`.
+
+    Args:
+        task: Name of its task (dialogue, search, steps).
+        prompts: Number of prompts P.
+        turns: Most turns of an episode, the closing one not counted; 0: as many as the task says.
+        shared: One policy for all prompts instead of one for each.
+        noise: Standard deviation of the process rewards; 0: the task's own.
+    """
+    from simulators import Turns
+    from simulators.turns_tasks import TASKS
+
+    made = TASKS[task](noise=noise) if noise and task in TASKS else task
+    return Turns(made, prompts=prompts, turns=turns or None, shared=shared)
+
+
+def small_lm(
+    task: str = "arithmetic",
+    prompts: int = 8,
+    *,
+    length: int = 0,
+    layers: int = 2,
+    width: int = 32,
+    heads: int = 2,
+    accuracy: float = 0.3,
+    seed: int = 0,
+    device: str = "auto",
+) -> World:
+    """A small transformer on a text task, gradients by autograd; see `simulators.small_lm`.
+
+    Args:
+        task: Name of its task (arithmetic, countdown, sorting, brackets, tools).
+        prompts: Prompts of a step P.
+        length: Most tokens of a response T; 0: as many as the longest worked solution.
+        layers: Blocks of the transformer.
+        width: Its width.
+        heads: Its attention heads.
+        accuracy: Sampled accuracy at which its pretraining stops.
+        seed: Draws problems and initial weights.
+        device: "cpu", "cuda", "cuda:1" or "auto".
+    """
+    try:
+        from simulators.small_lm import SmallLM
+    except ModuleNotFoundError as missing:
+        raise InputError(f"{missing.name} is not installed; pip install 'advantage-lab[torch]'") from None
+    return SmallLM(task, prompts=prompts, length=length, layers=layers, width=width, heads=heads, accuracy=accuracy,
+                   seed=seed, device=device)  # fmt: skip
+
+
+#: Settings of a run that suit a world where they are not given.
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {"small-lm": {"optimizer": "adam", "lr": 0.0003}}
+
 #: Name of a world -> function that makes it from keyword settings.
-WORLDS: Mapping[str, Callable[..., World]] = {"bandit": bandit, "toy-lm": toy_lm}
+WORLDS: Mapping[str, Callable[..., World]] = {"bandit": bandit, "toy-lm": toy_lm, "small-lm": small_lm, "turns": turns}
 
 
 def world(name: str, /, **given: Any) -> World:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "show"]
 
-METRICS = ("value", "sign_flip", "no_signal", "grad_norm")
+METRICS = ("value", "reward", "sign_flip", "no_signal", "grad_norm")
 Folder = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 
 
@@ -35,6 +35,10 @@ def run(
     ] = None,
     success: Annotated[
         str | None, typer.Option(help='Expected reward of each arm, prompt by prompt: "0.2,0.5; 0.1,0.9".')
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Task of the small language model. [default: arithmetic]")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where the small language model runs: cpu, cuda, cuda:1, auto. [default: auto]")
     ] = None,
     variant: Annotated[
         list[str] | None,
@@ -74,6 +78,7 @@ def run(
     }  # fmt: skip
     place = {
         "prompts": prompts, "arms": arms, "law": law, "noise": noise, "world_seed": world_seed, "success": success,
+        "task": task, "device": device,
     }  # fmt: skip
     config, name = _resumed(resume, folder, name, given | place) if resume else (_config(given, place), name)
     _train(config, name or _free(folder), folder, bool(resume), threads, processes)
@@ -133,6 +138,8 @@ def _resumed(name: str, folder: Path, new_name: str | None, given: Mapping[str, 
 
 def _config(given: Mapping[str, Any], place: Mapping[str, Any]) -> Config:
     from lab.config import Config, options_of
+    from lab.registry import fold
+    from lab.worlds import DEFAULTS
 
     chosen = {key: value for key, value in given.items() if value is not None}
     if "seeds" in chosen:
@@ -143,7 +150,8 @@ def _config(given: Mapping[str, Any], place: Mapping[str, Any]) -> Config:
     spot["options"] |= {key.removeprefix("world_"): value for key, value in place.items() if value is not None}
     if place["success"] is not None:
         spot["options"]["success"] = _success(place["success"])
-    return Config(**{**chosen, "variants": chosen.get("variants") or ["grpo"], "world": spot})
+    suited = DEFAULTS.get(fold(spot["name"]), {})
+    return Config(**{**suited, **chosen, "variants": chosen.get("variants") or ["grpo"], "world": spot})
 
 
 def _seeds(text: str) -> int | list[int]:
@@ -180,8 +188,12 @@ def _outcome(found: Run) -> None:
     if not any(set(METRICS) & set(of) for of in cells.values()):
         print("Nothing was measured.")
         return
-    table(["variant", *(KNOWN[m].label for m in METRICS)], [[v, *(of[m] for m in METRICS)] for v, of in cells.items()])
-    print(f"{KNOWN['value'].label}: at the last step; the others: mean over all steps; ± 95% over the seeds.")
+    shown = [m for m in METRICS if any(m in of for of in cells.values())]
+    table(
+        ["variant", *(KNOWN[m].label for m in shown)], [[v, *(of.get(m, "") for m in shown)] for v, of in cells.items()]
+    )
+    ends = f"{KNOWN['value'].label}: at the last step; the others: mean" if "value" in shown else "Mean"
+    print(f"{ends} over all steps; ± 95% over the seeds.")
 
 
 def _labels(config: Config) -> str:

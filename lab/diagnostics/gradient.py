@@ -31,16 +31,19 @@ def dot(a: Array, b: Array) -> Array:
     return out
 
 
-def norm(gradient: Array) -> Array:
-    """Euclidean norm of each run's gradient: [S, ...] -> [S]."""
+def norm(gradient: Any) -> Array:
+    """Euclidean norm of each run's gradient: [S, ...] -> [S]; of a tensor only these numbers leave its device."""
+    if not isinstance(gradient, np.ndarray):
+        return gradient.flatten(1).double().norm(dim=1).cpu().numpy()
     return np.asarray(np.sqrt(dot(gradient, gradient)))
 
 
-def clip_norm(gradient: Array, limit: float, norms: Array | None = None) -> Array:
+def clip_norm(gradient: Any, limit: float, norms: Array | None = None) -> Any:
     """The gradient scaled down to norm `limit` in the runs where it is larger: [S, ...] -> [S, ...]."""
     size = norm(gradient) if norms is None else norms
     factor = np.minimum(1.0, limit / np.maximum(size, 1e-300))
-    return np.asarray(gradient * factor.reshape(-1, *[1] * (gradient.ndim - 1)))
+    scale = factor.reshape(-1, *[1] * (gradient.ndim - 1))
+    return gradient * (scale if isinstance(gradient, np.ndarray) else gradient.new_tensor(scale))
 
 
 def cosine(gradient: Array, truth: Array) -> Array:

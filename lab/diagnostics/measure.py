@@ -47,6 +47,8 @@ class Gauge:
         self.world, self.objective, self.options, self.weights = world, objective, options, weights
         self.exact = bool(getattr(world, "exact", True))
         self.names = [n for n in columns(measure) if self.exact or n not in _NEED_TRUTH]
+        if "gold" in self.names and not hasattr(world, "gold"):
+            self.names.remove("gold")
         if "clip_share" in self.names and "clipped" not in objective.extras:
             self.names.remove("clip_share")
         self.plain = not self.names or self.names == columns("basic")
@@ -82,7 +84,7 @@ class Gauge:
                 policy, moment.rollouts, gradient=not _NEED_GRADIENT.isdisjoint(self.names), weights=self.weights
             )
         none = np.zeros(moment.advantage.shape)
-        return Truth(none[..., 0], none, np.zeros_like(moment.gradient))
+        return Truth(none[..., 0], none, 0 * moment.gradient)
 
     def _further(
         self, policy: Policy, start: Policy, advantage: Array, keep: Any, gradient: Array, exact: Array
@@ -96,6 +98,7 @@ class Gauge:
             "levels": lambda: np.asarray(a.distinct_levels(advantage).mean(axis=-1)),
             "effective_rollouts": lambda: a.effective_rollouts(used),
             "kl_start": lambda: self.world.kl(policy, start),
+            "gold": lambda: self.world.gold(policy),  # type: ignore[attr-defined]
             "kept": lambda: np.ones(len(advantage)) if keep is None else keep.mean(axis=(-2, -1)),
         }
         return {name: ways[name]() for name in self.names if name in ways}

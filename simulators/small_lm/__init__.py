@@ -1,0 +1,286 @@
+"""A small language model as a world: a torch transformer, verifiable text tasks, gradients by autograd.
+
+The policy is the transformer of `simulators.small_lm.model`, pretrained on the task's own solutions to a chosen
+accuracy. Its gradient is that of Σ w log π with the weights w held fixed. Values are not known exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from simulators.errors import check_count, unknown_name
+from simulators.random import DRAWS, uniforms
+from simulators.records import Floats, Policy, Rollouts, Truth
+from simulators.small_lm.model import Cache, Shape, Transformer
+from simulators.small_lm.pretrain import cached, imitate
+from simulators.small_lm.tasks import COMPONENTS, END, TAGS, score, shown, task
+
+__all__ = ["SmallLM"]
+
+_PAD, _PROBLEM = " ", DRAWS - 2  # the draw that picks a slot's problem
+_VERSION = 1  # of the weights: changed whenever pretraining gives others
+
+
+class SmallLM:
+    """A pretrained transformer on one text task.
+
+    Args:
+        task: name of a task (`simulators.small_lm.tasks.TASKS`).
+        prompts: prompts P of a step, drawn from the training problems anew at each step.
+        length: most tokens of a response T, the end token included; 0: as many as the longest worked solution.
+        layers: blocks of the transformer.
+        width: its width d.
+        heads: its attention heads.
+        accuracy: sampled accuracy at which pretraining stops.
+        problems: number of problems, a fifth of which are held out.
+        seed: draws problems, initial weights and the batches of pretraining.
+        device: "cpu", "cuda", "cuda:1" or "auto" (a GPU where there is one).
+
+    Attributes:
+        train: problems of the steps; `test`: held-out ones.
+        components: names of the reward components [K].
+        exact: False: values and advantages are not known.
+        together: runs that share one batch.
+
+    Raises:
+        ValueError: an unknown task or device, sizes that do not fit.
+    """
+
+    name = "small-lm"
+    provides: tuple[str, ...] = ("mask", "greedy_rewards")
+    components = COMPONENTS
+    exact = False
+    together = 4
+
+    def __init__(
+        self, task: str = "arithmetic", *, prompts: int = 8, length: int = 0, layers: int = 2, width: int = 32,
+        heads: int = 2, accuracy: float = 0.3, problems: int = 2000, seed: int = 0, device: str = "auto",
+    ) -> None:  # fmt: skip
+        if not 0 <= accuracy <= 1:
+            raise ValueError(f"accuracy={accuracy}; it must be from 0 to 1")
+        self.prompts, self.device = check_count("prompts", prompts, least=1), _device(device)
+        torch.set_num_threads(1)  # runs are the parallel work, and numbers do not depend on the cores
+        self._problems(task, check_count("problems", problems, least=10), seed)
+        needed = max(len(p.solution) for p in self.train) + 1
+        self.length = check_count("length", length or needed, least=1)
+        self.shape = Shape(len(self.tokens), layers, width, heads)
+        self.model = Transformer(self.shape, self._before.shape[1] + max(self.length, needed), self.device)
+        facts = {"version": _VERSION, "task": task, "problems": problems, "accuracy": accuracy, "seed": seed}
+        self._start = cached(facts | asdict(self.shape), lambda: self._pretrained(accuracy, seed)).to(self.device)
+
+    def __repr__(self) -> str:
+        return f"SmallLM({self.task.name}, prompts={self.prompts}, parameters={self.model.size}, {self.device})"
+
+    def _problems(self, name: str, number: int, seed: int) -> None:
+        self.task = task(name)
+        every = self.task.problems(number, seed)
+        held = max(len(every) // 5, 1)
+        self.train, self.test = every[held:], every[:held]
+        text = "".join(p.prompt + p.solution for p in every)
+        self.tokens = (END, _PAD, *TAGS, *sorted(set(text) - {END, _PAD, *TAGS}))
+        self._number = {token: i for i, token in enumerate(self.tokens)}
+        before = [self._coded([p.prompt for p in some]) for some in (self.train, self.test)]
+        self._before, self._before_test = (torch.from_numpy(b).to(self.device) for b in before)
+
+    def _coded(self, texts: Sequence[str], *, right: int = 0) -> NDArray[np.int64]:
+        """Token numbers [n, L]: padded in front to the longest, or with end tokens behind to length `right`."""
+        longest = max(map(len, texts))
+        rows = [t.ljust(right, END) if right else t.rjust(longest, _PAD) for t in texts]
+        return np.array([[self._number[c] for c in row] for row in rows], dtype=np.int64)
+
+    def text(self, tokens: Sequence[int] | NDArray[Any]) -> str:
+        """A response as text up to its end token, tags written out."""
+        return shown(self._raw(tokens))
+
+    def _raw(self, tokens: Any) -> str:
+        return "".join(self.tokens[int(t)] for t in tokens).partition(END)[0]
+
+    def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
+        """The pretrained weights [S, N] for S seeds: a tensor on the world's device."""
+        keys = [check_count("seed", s, least=0) for s in seeds]
+        return Policy(self._start.repeat(len(keys), 1), np.array(keys, np.uint64))
+
+    def rollout(
+        self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
+    ) -> Rollouts:
+        """Sample G responses to each of P problems drawn for this step; `prompt` [S, P] says which of `train`.
+
+        Raises:
+            ValueError: G < 1, a negative counter, or a field that this world does not provide.
+        """
+        groups = check_count("group_size", group_size, least=1)
+        for field in fields:
+            if field not in self.provides:
+                raise unknown_name("field of the small-lm world", field, self.provides)
+        counters = {"step": check_count("step", step, least=0), "attempt": check_count("attempt", attempt, least=0)}
+        seeds = policy.seeds[:, None]
+        chosen = uniforms(seeds, **counters, prompt=np.arange(self.prompts), draw=_PROBLEM)
+        prompt = (chosen * len(self.train)).astype(np.int64)
+        draws = uniforms(
+            seeds[..., None, None], **counters, prompt=np.arange(self.prompts)[:, None, None],
+            rollout=np.arange(groups)[:, None], draw=np.arange(self.length),
+        )  # fmt: skip
+        before = self._before[torch.from_numpy(prompt).to(self.device)]
+        actions, logp, entropy = self._generate(policy.parameters, before, torch.from_numpy(draws).to(self.device))
+        mask = _mask(actions)
+        problems = [[self.train[i] for i in row] for row in prompt]
+        greedy = None
+        if "greedy_rewards" in fields:
+            likely, _, _ = self._generate(policy.parameters, before, None)
+            greedy = self._scored(likely, problems)[:, :, 0]
+        rollouts = Rollouts(
+            self._scored(actions, problems), actions, np.where(mask, logp, 0.0), mask, prompt, greedy_rewards=greedy
+        )
+        policy.memo["rollouts"], policy.memo["entropy"] = rollouts, (entropy * mask).sum(-1).mean((1, 2))
+        return rollouts
+
+    @torch.inference_mode()
+    def _generate(self, parameters: Tensor, before: Tensor, draws: Tensor | None) -> tuple[Any, Any, Any]:
+        """Tokens, their log-probabilities and the entropy of each choice [S, P, G, T]; the likeliest without draws."""
+        groups = 1 if draws is None else draws.shape[2]
+        weights, real = self.model.split(parameters), before != self._number[_PAD]
+        padded = None if bool(real.all()) else real
+        cache = Cache(self.shape.layers, before.shape[2] + self.length)
+        logits = self.model.logits(weights, before, padded, cache)[:, :, -1].repeat_interleave(groups, dim=1)
+        cache = cache.repeated(groups)
+        if padded is not None:
+            padded = torch.nn.functional.pad(padded.repeat_interleave(groups, dim=1), (0, self.length), value=True)
+        told = []
+        for t in range(self.length):
+            logp = logits.double().log_softmax(-1)
+            p = logp.exp()
+            if draws is None:
+                token = logp.argmax(-1)
+            else:
+                u = draws[..., t].reshape(*logits.shape[:2], 1)
+                token = (p.cumsum(-1) <= u).sum(-1).clamp_(max=len(self.tokens) - 1)
+            told.append((token, logp.gather(-1, token[..., None])[..., 0], -(p * logp).sum(-1)))
+            if t + 1 < self.length:
+                here = None if padded is None else padded[..., : cache.filled + 1]
+                logits = self.model.logits(weights, token[..., None], here, cache)[:, :, 0]
+        parts = [torch.stack(each, -1).unflatten(1, (-1, groups)).cpu().numpy() for each in zip(*told, strict=True)]
+        parts[0] = np.where(_mask(parts[0]), parts[0], 0)
+        return parts[0], parts[1], parts[2]
+
+    def _scored(self, actions: NDArray[np.int64], problems: Sequence[Sequence[Any]]) -> Floats:
+        """Reward components [S, P, G, K]."""
+        runs, prompts, groups, length = actions.shape
+        rewards = np.zeros((runs, prompts, groups, len(COMPONENTS)))
+        for s, p, g in np.ndindex(runs, prompts, groups):
+            text, problem = self._raw(actions[s, p, g]), problems[s][p]
+            if len(text) < length:
+                near = 1 - abs(len(text) - len(problem.solution)) / length
+                rewards[s, p, g] = (*score(self.task, problem, text), max(near, 0.0))
+        return rewards
+
+    def token_logp(self, parameters: Tensor, rollouts: Rollouts) -> Tensor:
+        """Log-probability of every token [S, P, G, T], differentiable; 0 behind the end token."""
+        assert rollouts.prompt is not None and rollouts.mask is not None
+        groups = rollouts.actions.shape[2]
+        before = self._before[torch.from_numpy(rollouts.prompt).to(self.device)].repeat_interleave(groups, dim=1)
+        actions = torch.from_numpy(rollouts.actions).to(self.device).flatten(1, 2)
+        logp = self._continued(parameters, before, actions)
+        mask = torch.from_numpy(rollouts.mask).to(self.device)
+        return torch.where(mask, logp.unflatten(1, (-1, groups)), 0.0)
+
+    def _continued(self, parameters: Tensor, before: Tensor, actions: Tensor) -> Tensor:
+        """Log-probability of each token of the responses [S, B, T] behind what stands before [S, B, L]."""
+        whole = torch.cat((before, actions[..., :-1]), dim=-1)
+        real = torch.ones_like(whole, dtype=torch.bool)
+        real[..., : before.shape[-1]] = before != self._number[_PAD]
+        logits = self.model.logits(self.model.split(parameters), whole, None if bool(real.all()) else real)
+        logp = logits[:, :, before.shape[-1] - 1 :].log_softmax(-1)
+        return logp.gather(-1, actions[..., None])[..., 0]
+
+    @torch.no_grad()
+    def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:
+        """Log-probability of each token under `policy` [S, P, G, T], nats."""
+        return self.token_logp(policy.parameters, rollouts).double().cpu().numpy()
+
+    def gradient(self, policy: Policy, rollouts: Rollouts, weights: Floats) -> Tensor:
+        """Σ w ∇log π by autograd, the weights [S, P, G, T] held fixed: a tensor [S, N]."""
+        parameters = policy.parameters.detach().requires_grad_()
+        w = torch.as_tensor(weights, dtype=parameters.dtype, device=self.device)
+        (found,) = torch.autograd.grad((w * self.token_logp(parameters, rollouts)).sum(), parameters)
+        return found
+
+    def truth(
+        self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True, weights: NDArray[Any] | None = None
+    ) -> Truth:
+        """Nothing is known exactly here.
+
+        Raises:
+            ValueError: always; `exact` is False, and nothing that needs a truth asks for it.
+        """
+        raise ValueError("the small-lm world knows no exact values; measure what needs no truth")
+
+    def entropy(self, policy: Policy) -> Floats:
+        """Entropy of the response [S], nats: mean over the last rollouts of the sum of each choice's entropy."""
+        if "entropy" not in policy.memo:
+            self.rollout(policy, 8, 0)
+        return policy.memo["entropy"]
+
+    @torch.no_grad()
+    def kl(self, policy: Policy, other: Policy) -> Floats:
+        """KL(policy ‖ other) of the response [S], nats: mean of log π/π' over the policy's last rollouts."""
+        if "rollouts" not in policy.memo:
+            self.rollout(policy, 8, 0)
+        last = policy.memo["rollouts"]
+        return (self.log_prob(policy, last) - self.log_prob(other, last)).sum(-1).mean((1, 2))
+
+    def evaluate(self, policy: Policy, samples: int = 8, problems: int = 128) -> dict[str, Floats]:
+        """Accuracy on held-out problems [S]: "greedy", "sampled" and "pass", right at least once in `samples`."""
+        runs, some = len(policy.seeds), self.test[:problems]
+        before = self._before_test[: len(some)].expand(runs, -1, -1)
+        draws = uniforms(
+            policy.seeds[:, None, None, None], prompt=np.arange(len(some))[:, None, None],
+            rollout=np.arange(samples)[:, None], draw=np.arange(self.length), attempt=1,
+        )  # fmt: skip
+        drawn, _, _ = self._generate(policy.parameters, before, torch.from_numpy(draws).to(self.device))
+        likely, _, _ = self._generate(policy.parameters, before, None)
+        right = self._scored(drawn, [some] * runs)[..., 0]
+        greedy = self._scored(likely, [some] * runs)[:, :, 0, 0].mean(-1)
+        return {"greedy": greedy, "sampled": right.mean((1, 2)), "pass": right.any(-1).mean(-1)}
+
+    def _pretrained(self, accuracy: float, seed: int) -> Tensor:
+        size = max(len(p.solution) for p in self.train) + 1
+        solutions = torch.from_numpy(self._coded([p.solution for p in self.train], right=size)).to(self.device)
+        real = torch.from_numpy(_mask(solutions.cpu().numpy())).to(self.device)
+
+        def loss(weights: Tensor, some: Tensor) -> Tensor:
+            logp = self._continued(weights, self._before[some][None], solutions[some][None])[0]
+            return -(logp * real[some]).sum() / real[some].sum()
+
+        def sampled(weights: Tensor) -> float:
+            some = self.train[:256]
+            draws = uniforms(seed, prompt=np.arange(len(some))[:, None, None], draw=np.arange(self.length))[None]
+            drawn, _, _ = self._generate(weights, self._before[: len(some)][None], torch.from_numpy(draws))
+            return float(self._scored(drawn, [some])[..., 0].mean())
+
+        start = self.model.initial(seed)[None].to(self.device)
+        found = imitate(start, loss, sampled, examples=len(self.train), wanted=accuracy, seed=seed)
+        return found[0].cpu()
+
+
+def _mask(actions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tokens up to and with the first end token, number 0."""
+    return np.cumsum(actions == 0, axis=-1) - (actions == 0) == 0
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f'device={name!r}; it is one of "cpu", "cuda", "cuda:1" and "auto"') from None
+    if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
+        raise ValueError(f'device={name!r}; torch sees {torch.cuda.device_count()} GPU(s) here: "cpu" or "auto" work')
+    return device
