@@ -14,7 +14,7 @@ from lab.registry import fold
 if TYPE_CHECKING:
     from simulators.records import World
 
-__all__ = ["DEFAULTS", "WORLDS", "bandit", "settings", "small_lm", "toy_lm", "turns", "world"]
+__all__ = ["DEFAULTS", "WORLDS", "bandit", "reward_hacks", "settings", "small_lm", "toy_lm", "turns", "world"]
 
 
 def bandit(
@@ -129,11 +129,75 @@ def small_lm(
                    seed=seed, device=device)  # fmt: skip
 
 
+def agents(
+    plan: str = "conditional", prompts: int = 8, arms: int = 4, *, penalty: float = 0.1, invalid: float = 0.0
+) -> World:
+    """Several agents on one trajectory; prompts from easy to hard, action a right with probability (a/(A-1))^h(p).
+
+    Args:
+        plan: Who is called when (conditional, solver-verifier, search); see `simulators.orchestras`.
+        prompts: Number of prompts P.
+        arms: Actions A of every agent; action 0 is invalid.
+        penalty: Cost of an invalid call.
+        invalid: Initial logit of action 0; the other actions have 0.
+    """
+    from simulators import Agents
+    from simulators.families import EASIEST, HARDEST
+
+    if prompts < 1 or arms < 2:
+        raise InputError(f"prompts={prompts}, arms={arms}; at least 1 prompt and 2 actions are needed")
+    hardness = np.geomspace(EASIEST, HARDEST, prompts)[:, None]
+    logits = np.append(invalid, np.zeros(arms - 1))
+    return Agents(plan, skill=np.linspace(0, 1, arms) ** hardness, penalty=penalty, logits=logits)
+
+
+def graphs(members: int = 5, queries: int = 4, *, critical: int = 3, effect: float = 2.0, spread: float = 2.0) -> World:
+    """Communication graphs among agents in a fixed order, a few of whose edges matter; see `simulators.graphs`.
+
+    Args:
+        members: Number of agents N, so that there are N(N - 1)/2 edges.
+        queries: Number of queries P, their easiness at evenly spaced quantiles of N(0, spread^2).
+        critical: Number of critical edges, the first ones.
+        effect: What each of them adds, in logits.
+        spread: Deviation of the easiness.
+    """
+    from statistics import NormalDist
+
+    from simulators import Graphs
+
+    if queries < 1 or critical < 0:
+        raise InputError(f"queries={queries}, critical={critical}; at least 1 query and 0 critical edges are needed")
+    easiness = [spread * NormalDist().inv_cdf((i + 0.5) / queries) for i in range(queries)]
+    return Graphs(members, critical=range(critical), easiness=easiness, effect=effect)
+
+
+def reward_hacks(tasks: int = 64, *, trained: int = 6, shared: bool = True, refuse: float = -1.0) -> World:
+    """Tasks whose metric can be gamed: rollouts are scored by the proxy, the gold reward is measured beside.
+
+    Args:
+        tasks: Number of tasks P.
+        trained: Families trained on, of twelve.
+        shared: Whether the feature that all families share learns.
+        refuse: Initial logit of refusing, beside 2 of an honest answer and 0 of a hack.
+    """
+    from simulators.reward_hacks import BASE, RewardHacks
+
+    return RewardHacks(tasks, trained=trained, shared=shared, base=(*BASE[:2], refuse))
+
+
 #: Settings of a run that suit a world where they are not given.
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {"small-lm": {"optimizer": "adam", "lr": 0.0003}}
 
 #: Name of a world -> function that makes it from keyword settings.
-WORLDS: Mapping[str, Callable[..., World]] = {"bandit": bandit, "toy-lm": toy_lm, "small-lm": small_lm, "turns": turns}
+WORLDS: Mapping[str, Callable[..., World]] = {
+    "bandit": bandit,
+    "toy-lm": toy_lm,
+    "agents": agents,
+    "graphs": graphs,
+    "small-lm": small_lm,
+    "turns": turns,
+    "reward-hacks": reward_hacks,
+}
 
 
 def world(name: str, /, **given: Any) -> World:

@@ -53,6 +53,8 @@ _ROWS = (
     ("effective_rollouts", "effective rollouts", "rollouts", "higher", "full", "(Σ|A|)² / ΣA² over the batch"),
     ("kl_start", "KL to the start", "nats", "", "full", "KL(policy ‖ initial policy), mean over prompts"),
     ("clip_share", "clipped tokens", "share of tokens", "", "full", "tokens that the clip acts on, last epoch"),
+    ("gold", "gold reward", "reward", "higher", "full",
+     "exact expected gold reward under the policy, in a world whose rollouts are scored by a proxy"),
     ("kept", "rollouts used", "share of rollouts", "", "full", "rollouts that take part in the update"),
 )  # fmt: skip
 
