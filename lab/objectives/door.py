@@ -152,7 +152,7 @@ def _prepare(
     a = np.asarray(advantage, dtype=np.float64)
     if a.shape not in (new.shape, new.shape[:-1]):
         raise InputError(f"advantage has shape {a.shape}; it must be {new.shape[:-1]} or {new.shape}")
-    given |= {f: _array(f, given[f], new.shape) for f in ("logp", "mask", "clip_scale") if f in given}
+    given |= {f: _array(f, given[f], new.shape) for f in ("logp", "mask", "clip_scale", "token_rewards") if f in given}
     mask = given.get("mask")
     if mask is not None and not ((mask == 0) | (mask == 1)).all():
         raise InputError("mask holds values that are neither 0 nor 1; it says which tokens are valid")
