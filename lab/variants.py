@@ -145,6 +145,11 @@ _COMPOSITE = [
             note="prompts 2i and 2i+1 are a preferred and a rejected item; win ratios against each other"),
     Variant("dno", "win-rate", "dno", paper="dno", note="log-ratios regressed on win rates over all pairs of a group"),
     Variant("mixed-r1", reward="mixed-r1", paper="mixed-r1", note="the task's reward and half the format bit, added"),
+    Variant("dr-mas", "dr-mas", "dr-mas", paper="dr-mas", note="each agent normalised and averaged over its own calls"),
+    Variant("dr-mas-global", "dr-mas-global", "dr-mas", paper="dr-mas",
+            note="one mean and deviation for all agents, the baseline of Dr. MAS"),
+    Variant("graph-grpo", "graph-grpo", "graph-grpo", paper="graph-grpo",
+            note="edges by the success rate of their graphs, present edges only"),
 ]  # fmt: skip
 _BY_NAME = {fold(v.name): v for v in _COMPOSITE}
 

@@ -57,18 +57,37 @@ def standard_inputs(seed: int = 0) -> Iterator[tuple[str, Array]]:
     yield "one prompt, one spread", np.array([[0.2, 0.4, 0.9, 0.1]])[..., None]
 
 
-def _run(rule: Rule, rewards: Array) -> Array:
-    """Advantages [P, G] (mean over tokens) with every numerical floor set to 0."""
+_TOKENS = 5
+
+
+def _given(rule: Rule, rewards: Array) -> dict[str, Any]:
+    """The fields that a rule reads, made up for a batch; beyond mask, task and greedy rewards the required ones."""
+    prompts, size = rewards.shape[:2]
+    p, g, t = np.indices((prompts, size, _TOKENS))
+    wave = np.sin(np.arange(prompts * size * _TOKENS * 3.0)).reshape(prompts, size, _TOKENS, 3)
+    fields = {
+        "mask": t < 1 + (p * size + g) * 7 % _TOKENS, "greedy_rewards": np.full(prompts, 0.25),
+        "task": np.arange(prompts) % 2, "agent": (g + t) % 3, "actions": (p + g + t * (t + g)) % 2, "turn": t // 2,
+        "turn_rewards": (7 * p + 3 * g + t // 2 * 2) % 5 / 4, "token_rewards": wave[..., 0], "hidden": wave,
+        "prediction_error": wave[..., ::-1] - wave.mean(-1, keepdims=True),
+        "pair_scores": (wave[..., 0].sum(-1)[:, :, None] > wave[..., 0].sum(-1)[:, None]) * 2.0 - 1.0,
+    }  # fmt: skip
+    wanted = {"mask", "greedy_rewards", "task", *rule.required} & set(rule.fields)
+    return {name: value for name, value in fields.items() if name in wanted}
+
+
+def _reordered(given: dict[str, Any], order: Array) -> dict[str, Any]:
+    """The same fields with the rollouts of every group in another order."""
+    moved = {name: value[:, order] if value.ndim > 2 else value for name, value in given.items()}
+    if "pair_scores" in moved:
+        moved["pair_scores"] = moved["pair_scores"][:, :, order]
+    return moved
+
+
+def _run(rule: Rule, rewards: Array, given: dict[str, Any] | None = None) -> Array:
+    """Advantages [P, G] (of the first token where there are several) with every numerical floor set to 0."""
     floors = {k: 0.0 for k in rule.options if k == "eps" or k.endswith("_eps")}
-    given: dict[str, Any] = {}
-    if "mask" in rule.fields:
-        lengths = 1 + (np.arange(rewards[..., 0].size) * 7 % 5).reshape(rewards.shape[:-1])
-        given["mask"] = np.arange(5) < lengths[..., None]
-    if "greedy_rewards" in rule.fields:
-        given["greedy_rewards"] = np.full(rewards.shape[0], 0.25)
-    if "task" in rule.fields:
-        given["task"] = np.arange(rewards.shape[0]) % 2
-    result: Credit = call(rule, rewards, **{**floors, **given})
+    result: Credit = call(rule, rewards, **{**floors, **(_given(rule, rewards) if given is None else given)})
     advantage = result.advantage
     return advantage if advantage.ndim == rewards.ndim - 1 else advantage[..., 0]
 
@@ -98,20 +117,10 @@ def _unit(rule: Rule) -> bool:
 
 
 def _permutation(rule: Rule, r: Array) -> bool:
-    if "mask" in rule.fields:
-        return _permutation_with_mask(rule, r)
     order = np.random.default_rng(1).permutation(r.shape[1])
-    return _differ(_run(rule, r)[:, order], _run(rule, r[:, order]))
-
-
-def _permutation_with_mask(rule: Rule, r: Array) -> bool:
-    order = np.roll(np.arange(r.shape[1]), 1)
-    mask = np.arange(5) < (1 + np.arange(r.shape[1]) % 5)[None, :, None]
-    mask = np.broadcast_to(mask, (*r.shape[:2], 5))
-    greedy = {"greedy_rewards": np.zeros(r.shape[0])} if "greedy_rewards" in rule.fields else {}
-    plain = call(rule, r, mask=mask, **greedy).advantage
-    moved = call(rule, np.ascontiguousarray(r[:, order]), mask=mask[:, order], **greedy).advantage
-    return _differ(plain[:, order], moved)
+    given = _given(rule, r)
+    moved = _run(rule, np.ascontiguousarray(r[:, order]), _reordered(given, order))
+    return _differ(_run(rule, r, given)[:, order], moved)
 
 
 def _zero_sum(rule: Rule, r: Array) -> bool:
@@ -120,7 +129,7 @@ def _zero_sum(rule: Rule, r: Array) -> bool:
 
 
 def _bounded(rule: Rule, r: Array) -> bool:
-    tokens = 5 if "mask" in rule.fields else 1
+    tokens = _TOKENS if set(rule.fields) - {"greedy_rewards", "task"} else 1
     prompts, size, components = r.shape
     limit = rule.bound(Shape(prompts, size, components, tokens)) if rule.bound else 100.0 * size
     spread = np.array([1e-3, 1.0, 1e3]) if not _unit(rule) else np.array([1.0])

@@ -184,9 +184,35 @@ def _fields(rule: Rule, given: Mapping[str, Any], rewards: Array) -> dict[str, A
         if name not in rule.fields or value is None:
             out[name] = value
             continue
+        array = np.asarray(value)
+        if name in _PER_ROLLOUT:
+            array = _per_rollout(name, array, rewards.shape[:-1])
         check = {"mask": _mask, "greedy_rewards": _greedy_rewards}.get(name)
-        out[name] = np.asarray(value) if check is None else check(np.asarray(value), rewards)
+        out[name] = array if check is None else check(array, rewards)
     return out
+
+
+#: Fields that every rollout has -> their axes behind [..., P, G].
+_PER_ROLLOUT = {
+    "agent": "T", "actions": "T", "turn": "T", "turn_rewards": "T", "token_rewards": "T", "hidden": "TD",
+    "prediction_error": "TV", "pair_scores": "G",
+}  # fmt: skip
+
+
+def _per_rollout(name: str, array: Array, groups: tuple[int, ...]) -> Array:
+    """A field with the prompt axis in front where one group was given.
+
+    Raises:
+        InputError: It does not fit the rewards.
+    """
+    axes = _PER_ROLLOUT[name]
+    if array.ndim == len(groups) + len(axes) - 1 and groups[0] == 1:
+        array = array[None]
+    fits = array.ndim == len(groups) + len(axes) and array.shape[: len(groups)] == groups
+    if not fits or (axes == "G" and array.shape[-1] != groups[-1]):
+        wanted = ", ".join(("P", "G", *axes))
+        raise InputError(f"{name} has shape {array.shape}; it must be [..., {wanted}] with [..., P, G] = {groups}")
+    return array
 
 
 def _mask(mask: Array, rewards: Array) -> Array:

@@ -10,7 +10,7 @@ import pytest
 from lab import advantages
 from lab.errors import InputError, LabError
 from lab.registry import PROPERTIES, Shape
-from tests.rules.cases import NAMES, fields, rewards, run
+from tests.rules.cases import NAMES, fields, only, rewards, run
 
 SHAPES = [(3, 4, 1), (1, 4, 1), (3, 2, 1), (2, 5, 2), (1, 2, 1), (7, 8, 3)]
 
@@ -119,7 +119,7 @@ def test_equal_rewards_give_exactly_nothing_where_a_rule_is_silent(name: str, va
 def test_permuting_rollouts_permutes_their_advantages(name: str) -> None:
     values, given = rewards(3, 5, 1), fields(name, (3, 5))
     order = np.array([3, 0, 4, 1, 2])
-    moved = {k: v[:, order] if k == "mask" else v for k, v in given.items()}
+    moved = only(given, np.tile(order, (3, 1)))
     expected = advantages.compute(name, values, **given)[:, order]
     assert advantages.compute(name, values[:, order], **moved) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
