@@ -14,7 +14,10 @@ from lab.registry import fold
 if TYPE_CHECKING:
     from simulators.records import World
 
-__all__ = ["DEFAULTS", "WORLDS", "bandit", "reward_hacks", "settings", "small_lm", "toy_lm", "turns", "world"]
+__all__ = [
+    "DEFAULTS", "WORLDS", "agents", "bandit", "graphs", "reward_hacks", "settings", "small_lm", "toy_lm", "turns",
+    "world",
+]  # fmt: skip
 
 
 def bandit(
