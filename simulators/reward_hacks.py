@@ -167,6 +167,11 @@ class RewardHacks:
         families, features = self._tasks(policy)
         return (_softmax(policy.parameters, features) * self.golds[families]).sum(axis=-1).mean(axis=-1)
 
+    def table(self, policy: Policy) -> tuple[Floats, Floats]:
+        """Probability and (proxy) reward of every answer to the world's tasks [S, P, A]."""
+        families, features = self._tasks(policy)
+        return _softmax(policy.parameters, features), self.rewards[families]
+
     def entropy(self, policy: Policy) -> Floats:
         """−Σ π log π, averaged over tasks [S], nats."""
         pi = _softmax(policy.parameters, self._tasks(policy)[1])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lab.diagnostics.distance_regret import distance_study, regret_correlations
     from lab.diagnostics.gold import parting
     from lab.diagnostics.gradient import clip_norm, cosine, norm, relative_error, spikes
+    from lab.diagnostics.implied_reward import implied_distance, implied_reward_study
     from lab.diagnostics.reward_hacking import hacking_study
     from lab.diagnostics.sign_flips import sign_flip_study
     from lab.diagnostics.what_if import advantage_summary, advantage_table
@@ -30,6 +31,7 @@ _HOME = {
     "distance_regret": ("distance_study", "regret_correlations"),
     "gold": ("parting",),
     "gradient": ("clip_norm", "cosine", "norm", "relative_error", "spikes"),
+    "implied_reward": ("implied_distance", "implied_reward_study"),
     "reward_hacking": ("hacking_study",),
     "sign_flips": ("sign_flip_study",),
     "what_if": ("advantage_summary", "advantage_table"),
@@ -38,9 +40,9 @@ _HOME = {
 
 __all__ = [
     "advantage_spread", "advantage_summary", "advantage_table", "clip_norm", "cosine", "diagnose", "distance_study",
-    "distinct_levels", "effective_rollouts", "hacking_study", "largest_advantage", "level_counts", "no_signal_share",
-    "norm", "parting", "regret_correlations", "relative_error", "sign_flip_rate", "sign_flip_study", "signal_study",
-    "spikes",
+    "distinct_levels", "effective_rollouts", "hacking_study", "implied_distance", "implied_reward_study",
+    "largest_advantage", "level_counts", "no_signal_share", "norm", "parting", "regret_correlations",
+    "relative_error", "sign_flip_rate", "sign_flip_study", "signal_study", "spikes",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from lab.variants import Variant
 from simulators.random import fold
 from simulators.reward_laws import Law, sample
 
-__all__ = ["BATCH", "Share", "drawn", "enumerable", "every_group", "multisets", "outcome", "whole"]
+__all__ = ["BATCH", "Share", "all_groups", "drawn", "enumerable", "every_group", "multisets", "outcome", "whole"]
 
 Array = NDArray[Any]
 
@@ -96,9 +96,14 @@ def every_group(law: Law, size: int) -> tuple[Array, Array] | None:
     Returns:
         Rewards [M, 1, size] and probabilities [M], or None where the law is continuous or M would pass 20000.
     """
-    if law.support is None or math.comb(size + len(law.support[0]) - 1, size) > _MOST_GROUPS:
+    return None if law.support is None else all_groups(*law.support, size)
+
+
+def all_groups(values: Any, shares: Any, size: int) -> tuple[Array, Array] | None:
+    """All groups of independent rewards with these values [V] and probabilities [V]; see `every_group`."""
+    values, shares = np.asarray(values, np.float64), np.asarray(shares, np.float64)
+    if math.comb(size + len(values) - 1, size) > _MOST_GROUPS:
         return None
-    values, shares = (np.asarray(part) for part in law.support)
     index = multisets(len(values), size)
     counts = (index[..., None] == np.arange(len(values))).sum(axis=1)
     log_factorial = np.array([math.lgamma(n + 1) for n in range(size + 1)])
