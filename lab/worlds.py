@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from simulators.records import World
 
 __all__ = [
-    "DEFAULTS", "WORLDS", "agents", "bandit", "graphs", "reward_hacks", "settings", "small_lm", "toy_lm", "turns",
-    "world",
+    "DEFAULTS", "WORLDS", "agents", "bandit", "graphs", "hidden_lm", "preferences",
+    "reward_hacks", "settings", "small_lm", "toy_lm", "turns", "world",
 ]  # fmt: skip
 
 
@@ -66,7 +66,8 @@ def toy_lm(
     """A toy language model on verifiable tasks; see `simulators.toy_lm`.
 
     Args:
-        tasks: Names of its tasks (arithmetic, brackets, copy, reverse, length), one, a list, or joined by "+".
+        tasks: Names of its tasks (arithmetic, brackets, copy, reverse, length, targets, tool-call), one, a list, or
+            joined by "+".
         prompts: Number of prompts P, shared evenly by the tasks.
         vocabulary: Number of tokens V, the end token included.
         length: Most tokens of a response T, the end token included.
@@ -78,6 +79,56 @@ def toy_lm(
     names = tasks.split("+") if isinstance(tasks, str) else tasks
     logits = np.append(end, np.zeros(max(vocabulary - 1, 0)))
     return ToyLM(names, prompts=prompts, vocabulary=vocabulary, length=length, logits=logits, seed=seed)
+
+
+def hidden_lm(
+    tasks: str | Sequence[str] = "targets",
+    prompts: int = 4,
+    *,
+    vocabulary: int = 9,
+    length: int = 6,
+    width: int = 16,
+    shared: float = 0.5,
+    spread: float = 0.3,
+    end: float = 0.0,
+    seed: int = 0,
+) -> World:
+    """A toy language model with a hidden state, of which the unembedding is trained; see `simulators.hidden_lm`.
+
+    Args:
+        tasks: As in `toy_lm`.
+        prompts: Number of prompts P, shared evenly by the tasks.
+        vocabulary: Number of tokens V, the end token included.
+        length: Most tokens of a response T, the end token included.
+        width: Size of the hidden state D.
+        shared: How much of a hidden state is common to all prompts.
+        spread: Standard deviation of the initial unembedding.
+        end: Fixed logit of the end token beside the model's own.
+        seed: Draws the questions and the hidden states.
+    """
+    from simulators import HiddenLM
+
+    names = tasks.split("+") if isinstance(tasks, str) else tasks
+    fixed = np.append(end, np.zeros(max(vocabulary - 1, 0)))
+    return HiddenLM(names, prompts=prompts, vocabulary=vocabulary, length=length, width=width, shared=shared,
+                    spread=spread, logits=fixed, seed=seed)  # fmt: skip
+
+
+def preferences(
+    pairs: int = 30, length: int = 8, *, vocabulary: int = 6, signal: float = 1.0, noise: float = 1.0
+) -> World:
+    """Preference pairs with known token rewards, in groups of two; see `simulators.preferences`.
+
+    Args:
+        pairs: Number of pairs P.
+        length: Tokens of a response T.
+        vocabulary: Number of tokens V.
+        signal: How much gold is in the self-made token rewards.
+        noise: How much noise is in them.
+    """
+    from simulators import Preferences
+
+    return Preferences(pairs, length=length, vocabulary=vocabulary, signal=signal, noise=noise)
 
 
 def turns(
@@ -189,7 +240,10 @@ def reward_hacks(tasks: int = 64, *, trained: int = 6, shared: bool = True, refu
 
 
 #: Settings of a run that suit a world where they are not given.
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {"small-lm": {"optimizer": "adam", "lr": 0.0003}}
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "small-lm": {"optimizer": "adam", "lr": 0.0003},
+    "preferences": {"group_size": 2, "lr": 20.0},
+}
 
 #: Name of a world -> function that makes it from keyword settings.
 WORLDS: Mapping[str, Callable[..., World]] = {
@@ -197,6 +251,8 @@ WORLDS: Mapping[str, Callable[..., World]] = {
     "toy-lm": toy_lm,
     "agents": agents,
     "graphs": graphs,
+    "hidden-lm": hidden_lm,
+    "preferences": preferences,
     "small-lm": small_lm,
     "turns": turns,
     "reward-hacks": reward_hacks,

@@ -14,19 +14,38 @@ if TYPE_CHECKING:
     from simulators.agents import Agents
     from simulators.bandit import Bandit
     from simulators.graphs import Graphs
+    from simulators.hidden_lm import HiddenLM
     from simulators.mdp import MDP
+    from simulators.preferences import Preferences
     from simulators.reward_laws import Law
     from simulators.toy_lm import ToyLM
     from simulators.turns import Turns
 
-__all__ = ["MDP", "Agents", "Bandit", "Graphs", "Law", "Policy", "Rollouts", "ToyLM", "Truth", "Turns", "World", "warm"]
+__all__ = [
+    "MDP",
+    "Agents",
+    "Bandit",
+    "Graphs",
+    "HiddenLM",
+    "Law",
+    "Policy",
+    "Preferences",
+    "Rollouts",
+    "ToyLM",
+    "Truth",
+    "Turns",
+    "World",
+    "warm",
+]
 
 _HOMES = {
     "Agents": "simulators.agents",
     "Bandit": "simulators.bandit",
     "Graphs": "simulators.graphs",
+    "HiddenLM": "simulators.hidden_lm",
     "Law": "simulators.reward_laws",
     "MDP": "simulators.mdp",
+    "Preferences": "simulators.preferences",
     "ToyLM": "simulators.toy_lm",
     "Turns": "simulators.turns",
 }
@@ -40,10 +59,11 @@ def __getattr__(name: str) -> Any:
 
 def warm() -> None:
     """Compile every kernel, or load it from the disk cache, so that the first click is quick."""
-    from simulators import agents, bandit, reward_laws, stride, toy_lm, turns
+    from simulators import agents, bandit, hidden_lm, reward_laws, stride, toy_lm, turns
 
     agents.warm()
     bandit.warm()
+    hidden_lm.warm()
     stride.warm()
     reward_laws.warm()
     toy_lm.warm()

@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from simulators.random import uniforms
 from simulators.records import Floats
 
-__all__ = ["COMPONENTS", "END", "TASKS", "Machine", "arithmetic", "brackets", "copy", "length_control", "reverse"]
+__all__ = [
+    "COMPONENTS", "END", "TASKS", "Machine", "arithmetic", "brackets", "copy", "length_control", "reverse", "targets",
+    "tool_call",
+]  # fmt: skip
 
 END = 0
 """The token that ends a response."""
@@ -129,6 +132,96 @@ def length_control(prompts: int, vocabulary: int, length: int, seed: int) -> Mac
     return _machine("length", ("end", *_letters(vocabulary - 1)), questions, targets, following, scores)
 
 
+def targets(
+    prompts: int, vocabulary: int, length: int, seed: int, *, words: int = 2, needed: int | None = None
+) -> Machine:
+    """Come near one of several secret words of T letters: enough letters of one word in their places.
+
+    `correct` is 1 where at least `needed` letters (T/2 rounded up by default) agree with one of the `words`; it is paid
+    with the letter that completes them. `format` is 1 for any response that ends.
+    States: letters that agree with each word so far, as the digits of a number to the base `needed`; the last: enough.
+
+    Raises:
+        ValueError: For fewer than 2 tokens, no word, or more letters needed than a response has.
+    """
+    enough = (length + 1) // 2 if needed is None else needed
+    _at_least("targets", vocabulary, 2, length, max(enough, 1))
+    if min(words, enough) < 1:
+        raise ValueError(f"task 'targets' needs at least one word and one letter, not {words} and {enough}")
+    secret = 1 + _draws(seed, prompts, words * length, vocabulary - 1).reshape(prompts, words, length)
+    done = enough**words
+    digits = np.arange(done)[:, None] // enough ** np.arange(words) % enough
+    agrees = secret[..., None] == np.arange(vocabulary)
+    counts = digits[:, None] + agrees.transpose(0, 2, 3, 1)[:, :, None]
+    reached = (counts >= enough).any(axis=-1)
+    following, scores, ends = _tables(prompts, length, done + 1, vocabulary)
+    following[:, :, :done] = np.where(reached, done, np.minimum(counts, enough - 1) @ enough ** np.arange(words))
+    following[:, :, done] = done
+    scores[:, :, :done, :, 0] = reached
+    ends[..., 1] = 1
+    letters = ("end", *_letters(vocabulary - 1))
+    texts = [" or ".join(" ".join(letters[v] for v in word) for word in several) for several in secret]
+    questions = tuple(f"{enough} letters of {text}" for text in texts)
+    return _machine("targets", letters, questions, np.full(prompts, enough), following, scores)
+
+
+def _share(kept: NDArray[Any], equal: NDArray[Any], granularity: str) -> Floats:
+    """Points of a call with the right name over the most, from how many of three parameters are there and right."""
+    whole = 1.0 * (equal == 3)
+    if granularity == "coarse":
+        return whole
+    if granularity == "intermediate":
+        return (1 + whole) / 2
+    names = 1.0 * (kept == 3) if granularity == "strict" else kept / 3
+    return np.asarray(np.where(equal == 3, 1.0, (1 + names + equal) / 5))
+
+
+def tool_call(prompts: int, vocabulary: int, length: int, seed: int, *, granularity: str = "fine") -> Machine:
+    """Call a tool: a frame, a name, and three parameters, one letter each; what follows is not read.
+
+    The first letter is the frame ("a" keeps the format), the second the tool, the next three the values of x, y and z,
+    where "a" leaves a parameter out. `correct` is the share of points that ToolRL's matching gives to the call (arXiv
+    2504.13958), paid with the last parameter: 0 for a wrong tool, else one for the name, the share of the three
+    parameters that are there, and one for each right value, over five. `format` is 1 for the frame, whatever is called.
+    States: 0 wrong tool or none yet; 1 + 3m + n right tool, m parameters there, n of them right.
+
+    Args:
+        prompts: Number of prompts P.
+        vocabulary: Number of tokens V, the end token included.
+        length: Most tokens of a response T.
+        seed: Draws the true calls; no parameter of theirs is left out.
+        granularity: "fine"; "strict": the parameters there count only where all three are; "intermediate": half for the
+            name, the rest for a call that is right as a whole; "coarse": all or nothing.
+
+    Raises:
+        ValueError: For fewer than 3 tokens, a length below 5, or another granularity.
+    """
+    _at_least("tool-call", vocabulary, 3, length, 5)
+    if granularity not in ("fine", "strict", "intermediate", "coarse"):
+        raise ValueError(f"granularity {granularity!r}; it must be 'fine', 'strict', 'intermediate' or 'coarse'")
+    tool = 1 + _draws(seed, prompts, 1, vocabulary - 1)[:, 0]
+    values = 2 + _draws(seed + 1, prompts, 3, vocabulary - 2)
+    following, scores, _ = _tables(prompts, length, 10, vocabulary)
+    every = np.arange(prompts)
+    scores[:, 0, :, 1, 1] = 1
+    following[every, 1, :, tool] = 1
+    m, n = np.arange(9)[:, None] // 3, np.arange(9)[:, None] % 3
+    for t in (2, 3, 4):
+        letter = np.arange(vocabulary)
+        kept = m + (letter >= 2)
+        equal = n + (letter == values[:, t - 2, None])[:, None]
+        if t < 4:
+            following[:, t, 1:] = 1 + 3 * np.minimum(kept, 2) + np.minimum(equal, 2)
+        else:
+            scores[:, t, 1:, 1:, 0] = _share(np.broadcast_to(kept, equal.shape), equal, granularity)[..., 1:]
+    letters = ("end", *_letters(vocabulary - 1))
+    questions = tuple(
+        f"call {letters[tool[p]]} with x={letters[x]}, y={letters[y]}, z={letters[z]}"
+        for p, (x, y, z) in enumerate(values)
+    )
+    return _machine("tool-call", letters, questions, np.full(prompts, 5), following, scores)
+
+
 def _spell(name: str, prompts: int, vocabulary: int, length: int, seed: int, direction: int) -> Machine:
     _at_least(name, vocabulary, 2, length, 2)
     size = min((length + 1) // 2, length - 1)
@@ -180,4 +273,6 @@ TASKS: Mapping[str, Callable[[int, int, int, int], Machine]] = {
     "copy": copy,
     "reverse": reverse,
     "length": length_control,
+    "targets": targets,
+    "tool-call": tool_call,
 }

@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 
+from lab.rewards.toolrl import matched
 from tests.simulators.reference import softmax
 
 __all__ = ["referee", "respond", "responses"]
@@ -52,7 +53,22 @@ def _judged(question: str, words: list[str], ended: bool) -> tuple[float, float,
     if question.endswith("letters"):
         number = int(question.split(maxsplit=1)[0])
         return float(ended and len(words) == number), float(ended), number
+    if question.startswith("call"):
+        return _called(question, words)
+    if " letters of " in question:
+        number, secrets = question.split(" letters of ")
+        agree = [sum(w == x for w, x in zip(words, s.split(), strict=False)) for s in secrets.split(" or ")]
+        return float(max(agree) >= int(number)), float(ended), int(number)
     name, word = question.split(": ")
     wanted = word.split()[:: -1 if name == "reverse" else 1]
     placed = sum(w == x for w, x in zip(words, wanted, strict=False))
     return placed / len(wanted), float(ended and len(words) == len(wanted)), len(wanted)
+
+
+def _called(question: str, words: list[str]) -> tuple[float, float, int]:
+    """A tool call read as text, and scored by the rules of the paper as the lab has them for texts."""
+    tool, *values = re.findall(r"call (\w+) with x=(\w+), y=(\w+), z=(\w+)", question)[0]
+    truth = [{"name": tool, "parameters": dict(zip("xyz", values, strict=True))}]
+    given = {k: w for k, w in zip("xyz", words[2:5], strict=False) if w != "a"}
+    call = [{"name": words[1], "parameters": given}] if len(words) >= 5 else []
+    return matched(truth, call), float(words[:1] == ["a"]), 5

@@ -61,12 +61,12 @@ def test_log_prob_of_the_sampling_policy_is_logp() -> None:
 
 
 def test_greedy_rewards_are_those_of_the_most_likely_tokens() -> None:
-    world = small(list(TASKS), prompts=5)
+    world = small(list(TASKS), prompts=len(TASKS))
     policy = moved(world, [3])
     rollouts = world.rollout(policy, 2, 0, fields=FIELDS)
     assert rollouts.greedy_rewards is not None
     assert rollouts.task is not None
-    assert rollouts.task.tolist() == [0, 1, 2, 3, 4]
+    assert rollouts.task.tolist() == list(range(len(TASKS)))
     certain = Policy(policy.parameters * 1e6, policy.seeds)
     assert np.array_equal(world.rollout(certain, 1, 0).rewards[:, :, 0], rollouts.greedy_rewards)
 
@@ -196,6 +196,10 @@ def other(**changes: object) -> Rollouts:
         (lambda: small(length=2), "task 'arithmetic' needs a length of at least 3"),
         (lambda: small("brackets", vocabulary=2), "'brackets' needs a vocabulary of at least 3"),
         (lambda: small("copy", length=1), "'copy' needs a length of at least 2"),
+        (lambda: small("tool-call", length=4), "'tool-call' needs a length of at least 5"),
+        (lambda: TASKS["tool-call"](2, 4, 5, 0, granularity="some"), "granularity 'some'; it must be 'fine'"),  # type: ignore[call-arg]
+        (lambda: TASKS["targets"](2, 4, 5, 0, words=0), "at least one word and one letter, not 0 and 3"),  # type: ignore[call-arg]
+        (lambda: TASKS["targets"](2, 4, 5, 0, needed=6), "'targets' needs a length of at least 6"),  # type: ignore[call-arg]
         (lambda: small("length", length=0), "length must be at least 1, not 0"),
         (lambda: small("length", length=70_000), "a length below 65536"),
         (lambda: small(seed=-1), "seed must be at least 0"),

@@ -12,7 +12,11 @@ from simulators import Policy, Rollouts, ToyLM
 from simulators.toy_lm_tasks import TASKS
 from tests.toy_lm.reference import referee, responses
 
-SHAPES = {"arithmetic": (5, 4), "brackets": (4, 5), "copy": (3, 4), "reverse": (4, 4), "length": (3, 3)}  # V, T
+#: Task -> V, T.
+SHAPES = {
+    "arithmetic": (5, 4), "brackets": (4, 5), "copy": (3, 4), "reverse": (4, 4), "length": (3, 3), "targets": (4, 4),
+    "tool-call": (4, 5),
+}  # fmt: skip
 
 
 def world_and_policy(task: str, prompts: int = 3, seed: int = 0, runs: int = 2) -> tuple[ToyLM, Policy]:
@@ -146,12 +150,12 @@ def test_slots_may_stand_for_any_prompt() -> None:
 
 
 def test_tasks_side_by_side_keep_their_own_truth() -> None:
-    mixed = ToyLM(list(TASKS), prompts=10, vocabulary=4, length=4)
+    mixed = ToyLM(list(TASKS), prompts=2 * len(TASKS), vocabulary=4, length=5)
     policy = mixed.init([0])
     listed = every(mixed, policy)
     assert np.allclose(mixed.score(policy, listed)[0], judged(mixed), atol=1e-13)
     for place, name in enumerate(TASKS):
-        alone = ToyLM(name, prompts=2, vocabulary=4, length=4)
+        alone = ToyLM(name, prompts=2, vocabulary=4, length=5)
         start = alone.init([0])
         value = alone.truth(start, every(alone, start)).value[0]
         assert np.array_equal(mixed.truth(policy, listed).value[0, mixed.task == place], value)
