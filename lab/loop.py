@@ -234,7 +234,7 @@ class Walk:
 
     def _given(self, rule: Rule, rollouts: Rollouts) -> dict[str, Any]:
         given = {f: getattr(rollouts, f) for f in rule.fields}
-        return given | dict(self.variant.options.get(rule.kind, {}))
+        return given | {**rule.options, **self.variant.options.get(rule.kind, {})}
 
     def _filtered(self, rollouts: Rollouts, rewards: Array, credit: Credit) -> tuple[Rollouts, Array, Credit, Any, Any]:
         if self.filter is None:

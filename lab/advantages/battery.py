@@ -146,7 +146,11 @@ def _groupwise(rule: Rule, r: Array) -> bool:
         return False
     changed = r.copy()
     changed[1:, 0] = 1 - changed[1:, 0] ** 2
-    return _differ(_run(rule, r)[0], _run(rule, changed)[0])
+    given = _given(rule, r)
+    other = dict(given)
+    if "turn_rewards" in given:
+        other["turn_rewards"] = given["turn_rewards"] * (1 + np.arange(len(r)))[:, None, None]
+    return _differ(_run(rule, r, given)[0], _run(rule, changed, other)[0])
 
 
 _TESTS: dict[str, Callable[[Rule, Array], bool]] = {
