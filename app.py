@@ -8,6 +8,7 @@ st.navigation(
     [
         st.Page("lab/pages/microscope.py", title="Microscope", default=True),
         st.Page("lab/pages/train.py", title="Train"),
+        st.Page("lab/pages/compare.py", title="Compare"),
         st.Page("lab/pages/sign_flips.py", title="Sign flips"),
         st.Page("lab/pages/collapse.py", title="Collapse"),
         st.Page("lab/pages/implied_reward.py", title="Implied reward"),

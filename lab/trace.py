@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lab.train import Job
     from simulators.records import Policy
 
-__all__ = ["Trace", "lead", "mean_interval", "standing", "student_quantile", "summarise"]
+__all__ = ["Trace", "lead", "leads", "mean_interval", "standing", "student_quantile", "summarise"]
 
 _KEYS = ("variant", "seed", "step")
 
@@ -160,3 +160,29 @@ def lead(frame: pl.DataFrame, metric: str, first: str, second: str, *, last: int
     wide = pair.group_by("variant", "seed").agg(pl.col(metric).mean()).pivot("variant", index="seed", values=metric)
     paired = wide.select(variant=pl.lit(first), seed="seed", step=pl.lit(0), gap=pl.col(first) - pl.col(second))
     return summarise(paired, ["gap"]).select("mean", "low", "high", "runs")
+
+
+def leads(frame: pl.DataFrame, metric: str, base: str) -> pl.DataFrame:
+    """By how much each other variant lies above `base` at each step, seed by seed on the same draws.
+
+    Args:
+        frame: A trace: variant, seed, step and measurements.
+        metric: The measurement.
+        base: The variant that the others are compared with.
+
+    Returns:
+        As `summarise`: variant, step, metric ("lead"), mean, low, high, runs; `base` itself is left out.
+
+    Raises:
+        UnknownNameError: The trace has no such variant or metric.
+    """
+    import polars as pl
+
+    known = frame["variant"].unique(maintain_order=True).to_list()
+    if base not in known:
+        raise UnknownNameError("variant of this trace", base, known)
+    if metric not in frame.columns:
+        raise UnknownNameError("metric of this trace", metric, [c for c in frame.columns if c not in _KEYS])
+    own = frame.filter(pl.col("variant") == base).select("seed", "step", _base=metric)
+    others = frame.filter(pl.col("variant") != base).join(own, on=["seed", "step"], maintain_order="left")
+    return summarise(others.select(*_KEYS, lead=pl.col(metric) - pl.col("_base")), ["lead"])

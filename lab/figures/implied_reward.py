@@ -115,8 +115,10 @@ def implied_lift(frame: pl.DataFrame, *, theme: str, height: int = 380) -> go.Fi
     color = palette(theme).muted
     drawn.add_hline(y=1.0, line={"color": color, "width": 1, "dash": "dot"})
     drawn.update_xaxes(title="success probability p", range=[0, 1], tickformat=".1f")
-    drawn.update_yaxes(title="weight beside the other prompt", type="log", tickvals=[0.1, 0.2, 0.5, 1, 2, 5, 10],
-                       ticktext=["0.1", "0.2", "0.5", "1", "2", "5", "10"])  # fmt: skip
+    ticks = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.2, 1.5, 2, 3, 5, 10]
+    drawn.update_yaxes(
+        title="weight beside the other prompt", type="log", tickvals=ticks, ticktext=list(map(str, ticks))
+    )
     drawn.update_layout(height=height)
     return drawn
 

@@ -3,7 +3,8 @@
 import polars as pl
 import pytest
 
-from lab.trace import lead, mean_interval, standing
+from lab.errors import UnknownNameError
+from lab.trace import lead, leads, mean_interval, standing
 
 FRAME = pl.DataFrame(
     {
@@ -30,3 +31,14 @@ def test_a_lead_is_paired_by_seed():
 
 def test_one_run_has_no_interval():
     assert standing(FRAME.filter(seed=0), "value", last=1).select("low", "high").row(0) == (None, None)
+
+
+def test_leads_are_paired_at_every_step_in_any_order():
+    gaps = leads(FRAME.sample(fraction=1.0, shuffle=True, seed=3).sort("variant", "step"), "value", "b")
+    assert gaps["variant"].unique().to_list() == ["a"] and gaps["metric"].unique().to_list() == ["lead"]
+    assert gaps["step"].to_list() == [0, 1]
+    assert gaps.row(1)[3:6] == pytest.approx(mean_interval([0.5, 0.5, 0.2]))
+    with pytest.raises(UnknownNameError, match="variant of this trace"):
+        leads(FRAME, "value", "c")
+    with pytest.raises(UnknownNameError, match="metric of this trace"):
+        leads(FRAME, "gold", "b")

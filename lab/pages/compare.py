@@ -1,0 +1,135 @@
+"""Compare: several variants on the same draws, side by side in everything that the lab measures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+import lab
+from lab import diagnostics
+from lab.figures.implied_reward import implied_distances
+from lab.figures.lines import curves
+from lab.figures.training import training
+from lab.pages.runs import code, controls, settings, trained
+from lab.pages.shell import Page
+from lab.trace import leads, standing
+from simulators.families import graded
+
+MEASURE = ("value", "sign_flip", "no_signal", "advantage_max", "entropy", "levels")
+SHOWN = ("sign_flip", "levels", "no_signal", "advantage_max")
+SHORT = {
+    "shift": "blind to a shift of all rewards", "scale": "blind to their scale", "permutation": "order is no matter",
+    "zero_sum": "sums to zero in a group", "bounded": "bounded", "silent": "equal rewards teach nothing",
+    "groupwise": "sees one group at a time",
+}  # fmt: skip
+
+page = Page(
+    "compare",
+    "On the same draws, which variant is better, and what does it cost?",
+    settings(["grpo", "dr_grpo", "rloo"], steps=150),
+    {
+        "Does dividing by the spread help?": {},
+        "Mean or median, under outliers?": {
+            "variants": ["grpo", "mc-grpo", "mc-grpo-control"], "law": "contaminated_normal"},
+        "Statistics of the group or of the batch?": {"variants": ["grpo", "bnpo", "reinforce-pp"]},
+        "What do the trainers' presets change?": {
+            "variants": ["grpo@trl", "grpo@verl", "grpo@openrlhf", "grpo@nemo-rl"], "law": "normal"},
+        "What can be done with four rollouts?": {
+            "variants": ["grpo", "ngrpo", "dapo", "mc-grpo"], "group_size": 4},
+    },
+)  # fmt: skip
+
+
+@st.cache_data(max_entries=64, show_spinner="Averaging advantages …")
+def implied(variants: list[str], law: str, noise: float, prompts: int, group_size: int, seed: int) -> pl.DataFrame:
+    """Distances of the implied rewards at the first policy, kept for a second look."""
+    world = graded(prompts, law=law, noise=noise)
+    return diagnostics.implied_distance(world, variants, group_size=group_size, groups=1024, seed=seed)
+
+
+def promises(variants: list[str]) -> str:
+    """A table of what each variant's advantage rule declares, as Markdown."""
+    rows = [["", *variants], ["---", *[":---:"] * len(variants)]]
+    for name, words in SHORT.items():
+        badges = [":green-badge[yes]" if name in declared(v) else ":gray-badge[no]" for v in variants]
+        rows.append([f":small[{words}]", *badges])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def declared(variant: str) -> frozenset[str]:
+    """Properties of a variant's advantage rule."""
+    return lab.advantages.rule(lab.variant(variant).advantage).properties
+
+
+def reading(ends: pl.DataFrame, ahead: pl.DataFrame, distances: pl.DataFrame, base: str) -> str:
+    """The sentence: who ends where, which differences are told apart, and who climbs another reward."""
+    first = ends.filter(pl.col("variant") == base).row(0, named=True)
+    sentence = f"**{base}** ends at an expected reward of {first['mean']:.3f}"
+    parts = [_beside(row) for row in ahead.iter_rows(named=True)]
+    sentence += f"; on the same draws {', '.join(parts)}. " if parts else ". "
+    known = distances.drop_nulls("distance").sort("distance")
+    if known.is_empty():
+        return sentence + "None of them has an implied reward here."
+    far = known.row(-1, named=True)
+    if far["low"] < 0.0005:
+        return sentence + "On average they all climb the true reward."
+    return (
+        sentence + f"The reward that **{far['variant']}** climbs is furthest from the true one ({far['distance']:.2f})."
+    )
+
+
+def _beside(row: dict[str, Any]) -> str:
+    """Where a variant ends beside the base, if that can be told."""
+    if row["low"] is None or row["low"] <= 0 <= row["high"]:
+        return f"{row['variant']} is not told apart"
+    return f"{row['variant']} lies {abs(row['mean']):.3f} {'above' if row['mean'] > 0 else 'below'}"
+
+
+state = page.open()
+controls(page, state)
+trace = trained(page, MEASURE)
+summary, base = page.ask(trace.summary, MEASURE), trace.variants[0].name
+gaps = page.ask(leads, trace.frame, "value", base)
+place = state["law"], state["noise"], state["prompts"], state["group_size"], state["seed"]
+distances = page.ask(implied, state["variants"], *place)
+last = gaps.filter(pl.col("step") == pl.col("step").max())
+page.say(reading(standing(trace.frame, "value", last=1), last, distances, base))
+with page.panels():
+    with st.container():
+        st.subheader("Expected reward", anchor=False)
+        page.show(curves, summary, metric="value", label="expected reward", key="value")
+    with st.container():
+        st.subheader(f"The same, less that of {base}, seed by seed", anchor=False)
+        if gaps.height:
+            page.show(curves, gaps, metric="lead", label=f"expected reward above {base}", key="lead")
+        else:
+            st.caption("Choose a second variant, and its lead over the first is drawn here.")
+    with st.container():
+        st.subheader("The reward that it climbs", anchor=False)
+        page.show(implied_distances, distances)
+    with st.container():
+        st.subheader("What its advantages promise", anchor=False)
+        st.markdown(promises(state["variants"]))
+        st.caption("As declared by the advantage rule; each yes is tested, and each no has a counterexample.")
+st.subheader("Where the difference comes from", anchor=False)
+page.show(training, summary, metrics=SHOWN, columns=2, height=560)
+page.finish(
+    "\n".join([
+        *code(state, MEASURE),
+        "summary = trace.summary()",
+        'lab.figures.curves(summary, metric="value", label="expected reward")',
+        "",
+        "from lab.trace import leads",
+        f'lab.figures.curves(leads(trace.frame, "value", {base!r}), metric="lead", label="expected reward above {base}")'
+        if gaps.height else "",
+        f'lab.figures.training(summary, metrics={SHOWN}, columns=2)',
+        "",
+        f"distances = lab.diagnostics.implied_distance(world, {state['variants']!r},",
+        f"                                             group_size={state['group_size']}, groups=1024, "
+        f"seed={state['seed']})",
+        "lab.figures.implied_distances(distances)",
+    ]),
+    summary,
+)  # fmt: skip
