@@ -1,0 +1,126 @@
+"""A variant's rules on the tensors of another trainer, as NumPy arrays with the lab's axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import advantages, objectives
+from lab.errors import InputError, MissingFieldError
+from lab.registry import find
+from lab.variants import Variant, variant
+
+__all__ = ["Rules", "Scored"]
+
+Array = NDArray[Any]
+
+#: What a trainer of language models knows about its rollouts.
+FIELDS = frozenset(("actions", "clip_scale", "logp", "logp_ref", "mask", "rewards"))
+
+
+class Scored(NamedTuple):
+    """What the rules say about a batch of groups.
+
+    Attributes:
+        rewards: after the reward rule [P, G, K].
+        advantage: [P, G] or [P, G, T].
+        keep: which rollouts take part [P, G].
+        clip_scale: [P, G, T] or None.
+    """
+
+    rewards: Array
+    advantage: Array
+    keep: Array
+    clip_scale: Array | None
+
+
+class Rules:
+    """Reward rule, advantage rule, filter and objective of a variant.
+
+    Args:
+        wanted: Name of a variant, or a `lab.variants.Variant`.
+        **options: Options of its rules.
+
+    Raises:
+        MissingFieldError: A rule reads a field that language-model trainers do not have.
+        InputError: The variant samples prompts again, which only the trainer could do.
+    """
+
+    def __init__(self, wanted: str | Variant, **options: Any) -> None:
+        self.variant = variant(wanted, **options)
+        for kind in ("reward", "advantage", "objective"):
+            rule = self.variant.rule(kind)
+            lacking = [f for f in rule.required if f not in FIELDS] if rule else []
+            if rule and lacking:
+                raise MissingFieldError(
+                    f"variant {self.variant.name!r}: {kind} rule {rule.name!r} reads {', '.join(lacking)}, which a "
+                    f"trainer of language models does not have; it has {', '.join(sorted(FIELDS))}"
+                )
+        self.objective = find("objective", self.variant.objective)
+        self._own = dict(self.variant.options.get("objective", {}))
+
+    def score(self, rewards: Array, mask: Array, weights: Array | None = None) -> Scored:
+        """Rewards [P, G, K] with NaN where a rollout was not scored, mask [P, G, T] -> advantages and what is kept."""
+        given = np.asarray(rewards, dtype=np.float64)
+        if self.variant.reward:
+            rule = find("reward", self.variant.reward)
+            options = dict(self.variant.options.get("reward", {}))
+            fields = {"mask": mask[None]} if "mask" in rule.fields else {}
+            given = np.asarray(rule.function(given[None], **fields, **options))[0]
+        rule = find("advantage", self.variant.advantage)
+        further: dict[str, Any] = {"mask": mask} if "mask" in rule.fields else {}
+        further |= self.variant.options.get("advantage", {})
+        credit = advantages.credit(rule.name, given, weights=weights, missing="skip", **further)
+        keep = np.ones(given.shape[:2], dtype=bool) if credit.keep is None else credit.keep
+        if self.variant.filter:
+            chosen = find("filter", self.variant.filter)
+            kept = chosen.function(given.sum(-1), **{**chosen.options, **self.variant.options.get("filter", {})})
+            keep = keep & np.asarray(kept)[..., None]
+        return Scored(given, credit.advantage, keep, credit.clip_scale)
+
+    def weigh(
+        self, logp_new: Array, scored: Scored, *, logp: Array, mask: Array, logp_ref: Array | None = None,
+        kl_beta: float = 0.0, max_length: int | None = None,
+    ) -> tuple[Array, float]:  # fmt: skip
+        """Weights on ∇log π [P, G, T] of the objective, and its loss.
+
+        Args:
+            logp_new: log-probabilities now [P, G, T].
+            scored: what `score` said.
+            logp: log-probabilities when sampled [P, G, T].
+            mask: tokens of the policy's own [P, G, T].
+            logp_ref: log-probabilities under the reference policy, for a KL penalty.
+            kl_beta: its coefficient.
+            max_length: most tokens of a response, for sums over a constant.
+        """
+        known: Mapping[str, Any] = {
+            "logp": logp, "mask": mask & scored.keep[..., None], "rewards": scored.rewards, "logp_ref": logp_ref,
+            "clip_scale": scored.clip_scale,
+        }  # fmt: skip
+        given = {f: known[f] for f in self.objective.fields if f in known and f != "logp_ref"} | self._own
+        if self.objective.options.get("max_length", 0) is None:
+            given.setdefault("max_length", max_length)
+        penalty = {"kl": self.variant.kl or "k3", "kl_beta": kl_beta} if kl_beta else {}
+        shared = {**given, **penalty, "logp_ref": logp_ref}
+        w = objectives.weights(self.objective.name, logp_new, scored.advantage, **shared)
+        if "loss" not in self.objective.extras:
+            return w, -float((w * logp_new).sum())
+        return w, float(np.sum(objectives.loss(self.objective.name, logp_new, scored.advantage, **shared)))
+
+    def needs_whole_groups(self) -> bool:
+        """Whether the objective couples the rollouts of a group, so that its batch must hold whole groups."""
+        return self.objective.paper not in ("baselines", "ngrpo")
+
+    def refuse_parts(self) -> None:
+        """Say that a batch without whole groups is of no use.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"objective {self.objective.name!r} couples the rollouts of a group, but this step's batch holds "
+            "parts of groups; set steps_per_generation=1, and per_device_train_batch_size to whole groups"
+        )
