@@ -122,7 +122,7 @@ page.finish(
         'lab.figures.curves(summary, metric="value", label="expected reward")',
         "",
         "from lab.trace import leads",
-        f'lab.figures.curves(leads(trace.frame, "value", {base!r}), metric="lead", label="expected reward above {base}")'
+        f'lab.figures.curves(leads(trace.frame, "value", {base!r}), metric="lead", label="above {base}")'
         if gaps.height else "",
         f'lab.figures.training(summary, metrics={SHOWN}, columns=2)',
         "",

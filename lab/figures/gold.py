@@ -1,0 +1,106 @@
+"""Proxy and gold reward over training, and the step at which they part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+
+from lab.figures.figure import figure
+from lab.figures.lines import thin
+from lab.figures.theme import fade, palette
+
+__all__ = ["parting_steps"]
+
+_BESIDE, _BELOW, _MOST_POINTS = 0.05, 0.22, 300
+
+
+@figure(
+    guide="Solid: the gold reward, which is meant; dashed: the proxy, which is trained on; means over runs with 95% "
+    "bands. The upright line is the step from which on gold is lost while the proxy is still gained, both beyond "
+    "doubt; the ring is the best gold before it, where one should have stopped. Without a line they don't part.",
+    columns=("variant", "step", "metric", "mean", "low", "high"),
+)
+def parting_steps(
+    frame: pl.DataFrame, *, theme: str, parted: pl.DataFrame, proxy: str = "value", gold: str = "gold",
+    columns: int = 2, height: int = 0,
+) -> go.Figure:  # fmt: skip
+    """Gold and proxy reward over the steps of training, a panel per variant.
+
+    Args:
+        frame: `lab.trace.summarise` of both rewards: variant, step, metric, mean, low, high.
+        theme: "light" or "dark".
+        parted: `lab.diagnostics.parting` of the same trace.
+        proxy: Name of the proxy reward.
+        gold: Name of the gold reward.
+        columns: Panels side by side.
+        height: In pixels; 0: by the number of panels.
+    """
+    variants = frame["variant"].unique(maintain_order=True).to_list()
+    drawn, across = go.Figure(), min(columns, len(variants))
+    rows = -(-len(variants) // across)
+    for place, variant in enumerate(variants):
+        one = frame.filter(pl.col("variant") == variant)
+        axis = str(place + 1) if place else ""
+        _panel(drawn, place, len(variants), across)
+        for metric, dash in ((gold, "solid"), (proxy, "dash")):
+            _line(drawn, one.filter(pl.col("metric") == metric).sort("step"), metric == gold, dash, axis, theme)
+        words = _mark(drawn, parted.filter(pl.col("variant") == variant).row(0, named=True), axis, theme)
+        drawn.add_annotation(
+            text=f"<b>{variant}</b> <span style='color:{palette(theme).muted}'>{words}</span>", xanchor="left",
+            xref=f"x{axis} domain", yref=f"y{axis} domain", x=0, y=1.02, yanchor="bottom",
+            font={"size": 14, "color": palette(theme).text},
+        )  # fmt: skip
+    drawn.update_layout(height=height or 110 + 270 * rows, margin={"t": 78, "l": 52})
+    drawn.update_layout(legend={"y": 1 + 34 / (270 * rows), "yanchor": "bottom"})
+    return drawn
+
+
+def _panel(drawn: go.Figure, place: int, panels: int, across: int) -> None:
+    """Both axes of one panel."""
+    rows, (row, column) = -(-panels // across), divmod(place, across)
+    axis, below = str(place + 1) if place else "", _BELOW if rows < 3 else 0.12
+    width, tall = (1 - _BESIDE * (across - 1)) / across, (1 - below * (rows - 1)) / rows
+    left, bottom = column * (width + _BESIDE), max(0.0, 1 - tall - row * (tall + below))
+    x: dict[str, Any] = {"domain": [left, left + width], "anchor": f"y{axis}", "nticks": 6}
+    if place + across >= panels:
+        x["title"] = {"text": "step", "standoff": 4}
+    y: dict[str, Any] = {"domain": [bottom, bottom + tall], "anchor": f"x{axis}", "range": [-0.03, 1.05], "nticks": 6}
+    y["title"] = {"text": "expected reward" if column == 0 else "", "standoff": 4}
+    drawn.update_layout({f"xaxis{axis}": x, f"yaxis{axis}": y})
+
+
+def _line(drawn: go.Figure, one: pl.DataFrame, gold: bool, dash: str, axis: str, theme: str) -> None:
+    """Band and line of one reward in one panel; the first panel's lines stand in the legend."""
+    color, name = palette(theme).hues[0 if gold else 1], "gold reward" if gold else "proxy reward"
+    mean = one["mean"].cast(pl.Float64).to_numpy()
+    kept = thin(mean, _MOST_POINTS // 2)
+    step, mean = one["step"].to_numpy()[kept], mean[kept]
+    low, high = (one[end].cast(pl.Float64).to_numpy()[kept] for end in ("low", "high"))
+    place = {"x": step, "mode": "lines", "xaxis": f"x{axis}", "yaxis": f"y{axis}", "legendgroup": name}
+    quiet = {**place, "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    drawn.add_scatter(y=low, **quiet)
+    drawn.add_scatter(y=high, fill="tonexty", fillcolor=fade(color, 0.16), **quiet)
+    drawn.add_scatter(
+        y=mean, name=name, showlegend=not axis, line={"color": color, "dash": dash, "width": 2},
+        customdata=np.stack([low, high], -1), hovertemplate="%{y:.3f}  (%{customdata[0]:.3f} to %{customdata[1]:.3f})",
+        **place,
+    )  # fmt: skip
+
+
+def _mark(drawn: go.Figure, row: dict[str, Any], axis: str, theme: str) -> str:
+    """The parting step and the best gold before it; returns the words for the panel's title."""
+    if row["step"] is None:
+        return "they don't part"
+    colors = palette(theme)
+    line = {"color": colors.flip, "width": 1.5}
+    drawn.add_shape(type="line", xref=f"x{axis}", yref=f"y{axis} domain", x0=row["step"], x1=row["step"], y0=0, y1=1,
+                    line=line)  # fmt: skip
+    drawn.add_scatter(
+        x=[row["best"]], y=[row["gold_best"]], mode="markers", xaxis=f"x{axis}", yaxis=f"y{axis}", name="best gold",
+        marker={"size": 13, "symbol": "circle-open", "color": colors.flip, "line": {"width": 2}}, legendgroup="best",
+        showlegend=False, hovertemplate="best gold, step %{x}: %{y:.3f}<extra></extra>",
+    )  # fmt: skip
+    return f"they part at step {row['step']}"
