@@ -37,6 +37,7 @@ class Agents:
     Attributes:
         agents: names of the agents [N].
         length: most calls of a trajectory T.
+        agent_axis: axis of the parameters and of a gradient along which the agents stand.
         components: names of the reward components: the outcome (0 or 1) and the sum of the penalties (at most 0).
 
     Raises:
@@ -47,6 +48,7 @@ class Agents:
     provides: tuple[str, ...] = ("mask", "agent", "turn_rewards")
     components = ("outcome", "penalty")
     exact = True
+    agent_axis = 2
 
     def __init__(
         self, plan: str | Orchestra = "conditional", *, skill: ArrayLike, penalty: float = 0.0, logits: ArrayLike = 0.0

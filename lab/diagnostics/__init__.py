@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         no_signal_share,
         sign_flip_rate,
     )
+    from lab.diagnostics.causes import agent_spikes, agent_tails
     from lab.diagnostics.collapse import level_counts, signal_study
     from lab.diagnostics.distance_regret import distance_study, regret_correlations
     from lab.diagnostics.gold import parting
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOME = {
     "advantage": ("advantage_spread", "distinct_levels", "effective_rollouts", "largest_advantage", "no_signal_share",
                   "sign_flip_rate"),
+    "causes": ("agent_spikes", "agent_tails"),
     "collapse": ("level_counts", "signal_study"),
     "distance_regret": ("distance_study", "regret_correlations"),
     "gold": ("parting",),
@@ -39,9 +41,9 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "advantage_spread", "advantage_summary", "advantage_table", "clip_norm", "cosine", "diagnose", "distance_study",
-    "distinct_levels", "effective_rollouts", "hacking_study", "implied_distance", "implied_reward_study",
-    "largest_advantage", "level_counts", "no_signal_share", "norm", "parting", "regret_correlations",
+    "advantage_spread", "advantage_summary", "advantage_table", "agent_spikes", "agent_tails", "clip_norm", "cosine",
+    "diagnose", "distance_study", "distinct_levels", "effective_rollouts", "hacking_study", "implied_distance",
+    "implied_reward_study", "largest_advantage", "level_counts", "no_signal_share", "norm", "parting", "regret_correlations",
     "relative_error", "sign_flip_rate", "sign_flip_study", "signal_study", "spikes",
 ]  # fmt: skip
 

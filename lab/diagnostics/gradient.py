@@ -13,7 +13,7 @@ from simulators.sums import inner
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["clip_norm", "cosine", "norm", "relative_error", "robust_score", "spikes"]
+__all__ = ["agent_norms", "clip_norm", "cosine", "norm", "relative_error", "robust_score", "spikes"]
 
 Array = NDArray[Any]
 
@@ -36,6 +36,12 @@ def norm(gradient: Any) -> Array:
     if not isinstance(gradient, np.ndarray):
         return gradient.flatten(1).double().norm(dim=1).cpu().numpy()
     return np.asarray(np.sqrt(dot(gradient, gradient)))
+
+
+def agent_norms(gradient: Array, axis: int) -> Array:
+    """Euclidean norm of each agent's part of the gradient, agents along `axis`: [S, ..., N, ...] -> [S, N]."""
+    parts = np.moveaxis(gradient, axis, 1)
+    return np.asarray(np.sqrt((parts.reshape(*parts.shape[:2], -1) ** 2).sum(axis=-1)))
 
 
 def clip_norm(gradient: Any, limit: float, norms: Array | None = None) -> Any:

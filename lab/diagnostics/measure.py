@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lab.diagnostics import advantage as a
 from lab.diagnostics import gradient as g
-from lab.diagnostics.metrics import columns
+from lab.diagnostics.metrics import MOST_AGENTS, columns
 from lab.errors import InputError
 from lab.registry import Rule
 from simulators.records import Policy, Truth, World
@@ -51,6 +51,10 @@ class Gauge:
             self.names.remove("gold")
         if "clip_share" in self.names and "clipped" not in objective.extras:
             self.names.remove("clip_share")
+        self.agent_axis = int(getattr(world, "agent_axis", 0))
+        agents = len(getattr(world, "agents", ())) if self.agent_axis else 0
+        self.agents = {n: i for i in range(MOST_AGENTS) if (n := f"grad_norm_agent_{i}") in self.names}
+        self.names = [n for n in self.names if self.agents.get(n, -1) < agents]
         self.plain = not self.names or self.names == columns("basic")
 
     def before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
@@ -74,6 +78,9 @@ class Gauge:
             "no_signal": silent, "grad_norm": g.norm(gradient), "advantage_max": largest,
             "entropy": self.world.entropy(policy),
         }  # fmt: skip
+        if not self.agents.keys().isdisjoint(self.names):
+            norms = g.agent_norms(gradient, self.agent_axis)
+            row |= {name: norms[:, n] for name, n in self.agents.items() if n < norms.shape[1]}
         row |= self._further(policy, start, advantage, keep, gradient, truth.gradient)
         return {name: values for name, values in row.items() if name in self.names}
 
@@ -112,9 +119,9 @@ class Gauge:
         from lab import objectives
 
         given = {k: v for k, v in self.options.items() if k in self.objective.options}
-        if "mask" in self.objective.fields:
-            given["mask"] = moment.mask
-        given["logp"] = moment.rollouts.logp
+        here = {"mask": moment.mask, "clip_scale": moment.credit.clip_scale, "rewards": moment.rewards}
+        read = [f for f in self.objective.fields if f != "logp_ref"]
+        given |= {f: here[f] if f in here else getattr(moment.rollouts, f) for f in read}
         share = objectives.clip_share(self.objective.name, logp_new, moment.credit.advantage, **given)
         if share is None:
             raise InputError(f"objective {self.objective.name!r} has no clip test")

@@ -11,7 +11,7 @@ from lab.errors import InputError, UnknownNameError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["LEVELS", "METRICS", "Metric", "columns", "metrics"]
+__all__ = ["LEVELS", "METRICS", "MOST_AGENTS", "Metric", "columns", "metrics"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class Metric:
     definition: str
 
 
+#: Agents whose gradient norm is measured; further ones have none.
+MOST_AGENTS = 4
+
 _ROWS = (
     ("reward", "mean reward", "reward", "higher", "basic", "mean over the sampled rollouts, components added"),
     ("value", "expected reward", "reward", "higher", "basic", "exact expectation under the policy, mean over prompts"),
@@ -56,6 +59,9 @@ _ROWS = (
     ("gold", "gold reward", "reward", "higher", "full",
      "exact expected gold reward under the policy, in a world whose rollouts are scored by a proxy"),
     ("kept", "rollouts used", "share of rollouts", "", "full", "rollouts that take part in the update"),
+    *((f"grad_norm_agent_{n}", f"gradient norm of agent {n}", "reward per nat", "", "full",
+       f"Euclidean norm of the part of the estimate that moves agent {n}, before clipping, in worlds of agents")
+      for n in range(MOST_AGENTS)),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {row[0]: Metric(*row) for row in _ROWS}

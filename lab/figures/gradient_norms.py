@@ -14,7 +14,7 @@ from lab.figures.figure import figure
 from lab.figures.lines import thin
 from lab.figures.theme import fade, palette, style
 
-__all__ = ["gradient_norms"]
+__all__ = ["gradient_norms", "ring_of", "run_lines", "spike_marks", "ticks"]
 
 _MOST_POINTS = 2000
 _NOTHING = 1e-12  # a smaller norm is what rounding left of zero
@@ -41,18 +41,19 @@ def gradient_norms(
     runs = frame.select("variant", "seed").n_unique()
     for row, variant in enumerate(variants, start=1):
         one = frame.filter(pl.col("variant") == variant)
-        _runs(drawn, one, variant, row, theme, max(_MOST_POINTS // (2 * runs), 20))
-        _spikes(drawn, one.filter("spike"), variant, row, theme)
+        run_lines(drawn, one, variant, theme, max(_MOST_POINTS // (2 * runs), 20), row=row)
+        drawn.update_yaxes(title={"text": variant, "font": {"color": style(variant, theme).color}}, row=row, col=1)
+        spike_marks(drawn, one.filter("spike"), variant, theme, row=row)
         if ring and ring[0] == variant:
-            _ring(drawn, one.filter((pl.col("seed") == ring[1]) & (pl.col("step") == ring[2])), row, theme)
-    drawn.update_yaxes(type="log", **_ticks(frame["grad_norm"].to_numpy()))
+            ring_of(drawn, one.filter((pl.col("seed") == ring[1]) & (pl.col("step") == ring[2])), theme, row=row)
+    drawn.update_yaxes(type="log", **ticks(frame["grad_norm"].to_numpy()))
     drawn.update_xaxes(title="step", row=len(variants))
     drawn.update_layout(height=90 + row_height * len(variants), showlegend=False, hovermode="closest")
     drawn.update_layout(margin={"t": 16, "l": 72})
     return drawn
 
 
-def _ticks(norm: NDArray) -> dict[str, Any]:
+def ticks(norm: NDArray) -> dict[str, Any]:
     """At most four ticks, at powers of ten, or at 1, 2, 5 times these where the norms span little."""
     seen = np.log10(norm[norm > _NOTHING])
     low, high = (np.floor(seen.min()), np.ceil(seen.max())) if seen.size else (-1.0, 0.0)
@@ -61,7 +62,9 @@ def _ticks(norm: NDArray) -> dict[str, Any]:
     return {"tickvals": values, "ticktext": [f"{v:g}" for v in values]}
 
 
-def _runs(drawn: go.Figure, one: pl.DataFrame, variant: str, row: int, theme: str, buckets: int) -> None:
+def run_lines(
+    drawn: go.Figure, one: pl.DataFrame, variant: str, theme: str, buckets: int, *, row: int, col: int = 1
+) -> None:
     """All runs of a variant as one trace, with a gap after each; zero has no place on the axis."""
     parts = []
     for run in one.partition_by("seed", maintain_order=True):
@@ -73,23 +76,24 @@ def _runs(drawn: go.Figure, one: pl.DataFrame, variant: str, row: int, theme: st
     color = style(variant, theme).color
     drawn.add_scatter(
         x=x, y=y, mode="lines", line={"color": fade(color, 0.5), "width": 1}, name=variant, customdata=seed, row=row,
-        col=1, hovertemplate="seed %{customdata:.0f}, step %{x}: %{y:.3g}<extra></extra>",
+        col=col, hovertemplate="seed %{customdata:.0f}, step %{x}: %{y:.3g}<extra></extra>",
     )  # fmt: skip
-    drawn.update_yaxes(title={"text": variant, "font": {"color": color}}, row=row, col=1)
 
 
-def _spikes(drawn: go.Figure, found: pl.DataFrame, variant: str, row: int, theme: str) -> None:
+def spike_marks(drawn: go.Figure, found: pl.DataFrame, variant: str, theme: str, *, row: int, col: int = 1) -> None:
+    """A mark for every spike."""
     colors = palette(theme)
     drawn.add_scatter(
         x=found["step"].to_numpy(), y=found["grad_norm"].to_numpy(), mode="markers", name=f"spikes of {variant}",
-        marker={"color": colors.flip, "size": 6}, customdata=found.select("seed", "score").to_numpy(), row=row, col=1,
+        marker={"color": colors.flip, "size": 6}, customdata=found.select("seed", "score").to_numpy(), row=row, col=col,
         hovertemplate="spike: seed %{customdata[0]:.0f}, step %{x}<br>norm %{y:.3g}, score %{customdata[1]:.3g}"
         "<extra></extra>",
     )  # fmt: skip
 
 
-def _ring(drawn: go.Figure, one: pl.DataFrame, row: int, theme: str) -> None:
+def ring_of(drawn: go.Figure, one: pl.DataFrame, theme: str, *, row: int, col: int = 1) -> None:
+    """A ring around the spike that is taken apart."""
     colors = palette(theme)
     marker = {"symbol": "circle-open", "size": 18, "color": colors.text, "line": {"width": 2}}
     drawn.add_scatter(x=one["step"].to_numpy(), y=one["grad_norm"].to_numpy(), mode="markers", marker=marker, row=row,
-                      col=1, hoverinfo="skip", name="taken apart")  # fmt: skip
+                      col=col, hoverinfo="skip", name="taken apart")  # fmt: skip

@@ -73,6 +73,7 @@ _KNOWN = {
     "gdpo": (2, 0, 1), "bnpo": (6, 0, 2), "reinforce-pp": (5, 0, 3), "opo": (5, 1, 5), "gpg": (7, 0, 0),
     "dapo": (1, 2, 4), "remax": (7, 1, 2), "grpo-passk": (4, 2, 3), "mc-grpo-control": (3, 1, 0),
     "reinforce-pp-baseline": (5, 2, 2), "psr": (2, 2, 3), "nsr": (1, 3, 3), "w-reinforce": (7, 2, 4),
+    "dr-mas": (2, 0, 2), "dr-mas-global": (1, 1, 0), "graph-grpo": (6, 0, 4),
     "grpo@trl": (0, 1, 0), "grpo@verl": (1, 1, 1), "grpo@openrlhf": (2, 3, 2), "grpo@nemo-rl": (3, 2, 3),
     "grpo@rlhf-book": (4, 1, 4), "grpo@nano-aha-moment": (5, 3, 5), "grpo@grpo-zero": (6, 1, 0),
     "grpo@grpo-advantage": (7, 3, 1), "grpo@trl-none": (1, 2, 2), "grpo@trl-batch": (6, 2, 5),

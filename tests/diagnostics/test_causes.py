@@ -5,7 +5,16 @@ import polars as pl
 import pytest
 
 import lab
-from lab.diagnostics.causes import cause, cause_rows, prompt_shares, spike_counts, worst_spikes
+from lab.diagnostics.causes import (
+    agent_spikes,
+    agent_tails,
+    cause,
+    cause_rows,
+    prompt_shares,
+    spike_counts,
+    worst_spikes,
+)  # fmt: skip
+from lab.errors import InputError
 from lab.experiment import replay
 from simulators.families import graded
 
@@ -58,3 +67,22 @@ def test_a_replayed_spike_has_the_norm_of_the_trace_and_its_prompts_tell_where_i
         abs(found.advantage)
         == seen.frame.filter(pl.col("keep") & (pl.col("prompt") == found.prompt))["advantage"].abs().max()
     )
+
+
+def test_every_agent_has_spikes_of_its_own() -> None:
+    """A leap of one agent's norm is found in its column and in no other."""
+    steps = np.arange(60)
+    quiet = 1 + 0.01 * (steps % 3)
+    frame = pl.DataFrame({
+        "variant": "grpo", "seed": 0, "step": steps, "grad_norm_agent_0": quiet,
+        "grad_norm_agent_1": np.where(steps == 40, 50.0, quiet),
+    })  # fmt: skip
+    marked = agent_spikes(frame, ["solver", "helper", "nobody"])
+    assert marked.filter("spike").select("agent", "step").rows() == [("helper", 40)]
+    tails = {row["agent"]: row for row in agent_tails(marked).iter_rows(named=True)}
+    assert [tails[a]["spikes"] for a in ("solver", "helper")] == [0, 1]
+    norm = frame["grad_norm_agent_1"].to_numpy()
+    expected = np.percentile(norm, 99) / np.median(norm)
+    assert tails["helper"]["tail"] == pytest.approx(expected)
+    with pytest.raises(InputError, match="measure='full'"):
+        agent_spikes(frame.select("variant", "seed", "step"), ["solver"])

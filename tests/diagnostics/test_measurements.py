@@ -17,6 +17,7 @@ from lab.diagnostics.gradient import robust_score
 from lab.diagnostics.metrics import METRICS, columns, metric
 from lab.errors import InputError, UnknownNameError
 from lab.trace import mean_interval, student_quantile, summarise
+from lab.worlds import world
 from simulators import Bandit
 
 RNG = np.random.default_rng(0)
@@ -169,8 +170,26 @@ def test_a_trace_measures_what_its_columns_say() -> None:
         "levels": diagnostics.distinct_levels(made.advantage).mean(), "kl_start": world.kl(policy, start)[0],
         "effective_rollouts": np.abs(used).sum() ** 2 / (used**2).sum(),
     }  # fmt: skip
-    assert set(expected) == set(columns("full")) - {"gold"}  # a bandit has no proxy
+    of_others = {"gold", *(name for name in columns("full") if "agent" in name)}  # a bandit has no proxy and no agents
+    assert set(expected) == set(columns("full")) - of_others
     assert {k: row[k] for k in expected} == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_gradient_norms_of_agents_are_those_of_their_own_calls() -> None:
+    """Each agent's norm is that of the gradient from its calls alone, and their squares add up to the whole."""
+    agents = world("agents", prompts=3)
+    trace = lab.train(agents, "dr-mas", steps=1, seeds=[5], group_size=4, measure="full")
+    row = trace.frame.row(0, named=True)
+    policy = agents.init([5])
+    drawn = agents.rollout(policy, 4, 0)
+    fields = {name: getattr(drawn, name) for name in ("agent", "mask", "turn_rewards")}
+    a = lab.advantages.compute("dr-mas", drawn.rewards, **fields)
+    w = lab.objectives.weights("dr-mas", drawn.logp, a, logp=drawn.logp, agent=drawn.agent, mask=drawn.mask)
+    expected = [np.linalg.norm(agents.gradient(policy, drawn, np.where(drawn.agent == n, w, 0))) for n in range(3)]
+    found = [row[f"grad_norm_agent_{n}"] for n in range(3)]
+    assert found == pytest.approx(expected)
+    assert sum(x**2 for x in found) == pytest.approx(row["grad_norm"] ** 2)
+    assert "grad_norm_agent_3" not in row
 
 
 def test_shares_of_clipped_tokens_are_those_of_the_last_epoch() -> None:

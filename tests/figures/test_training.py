@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lab.figures.agent_norms import agent_norms
 from lab.figures.gradient_norms import gradient_norms
 from lab.figures.prompt_norms import prompt_norms
 from lab.figures.theme import palette, style
@@ -107,6 +108,18 @@ def test_runs_are_one_trace_with_gaps_and_zero_is_no_point(marked):
     assert np.isnan(np.asarray(runs.x, float)).sum() == 8
     assert np.nanmin(runs.y) == 0.1 and np.nanmax(runs.y) == 7.0
     assert sum(len(t.x) for t in drawn.data if t.mode == "lines") <= 2500
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_agents_stand_below_and_variants_beside_each_other(marked, theme):
+    both = pl.concat([marked.with_columns(agent=pl.lit(name)) for name in ("solver", "helper")])
+    drawn = agent_norms(both, theme=theme, ring=("dr_grpo", "helper", 3, 150))
+    assert [title.text for title in drawn.layout.annotations] == ["grpo", "dr_grpo"]
+    assert drawn.layout.annotations[1].font.color == style("dr_grpo", theme).color
+    assert [drawn.layout[axis].title.text for axis in ("yaxis", "yaxis3")] == ["solver", "helper"]
+    assert sum(t.name.startswith("spikes of") for t in drawn.data) == 4
+    ring = [t for t in drawn.data if t.name == "taken apart"]
+    assert len(ring) == 1 and ring[0].yaxis == "y4" and list(ring[0].y) == [7.0]
 
 
 def test_the_prompt_that_moved_the_policy_stands_out():
