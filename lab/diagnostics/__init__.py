@@ -43,8 +43,8 @@ _HOME = {
 __all__ = [
     "advantage_spread", "advantage_summary", "advantage_table", "agent_spikes", "agent_tails", "clip_norm", "cosine",
     "diagnose", "distance_study", "distinct_levels", "effective_rollouts", "hacking_study", "implied_distance",
-    "implied_reward_study", "largest_advantage", "level_counts", "no_signal_share", "norm", "parting", "regret_correlations",
-    "relative_error", "sign_flip_rate", "sign_flip_study", "signal_study", "spikes",
+    "implied_reward_study", "largest_advantage", "level_counts", "no_signal_share", "norm", "parting",
+    "regret_correlations", "relative_error", "sign_flip_rate", "sign_flip_study", "signal_study", "spikes",
 ]  # fmt: skip
 
 
