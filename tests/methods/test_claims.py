@@ -14,6 +14,9 @@ SLUGS = (
     "harmonic-rpo",
     "reg-grpo",
     "drpo",
+    "mapo",
+    "a2tgpo",
+    "clip-delta",
 )
 
 
