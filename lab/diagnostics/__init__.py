@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         no_signal_share,
         sign_flip_rate,
     )
-    from lab.diagnostics.causes import agent_spikes, agent_tails
+    from lab.diagnostics.agents import agent_spikes, agent_tails
     from lab.diagnostics.collapse import level_counts, signal_study
     from lab.diagnostics.distance_regret import distance_study, regret_correlations
     from lab.diagnostics.gold import parting
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _HOME = {
     "advantage": ("advantage_spread", "distinct_levels", "effective_rollouts", "largest_advantage", "no_signal_share",
                   "sign_flip_rate"),
-    "causes": ("agent_spikes", "agent_tails"),
+    "agents": ("agent_spikes", "agent_tails"),
     "collapse": ("level_counts", "signal_study"),
     "distance_regret": ("distance_study", "regret_correlations"),
     "gold": ("parting",),

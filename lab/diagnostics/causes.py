@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +11,8 @@ from numpy.typing import ArrayLike
 
 from lab.advantages.statistics import NO_SIGNAL
 from lab.diagnostics.advantage import NO_TRUTH
-from lab.diagnostics.gradient import spikes
-from lab.errors import InputError
 
-__all__ = [
-    "Cause",
-    "agent_spikes",
-    "agent_tails",
-    "cause",
-    "cause_rows",
-    "prompt_shares",
-    "spike_counts",
-    "worst_spikes",
-]
+__all__ = ["Cause", "cause", "cause_rows", "prompt_shares", "spike_counts", "worst_spikes"]
 
 
 @dataclass(frozen=True)
@@ -63,53 +51,6 @@ def spike_counts(marked: pl.DataFrame) -> pl.DataFrame:
         pl.col("seed").n_unique().alias("runs"), pl.len().alias("steps"), pl.col("spike").sum().alias("spikes")
     )
     return counted.with_columns(share=pl.col("spikes") / pl.col("steps")).sort("spikes", descending=True)
-
-
-def agent_spikes(
-    frame: pl.DataFrame, agents: Sequence[str], *, window: int = 20, threshold: float = 6.0
-) -> pl.DataFrame:
-    """The gradient norm of every agent over training, with its spikes marked.
-
-    Args:
-        frame: A trace of a world of agents: variant, seed, step, grad_norm_agent_0, ...
-        agents: Their names; those without a column are left out.
-        window: As in `lab.diagnostics.spikes`.
-        threshold: As in `lab.diagnostics.spikes`.
-
-    Returns:
-        Columns variant, seed, step, agent, grad_norm, score, spike.
-
-    Raises:
-        InputError: The trace has no norm of an agent.
-    """
-    held = {f"grad_norm_agent_{n}": name for n, name in enumerate(agents) if f"grad_norm_agent_{n}" in frame.columns}
-    if not held:
-        raise InputError("the trace has no gradient norm per agent: train in a world of agents with measure='full'")
-    parts = []
-    for column, agent in held.items():
-        own = frame.select("variant", "seed", "step", pl.lit(agent).alias("agent"), pl.col(column).alias("grad_norm"))
-        parts.append(spikes(own, window=window, threshold=threshold))
-    return pl.concat(parts)
-
-
-def agent_tails(marked: pl.DataFrame) -> pl.DataFrame:
-    """How far each agent's gradient norm leaps: variant, agent, spikes, median, tail.
-
-    Args:
-        marked: `agent_spikes` of a trace.
-
-    Returns:
-        One row per variant and agent; `tail` is the 99th percentile of the norm over its median along a run, averaged
-        over runs (null where the median is 0), `spikes` is counted over all runs.
-    """
-    norm = pl.col("grad_norm")
-    runs = marked.group_by("variant", "agent", "seed", maintain_order=True).agg(
-        norm.median().alias("median"), pl.col("spike").sum().alias("spikes"),
-        pl.when(norm.median() > 0).then(norm.quantile(0.99, "linear") / norm.median()).alias("tail"),
-    )  # fmt: skip
-    return runs.group_by("variant", "agent", maintain_order=True).agg(
-        pl.col("spikes").sum(), pl.col("median").mean(), pl.col("tail").mean()
-    )
 
 
 def worst_spikes(marked: pl.DataFrame) -> pl.DataFrame:

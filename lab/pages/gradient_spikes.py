@@ -8,23 +8,27 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from lab.diagnostics import spikes
+from lab.diagnostics import agent_spikes, agent_tails, spikes
+from lab.diagnostics.agents import agent_prompts, agent_rows
 from lab.diagnostics.causes import Cause, cause, cause_rows, prompt_shares, spike_counts, worst_spikes
+from lab.diagnostics.metrics import MOST_AGENTS
 from lab.experiment import Replay, replay
+from lab.figures.agent_norms import agent_norms
 from lab.figures.gradient_norms import gradient_norms
 from lab.figures.group_matrix import group_matrix
 from lab.figures.prompt_norms import prompt_norms
-from lab.pages.runs import asked, code, controls, settings, trained
+from lab.pages.runs import asked, code, controls, made, settings, trained, worlds
 from lab.pages.shell import Page
 from lab.pages.state import Number, Whole
-from simulators.families import graded
 
-MEASURE = "basic"
+#: What is measured: everything basic, or in a world of agents the gradient norm of each.
+BASIC, NORMS = "basic", ("grad_norm", *(f"grad_norm_agent_{n}" for n in range(MOST_AGENTS)))
 
 page = Page(
     "gradient-spikes",
     "Why did the gradient leap?",
     [
+        *worlds(),
         *settings(["dr_grpo", "grpo", "mc-grpo"], law="student_t", noise=0.2, steps=150, runs=8),
         Number(name="threshold", label="Spike from score", low=2, high=50, step=0.5, default=6.0, typed=True, width=130,
                help="Deviations above the median of the steps just before, by the median absolute deviation."),
@@ -37,6 +41,12 @@ page = Page(
         "Skewed rewards: does the median help?": {"law": "log_normal", "noise": 1.0},
         "Right or wrong: is one mistake a spike?": {"law": "bernoulli", "variants": ["grpo", "dr_grpo"], "steps": 500},
         "Does the group size tame them?": {"group_size": 32},
+        "Several agents, one mean for all: who explodes?": {
+            "world": "agents", "variants": ["dr-mas-global", "dr-mas"]},
+        "Router, searcher, answerer: is one of them louder?": {
+            "world": "agents", "plan": "search", "variants": ["dr-mas-global", "dr-mas"]},
+        "Several turns: does credit by turns leap less?": {
+            "world": "turns", "variants": ["grpo", "mapo", "a2tgpo"]},
     },
 )  # fmt: skip
 
@@ -44,9 +54,8 @@ page = Page(
 @st.cache_resource(max_entries=24, show_spinner=False)
 def taken_apart(state: dict[str, Any], variant: str, seed: int, step: int) -> Replay:
     """The step of a spike, computed again."""
-    world = graded(state["prompts"], law=state["law"], noise=state["noise"])
     options = {name: value for name, value in asked(state).items() if name not in ("steps", "seeds")}
-    return replay(world, variant, seed=seed, step=step, **options)
+    return replay(made(state), variant, seed=seed, step=step, **options)
 
 
 def reading(counts: pl.DataFrame, spike: dict[str, Any] | None, found: Cause | None) -> str:
@@ -80,12 +89,57 @@ def apart(spike: dict[str, Any]) -> Cause:
     return found
 
 
+def agents_of(state: dict[str, Any]) -> tuple[str, ...]:
+    """Names of the agents of a world of agents."""
+    world: Any = made(state)
+    names: tuple[str, ...] = world.agents
+    return names
+
+
+def agents_apart(spike: dict[str, Any]) -> dict[str, Any]:
+    """The pictures of one agent's spike; returns the prompt that it comes from."""
+    seen = page.ask(taken_apart, state, spike["variant"], spike["seed"], spike["step"])
+    agents: Any = made(state)
+    shares = prompt_shares(agent_prompts(seen.moment.gradient, agents.agent_axis, agents.agents.index(spike["agent"])))
+    found: dict[str, Any] = shares.filter("largest").row(0, named=True)
+    with page.panels():
+        with st.container():
+            st.subheader(f"Which prompt of the {spike['agent']}", anchor=False)
+            page.show(prompt_norms, shares)
+        with st.container():
+            st.subheader(f"What each agent got in prompt {found['prompt']}", anchor=False)
+            page.show(group_matrix, agent_rows(seen.moment, seen.truth.advantage, found["prompt"], agents.agents))
+    return found
+
+
+def agents_reading(tails: pl.DataFrame, spike: dict[str, Any] | None, found: dict[str, Any] | None) -> str:
+    """The sentence: which agent leaps most, under which variant, and where the chosen spike comes from."""
+    if spike is None or found is None:
+        return "No agent's gradient leaps here."
+    own = tails.filter(pl.col("agent") == spike["agent"]).sort("spikes", descending=True)
+    each = [
+        f"{row['spikes']} under **{row['variant']}**"
+        + (f" (99th percentile {row['tail']:.1f} medians)" if row["tail"] else "")
+        for row in own.iter_rows(named=True)
+    ]
+    score = "out of a stretch without any gradient" if math.isinf(spike["score"]) else f"score {spike['score']:.0f}"
+    return (
+        f"The gradient of the **{spike['agent']}** has the highest leap of all: {', '.join(each)}. The ringed one "
+        f"({spike['variant']}, seed {spike['seed']}, step {spike['step']}, {score}) comes to {found['share']:.0%} from "
+        f"prompt {found['prompt']}."
+    )
+
+
 def lines(spike: dict[str, Any] | None) -> str:
     """The code of the page."""
     given = "" if page.state["threshold"] == 6 and page.state["window"] == 20 else (
         f", threshold={page.state['threshold']:g}, window={page.state['window']}")  # fmt: skip
-    shown = [*code(state, MEASURE), f"marked = lab.diagnostics.spikes(trace.frame{given})",
-             "lab.figures.gradient_norms(marked)"]  # fmt: skip
+    draws = (
+        [f"marked = lab.diagnostics.agent_spikes(trace.frame, world.agents{given})", "lab.figures.agent_norms(marked)"]
+        if several else
+        [f"marked = lab.diagnostics.spikes(trace.frame{given})", "lab.figures.gradient_norms(marked)"]
+    )  # fmt: skip
+    shown = [*code(state, NORMS if several else BASIC), *draws]
     if spike is None:
         return "\n".join(shown)
     return "\n".join([
@@ -98,16 +152,33 @@ def lines(spike: dict[str, Any] | None) -> str:
     ])  # fmt: skip
 
 
+def picked(marked: pl.DataFrame) -> dict[str, Any] | None:
+    """The spike that the page takes apart."""
+    worst = worst_spikes(marked)
+    return worst.row(min(state["rank"], worst.height) - 1, named=True) if worst.height else None
+
+
+def ring(spike: dict[str, Any] | None, *names: str) -> tuple[Any, ...] | None:
+    """Where the picture points at."""
+    return None if spike is None else tuple(spike[name] for name in names)
+
+
 state = page.open()
 controls(page, state)
 with st.container(horizontal=True, vertical_alignment="bottom", key="controls-spikes"):
     for name in ("threshold", "window", "rank"):
         page.control(name)
-trace = trained(page, MEASURE)
-marked = page.ask(spikes, trace.frame, threshold=state["threshold"], window=state["window"])
-worst = worst_spikes(marked)
-chosen = worst.row(min(state["rank"], worst.height) - 1, named=True) if worst.height else None
-ring = chosen and (chosen["variant"], chosen["seed"], chosen["step"])
-page.show(gradient_norms, marked, ring=ring)
-page.say(reading(spike_counts(marked), chosen, apart(chosen) if chosen else None))
+several = state["world"] == "agents"
+trace = trained(page, NORMS if several else BASIC)
+options = {"threshold": state["threshold"], "window": state["window"]}
+if several:
+    marked = page.ask(agent_spikes, trace.frame, agents_of(state), **options)
+    chosen = picked(marked)
+    page.show(agent_norms, marked, ring=ring(chosen, "variant", "agent", "seed", "step"))
+    page.say(agents_reading(agent_tails(marked), chosen, agents_apart(chosen) if chosen else None))
+else:
+    marked = page.ask(spikes, trace.frame, **options)
+    chosen = picked(marked)
+    page.show(gradient_norms, marked, ring=ring(chosen, "variant", "seed", "step"))
+    page.say(reading(spike_counts(marked), chosen, apart(chosen) if chosen else None))
 page.finish(lines(chosen), marked)

@@ -14,8 +14,10 @@ from lab.pages.background import Job
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Number, Property, Whole, seed
 from lab.variants import names
+from lab.worlds import world
 from simulators import reward_laws
 from simulators.families import NOISY, graded, noisy
+from simulators.records import World
 
 MEASURED = 75  # points of a curve that needs the exact gradient
 AT_ONCE = 1.0  # seconds that a page waits for a run before it shows a progress bar
@@ -47,12 +49,40 @@ def settings(variants: Sequence[str], **defaults: Any) -> list[Property]:
     ]  # fmt: skip
 
 
+WORLDS = {"bandit": "a bandit", "agents": "several agents", "turns": "several turns"}
+PLANS = {"conditional": "called when it goes wrong", "solver-verifier": "solver and verifier", "search": "search"}
+
+
+def worlds() -> list[Property]:
+    """The choice of a world, for pages that offer others than the bandit."""
+    return [
+        Choice(name="world", label="World", options=list(WORLDS), names=WORLDS, default="bandit"),
+        Choice(name="plan", label="Plan", options=list(PLANS), names=PLANS, default="conditional",
+               help="Who is called when."),
+    ]  # fmt: skip
+
+
 def controls(page: Page, state: Mapping[str, Any]) -> None:
-    """The widgets of `settings`, the noise only where the reward law takes one."""
+    """The widgets of `settings`, those of the reward only in a bandit, the noise only where the law takes one."""
+    own = {"law": "bandit", "noise": "bandit", "plan": "agents"}
     with page.controls():
-        for name in ("variants", "group_size", "lr", "law", "noise", "steps", "prompts", "runs", "epochs", "seed"):
-            if name != "noise" or state["law"] in NOISY:
+        for name in RUN:
+            fits = own.get(name, world_of(state)) == world_of(state)
+            if name in state and fits and (name != "noise" or state["law"] in NOISY):
                 page.control(name)
+
+
+def world_of(state: Mapping[str, Any]) -> str:
+    """Name of the world that the page's runs take place in."""
+    return str(state.get("world", "bandit"))
+
+
+def made(state: Mapping[str, Any]) -> World:
+    """The world of a state."""
+    if world_of(state) == "bandit":
+        return graded(state["prompts"], law=state["law"], noise=state["noise"])
+    plan = {"plan": state["plan"]} if world_of(state) == "agents" else {}
+    return world(world_of(state), prompts=state["prompts"], **plan)
 
 
 def asked(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,17 +94,19 @@ def asked(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pace(state: Mapping[str, Any], measure: str | tuple[str, ...]) -> int:
-    """Every how many steps to measure: what needs the exact gradient costs three times a step, so it is done rarely."""
-    return max(1, state["steps"] // MEASURED) if measure != "basic" else 1
+    """Every how many steps to measure: what needs the exact gradient costs three times a step, so it is done rarely.
+
+    A spike lasts one step, so where norms are asked for every step is measured.
+    """
+    return 1 if measure == "basic" or "grad_norm" in measure else max(1, state["steps"] // MEASURED)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def start(state: str, measure: str | tuple[str, ...]) -> Job:
     """The run of a state (as JSON), started once and kept, so that a second look is immediate."""
     wanted = json.loads(state)
-    world = graded(wanted["prompts"], law=wanted["law"], noise=wanted["noise"])
     options = asked(wanted) | {"measure": measure, "every": pace(wanted, measure)}
-    return Job(partial(lab.train, world, wanted["variants"], **options))
+    return Job(partial(lab.train, made(wanted), wanted["variants"], **options))
 
 
 def trained(page: Page, measure: str | tuple[str, ...]) -> lab.Trace:
@@ -100,7 +132,7 @@ def trained(page: Page, measure: str | tuple[str, ...]) -> lab.Trace:
     return trace
 
 
-RUN = ("variants", "group_size", "lr", "law", "noise", "steps", "prompts", "runs", "epochs", "seed")
+RUN = ("world", "plan", "variants", "group_size", "lr", "law", "noise", "steps", "prompts", "runs", "epochs", "seed")
 
 
 @st.fragment(run_every=0.3)
@@ -114,16 +146,27 @@ def watch(job: Job) -> None:
 
 def code(state: Mapping[str, Any], measure: str | tuple[str, ...]) -> list[str]:
     """Lines that repeat the run."""
-    law = noisy(state["law"], state["noise"])
-    noise = f", noise={state['noise']:g}" if law.name in NOISY else ""
     seeds = f"range({state['seed']}, {state['seed'] + state['runs']})" if state["seed"] else str(state["runs"])
     every = f", every={pace(state, measure)}" if pace(state, measure) > 1 else ""
     return [
         "import lab",
-        "from simulators.families import graded",
-        "",
-        f"world = graded({state['prompts']}, law={law.name!r}{noise})",
+        *_world_lines(state),
         f"trace = lab.train(world, {state['variants']!r},",
         f"                  steps={state['steps']}, seeds={seeds}, group_size={state['group_size']},",
         f"                  lr={state['lr']:g}, epochs={state['epochs']}, measure={measure!r}{every})",
+    ]
+
+
+def _world_lines(state: Mapping[str, Any]) -> list[str]:
+    """Lines that make the world."""
+    name = world_of(state)
+    if name != "bandit":
+        plan = f"{state['plan']!r}, " if name == "agents" else ""
+        return [f"from lab.worlds import {name}", "", f"world = {name}({plan}prompts={state['prompts']})"]
+    law = noisy(state["law"], state["noise"])
+    noise = f", noise={state['noise']:g}" if law.name in NOISY else ""
+    return [
+        "from simulators.families import graded",
+        "",
+        f"world = graded({state['prompts']}, law={law.name!r}{noise})",
     ]

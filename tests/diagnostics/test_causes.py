@@ -5,17 +5,11 @@ import polars as pl
 import pytest
 
 import lab
-from lab.diagnostics.causes import (
-    agent_spikes,
-    agent_tails,
-    cause,
-    cause_rows,
-    prompt_shares,
-    spike_counts,
-    worst_spikes,
-)  # fmt: skip
+from lab.diagnostics.agents import agent_prompts, agent_rows, agent_spikes, agent_tails
+from lab.diagnostics.causes import cause, cause_rows, prompt_shares, spike_counts, worst_spikes
 from lab.errors import InputError
 from lab.experiment import replay
+from lab.worlds import world
 from simulators.families import graded
 
 ROLLOUTS = pl.DataFrame(
@@ -86,3 +80,27 @@ def test_every_agent_has_spikes_of_its_own() -> None:
     assert tails["helper"]["tail"] == pytest.approx(expected)
     with pytest.raises(InputError, match="measure='full'"):
         agent_spikes(frame.select("variant", "seed", "step"), ["solver"])
+
+
+def test_what_an_agent_got_is_the_mean_over_its_calls():
+    agents = world("agents", prompts=2)
+    seen = replay(agents, "dr-mas-global", seed=3, step=2, group_size=4)
+    m = seen.moment
+    rows = agent_rows(m, seen.truth.advantage, 1, agents.agents)
+    assert rows["row"].unique(maintain_order=True).to_list() == [
+        "reward", "true advantage", "solver's", "checker's", "helper's"]  # fmt: skip
+    for n, name in enumerate(agents.agents):
+        for g, value in enumerate(rows.filter(pl.col("row") == f"{name}'s")["value"].to_list()):
+            own = m.credit.advantage[0, 1, g][m.rollouts.mask[0, 1, g] & (m.rollouts.agent[0, 1, g] == n)]
+            assert value == (pytest.approx(own.mean()) if own.size else None)
+    wrong = rows.filter("wrong")
+    deserved = seen.truth.advantage[0, 1]
+    assert all((v > 0) != (deserved[g] > 0) for g, v in wrong.select("rollout", "value").iter_rows())
+
+
+def test_an_agents_prompts_make_up_its_gradient():
+    agents = world("agents", prompts=3)
+    gradient = replay(agents, "dr-mas", seed=1, step=0).moment.gradient
+    for n in range(3):
+        found = agent_prompts(gradient, agents.agent_axis, n)
+        assert found == pytest.approx(np.linalg.norm(gradient[0, :, n], axis=-1))

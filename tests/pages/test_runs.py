@@ -78,3 +78,35 @@ def test_where_nothing_leaps_the_page_says_so(opened):
     test = settled(opened("gradient_spikes", law="normal", noise="0", variants="dr_grpo", steps="50", threshold="50"))
     assert not test.exception and not test.error
     assert test.markdown[0].value == "**dr_grpo** has 0 spikes in 8 runs. Nothing leaps here."
+
+
+AGENTS = {"world": "agents", "variants": "dr-mas-global~dr-mas", "steps": "50", "runs": "4"}
+
+
+def test_agents_have_a_row_each_and_their_spikes_a_cause(opened):
+    test = settled(opened("gradient_spikes", **AGENTS))
+    assert not test.exception and not test.error
+    said = test.markdown[0].value
+    assert said.startswith("The gradient of the **") and "under **dr-mas-global**" in said and "from prompt" in said
+    assert [each.value for each in test.subheader][1].startswith("What each agent got in prompt")
+    labels = [each.label for each in test.selectbox] + [each.label for each in test.slider]
+    assert "Reward law" not in labels and "Noise" not in labels
+    assert any("agent_spikes(trace.frame, world.agents)" in each.value for each in test.code)
+
+
+def test_where_no_agent_leaps_the_page_says_so(opened):
+    test = settled(opened("gradient_spikes", **AGENTS, threshold="50"))
+    assert not test.exception and not test.error
+    assert test.markdown[0].value == "No agent's gradient leaps here."
+
+
+def test_a_rule_of_agents_in_a_bandit_is_refused_with_words(opened):
+    test = opened("gradient_spikes", variants="dr-mas", steps="50")
+    assert not test.exception
+    assert "reads agent" in test.error[0].value
+
+
+def test_spikes_of_several_turns(opened):
+    test = settled(opened("gradient_spikes", world="turns", variants="grpo~mapo", steps="50", runs="4"))
+    assert not test.exception and not test.error
+    assert "runs" in test.markdown[0].value
