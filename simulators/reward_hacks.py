@@ -289,7 +289,7 @@ class RewardHacks:
         return found
 
 
-def graders(levels: Sequence[float] = (0.0, 0.5, 1.0), **settings: Any) -> RewardHacks:
+def graders(levels: Sequence[float] = (0.0, 0.5, 1.0), *, base: ArrayLike = BASE, **settings: Any) -> RewardHacks:
     """The same tasks where one also chooses by whom one is graded: reward = κ · gold + (1 − κ) · proxy.
 
     A grader of knowledge κ = 1 sees what is meant, κ = 0 only the metric. Answers are all pairs, the grader varying
@@ -298,7 +298,8 @@ def graders(levels: Sequence[float] = (0.0, 0.5, 1.0), **settings: Any) -> Rewar
 
     Args:
         levels: κ of each grader, from 0 to 1.
-        **settings: of `RewardHacks`, but for `proxy`, `gold` and `base`.
+        base: logits of the three answers before training.
+        **settings: of `RewardHacks`, but for `proxy` and `gold`.
 
     Raises:
         ValueError: for a κ outside [0, 1], or none.
@@ -311,7 +312,7 @@ def graders(levels: Sequence[float] = (0.0, 0.5, 1.0), **settings: Any) -> Rewar
     proxy, gold = np.asarray(PROXY)[:, None], np.asarray(GOLD)[:, None]
     scored = (knowledge * gold + (1 - knowledge) * proxy).ravel()
     return RewardHacks(
-        proxy=scored, gold=np.repeat(GOLD, knowledge.size), base=np.repeat(BASE, knowledge.size), **settings
+        proxy=scored, gold=np.repeat(GOLD, knowledge.size), base=np.repeat(base, knowledge.size), **settings
     )
 
 
