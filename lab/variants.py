@@ -145,6 +145,8 @@ _COMPOSITE = [
             note="prompts 2i and 2i+1 are a preferred and a rejected item; win ratios against each other"),
     Variant("dno", "win-rate", "dno", paper="dno", note="log-ratios regressed on win rates over all pairs of a group"),
     Variant("mixed-r1", reward="mixed-r1", paper="mixed-r1", note="the task's reward and half the format bit, added"),
+    Variant("toolrl", options={"advantage": {"eps": 1e-6}}, reward="toolrl", paper="toolrl",
+            note="tool calls by the share of their parts that match, and their format"),
     Variant("a2tgpo", "a2tgpo", "a2tgpo", paper="a2tgpo",
             note="gains normalised per turn, summed without drift; a ratio and a clip range for each turn"),
     Variant("clip-delta", reward="clip-delta", paper="clip-delta", note="clipped and telescoped step scores"),

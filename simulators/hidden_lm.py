@@ -96,7 +96,7 @@ class HiddenLM:
         if not keys or max(keys) >= 2**64:
             raise ValueError("seeds must be one or more integers from 0 to 2**64 - 1")
         shape = self.vocabulary, self.features.shape[-1]
-        drawn = [self.spread * np.random.default_rng(key).standard_normal(shape) for key in keys]
+        drawn = [self.spread * np.random.default_rng((key, 1)).standard_normal(shape) for key in keys]
         return Policy(np.stack(drawn), np.array(keys, np.uint64))
 
     def rollout(
@@ -199,7 +199,7 @@ def warm() -> None:
 
 def _drawn(contexts: tuple[int, ...], width: int, shared: float, seed: int) -> Floats:
     """Own and common hidden states added [P, T, V, D]."""
-    size, rng = check_count("width", width, least=1), np.random.default_rng(check_count("seed", seed, least=0))
+    size, rng = check_count("width", width, least=1), np.random.default_rng((check_count("seed", seed, least=0), 0))
     common = rng.standard_normal((*contexts[1:], size))
     return np.asarray((rng.standard_normal((*contexts, size)) + shared * common) / np.sqrt(size))
 

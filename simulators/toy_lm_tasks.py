@@ -25,6 +25,8 @@ __all__ = [
 END = 0
 """The token that ends a response."""
 
+_APART = 2**63  # a step that no training run comes to
+
 COMPONENTS = ("correct", "format", "length")
 """Reward components of every task. `length` is 1 − |n − n*|/T for a response of n tokens before its end token, n* the
 length of the shortest right answer; a response that was cut has 0."""
@@ -148,7 +150,7 @@ def targets(
     _at_least("targets", vocabulary, 2, length, max(enough, 1))
     if min(words, enough) < 1:
         raise ValueError(f"task 'targets' needs at least one word and one letter, not {words} and {enough}")
-    secret = 1 + _draws(seed, prompts, words * length, vocabulary - 1).reshape(prompts, words, length)
+    secret = 1 + _draws(seed, prompts, words * length, vocabulary - 1, _APART).reshape(prompts, words, length)
     done = enough**words
     digits = np.arange(done)[:, None] // enough ** np.arange(words) % enough
     agrees = secret[..., None] == np.arange(vocabulary)
@@ -199,8 +201,8 @@ def tool_call(prompts: int, vocabulary: int, length: int, seed: int, *, granular
     _at_least("tool-call", vocabulary, 3, length, 5)
     if granularity not in ("fine", "strict", "intermediate", "coarse"):
         raise ValueError(f"granularity {granularity!r}; it must be 'fine', 'strict', 'intermediate' or 'coarse'")
-    tool = 1 + _draws(seed, prompts, 1, vocabulary - 1)[:, 0]
-    values = 2 + _draws(seed + 1, prompts, 3, vocabulary - 2)
+    tool = 1 + _draws(seed, prompts, 1, vocabulary - 1, _APART)[:, 0]
+    values = 2 + _draws(seed, prompts, 3, vocabulary - 2, _APART + 1)
     following, scores, _ = _tables(prompts, length, 10, vocabulary)
     every = np.arange(prompts)
     scores[:, 0, :, 1, 1] = 1
@@ -250,9 +252,10 @@ def _machine(name: str, tokens: Any, questions: Any, targets: Any, following: An
     return Machine(name, tuple(tokens), questions, targets, following, scores)
 
 
-def _draws(seed: int, prompts: int, number: int, size: int) -> NDArray[np.int64]:
-    """Integers from 0 to size − 1, [P, number]."""
-    return (uniforms(seed, prompt=np.arange(prompts)[:, None], draw=np.arange(number)) * size).astype(np.int64)
+def _draws(seed: int, prompts: int, number: int, size: int, step: int = 0) -> NDArray[np.int64]:
+    """Integers from 0 to size − 1, [P, number]; at `_APART` no run of the same seed sees the same numbers."""
+    prompt, draw = np.arange(prompts)[:, None], np.arange(number)
+    return (uniforms(seed, step=step, prompt=prompt, draw=draw) * size).astype(np.int64)
 
 
 def _letters(number: int) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ SCHEDULES = {
     "fixed": "format 0 to 1, correctness -3 to 3",
     "equal": "format 0 to 1, correctness -1 to 1 (CORRECTMAX1)",
     "two-stage": "equal before step 30, then format 0 to 1/2 and correctness -3 to 3 (MAX1STEP30MAX3)",
-    "smooth": "format from ±2 to ±1, correctness from ±2 to ±3, over 150 steps (SCHEDULEREWARD)",
+    "smooth": "format from ±2 to ±1 (its lowest by step 75), correctness from ±2 to ±3, by step 150 (SCHEDULEREWARD)",
 }
 
 
@@ -78,8 +78,8 @@ def scales(schedule: str = "fixed", step: int = 0) -> Scales:
     if schedule not in SCHEDULES:
         raise UnknownNameError("schedule of toolrl", schedule, SCHEDULES)
     if schedule == "smooth":
-        top, high = max(2 - step / 150, 1.0), min(2 + step / 150, 3.0)
-        return Scales(-top, top, -high, high)
+        high = min(2 + step / 150, 3.0)
+        return Scales(min(-2 + step / 75, -1.0), max(2 - step / 150, 1.0), -high, high)
     high = 1.0 if schedule == "equal" or (schedule == "two-stage" and step < 30) else 3.0
     return Scales(0.0, 0.5 if schedule == "two-stage" and step >= 30 else 1.0, -high, high)
 

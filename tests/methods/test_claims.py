@@ -17,6 +17,9 @@ SLUGS = (
     "mapo",
     "a2tgpo",
     "clip-delta",
+    "thr",
+    "toolrl",
+    "t-reg",
 )
 
 
