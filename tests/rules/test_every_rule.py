@@ -115,7 +115,7 @@ def test_equal_rewards_give_exactly_nothing_where_a_rule_is_silent(name: str, va
         assert np.abs(run(name, np.full((3, size, 1), value))).max() == 0.0
 
 
-@every_rule
+@pytest.mark.parametrize("name", [n for n in NAMES if "permutation" in advantages.rule(n).properties])
 def test_permuting_rollouts_permutes_their_advantages(name: str) -> None:
     values, given = rewards(3, 5, 1), fields(name, (3, 5))
     order = np.array([3, 0, 4, 1, 2])

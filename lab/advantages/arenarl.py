@@ -1,0 +1,87 @@
+"""ArenaRL: a group is ranked by a tournament of pairwise judgements, and only the place counts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lab.advantages.grpo import largest
+from lab.advantages.statistics import RESOLUTION, Array, mean_std, over
+from lab.advantages.tournaments import play
+from lab.errors import InputError
+from lab.registry import preset, register
+
+_KNOCK_OUT = {"shift", "scale", "zero_sum", "groupwise", "bounded"}
+
+
+@register(
+    "advantage",
+    paper="arenarl",
+    equation="A = (r − mean)/(std + ε),  r = 1 − place/(G − 1) in a tournament of pairwise judgements",
+    properties=_KNOCK_OUT,
+    bound=largest,
+)
+def arenarl(
+    rewards: Array,
+    *,
+    pair_scores: Array | None = None,
+    topology: str = "single-elimination",
+    seed: int = 0,
+    eps: float = 1e-6,
+) -> Array:
+    """ArenaRL: A = (r - mean)/(std + eps) of tournament rewards r, std with ddof 1.
+
+    By single elimination the advantages of every group of one size are the same set, even if the judge sees no
+    difference at all: only their order carries information, and no group is without signal. The properties are those
+    of a judge without noise; with a noisy one the order of a group's rollouts matters wherever rollout 0 or the bracket
+    has a part.
+
+    Args:
+        rewards: [..., P, G]; read where no judge is there, as what a judge without noise says.
+        pair_scores: The judge's scores [..., P, G, G], see `simulators.records.Rollouts`; rollout 0 is the pivot.
+        topology: A key of `lab.advantages.tournaments.TOPOLOGIES`.
+        seed: Draws the pairings of the topologies that pair at random, the same for every group.
+        eps: Floor of the deviation.
+
+    Returns:
+        Advantages [..., P, G]; 0 for a group of one, where the authors' code stops.
+
+    Raises:
+        InputError: pair_scores of another shape. UnknownNameError: no such topology.
+
+    Source: arXiv 2601.06487; golden file arenarl.json (float32).
+    """
+    size = rewards.shape[-1]
+    alone = _levels(rewards)[..., None]
+    scores = np.broadcast_to(alone, (*rewards.shape, size)) if pair_scores is None else pair_scores
+    if np.shape(scores) != (*rewards.shape, size):
+        raise InputError(f"arenarl: pair_scores have shape {np.shape(scores)}; they must be {(*rewards.shape, size)}")
+    place = np.full(rewards.shape, np.nan, dtype=rewards.dtype)
+    for group in np.ndindex(*rewards.shape[:-1]):
+        there = np.flatnonzero(~np.isnan(rewards[group]))
+        if len(there):
+            place[(*group, there)] = play(topology, np.asarray(scores[group])[np.ix_(there, there)], seed).reward
+    mean, std = mean_std(place)
+    return over(place - mean, std + place.dtype.type(eps))
+
+
+def _levels(rewards: Array) -> Array:
+    """Place of each reward among the group's distinct ones [..., G], those that differ by rounding being equal."""
+    order = np.argsort(rewards, axis=-1)
+    rising = np.take_along_axis(rewards, order, axis=-1)
+    largest_of_group = np.abs(np.nan_to_num(rising)).max(axis=-1, keepdims=True)
+    jump = np.diff(rising, axis=-1, prepend=rising[..., :1]) > RESOLUTION * largest_of_group
+    level = jump.cumsum(axis=-1)
+    out = np.empty(rewards.shape)
+    np.put_along_axis(out, order, level.astype(np.float64), axis=-1)
+    return out
+
+
+preset("advantage", "arenarl@round-robin", "arenarl", "everyone against everyone, G(G − 1)/2 comparisons",
+       _KNOCK_OUT | {"permutation", "silent"}, topology="round-robin")  # fmt: skip
+preset("advantage", "arenarl@anchor", "arenarl", "everyone against rollout 0, G − 1 comparisons",
+       _KNOCK_OUT | {"permutation", "silent"}, topology="anchor")  # fmt: skip
+preset("advantage", "arenarl@unseeded", "arenarl", "random bracket, G − 1 comparisons", topology="unseeded")
+preset("advantage", "arenarl@double-elimination", "arenarl", "out after two losses, pairings at random",
+       topology="double-elimination")  # fmt: skip
+preset("advantage", "arenarl@swiss", "arenarl", "⌈log₂ G⌉ rounds between neighbours in the standings",
+       topology="swiss")  # fmt: skip
