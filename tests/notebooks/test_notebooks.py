@@ -14,6 +14,11 @@ SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
 
 #: Exercise line -> a solution, per notebook.
 SOLUTIONS = {
+    "school_of_reward_hacks": {
+        "answer_1 = None": "answer_1 = 0.1",
+        "answer_2 = None": "answer_2 = 31",
+        "return None  # your line": "return (1.0, 0.5, 0.0)",
+    },
     "first_look": {
         "answer_1 = None": "answer_1 = -1 / 3",
         "answer_2 = None": "answer_2 = 0.1**8 + 0.9**8",
