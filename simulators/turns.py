@@ -40,6 +40,7 @@ class Turns:
 
     Attributes:
         task: the tables.
+        tokens: names of the actions, for each prompt.
         length: tokens of an episode T: its turns, and the closing one where the task has it.
         exact: that values, advantages and gradients are known without error.
 
@@ -64,6 +65,7 @@ class Turns:
             raise unknown_name("task", task, TASKS)
         self.task = TASKS[task]() if isinstance(task, str) else task
         self.prompts = check_count("prompts", prompts, least=1)
+        self.tokens = (self.task.actions,) * self.prompts
         self.turns = check_count("turns", self.task.turns if turns is None else turns, least=1)
         if self.turns > _MOST_TURNS:
             raise ValueError(f"turns={turns}; at most {_MOST_TURNS}")

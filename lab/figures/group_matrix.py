@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from lab.figures.figure import figure
-from lab.figures.theme import Palette, palette
+from lab.figures.theme import Palette, diverging, palette
 
 __all__ = ["group_matrix"]
 
@@ -38,7 +38,7 @@ def group_matrix(frame: pl.DataFrame, *, theme: str, row_height: int = 34) -> go
     drawn = go.Figure()
     drawn.add_heatmap(
         x=[str(r) for r in rollouts], y=rows, z=wide.drop("row").to_numpy(), zmin=-1, zmax=1,
-        colorscale=_scale(colors), showscale=False, xgap=2, ygap=2, hoverinfo="skip",
+        colorscale=diverging(theme), showscale=False, xgap=2, ygap=2, hoverinfo="skip",
     )  # fmt: skip
     _numbers(drawn, frame, rollouts, colors)
     drawn.update_layout(height=76 + row_height * len(rows), hovermode="closest", showlegend=False)
@@ -46,10 +46,6 @@ def group_matrix(frame: pl.DataFrame, *, theme: str, row_height: int = 34) -> go
     drawn.update_yaxes(autorange="reversed", showgrid=False, showline=False, ticks="", type="category")
     drawn.update_layout(margin={"t": 12})
     return drawn
-
-
-def _scale(colors: Palette) -> list[list[object]]:
-    return [[0.0, colors.hues[1]], [0.5, colors.panel], [1.0, colors.hues[0]]]
 
 
 def _numbers(drawn: go.Figure, frame: pl.DataFrame, rollouts: list[int], colors: Palette) -> None:

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from lab.errors import UnknownNameError
 from lab.registry import fold
 
-__all__ = ["FONT", "PALETTES", "Palette", "Style", "fade", "palette", "ramp", "style", "template"]
+__all__ = ["FONT", "PALETTES", "Palette", "Style", "diverging", "fade", "palette", "ramp", "style", "template"]
 
 FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", system-ui, sans-serif'
 
@@ -127,6 +127,12 @@ def ramp(count: int, theme: str = "light") -> list[str]:
     colors = palette(theme).ramp
     last = max(count - 1, 1)
     return [colors[round(i * (len(colors) - 1) / last)] for i in range(count)]
+
+
+def diverging(theme: str = "light") -> list[list[object]]:
+    """Colour scale for numbers around zero: orange below, the quiet panel at zero, blue above."""
+    colors = palette(theme)
+    return [[0.0, colors.hues[1]], [0.5, colors.panel], [1.0, colors.hues[0]]]
 
 
 def template(theme: str = "light") -> go.layout.Template:
