@@ -20,7 +20,7 @@ __all__ = ["Preferences"]
 
 
 class _Data(NamedTuple):
-    """Gold rewards and self-made rewards [S, T, V]; responses, the preferred one first [S, P, 2, T]."""
+    """Gold rewards [S, T, V]; responses, the preferred one first, and their self-made rewards [S, P, 2, T]."""
 
     gold: Floats
     own: Floats
@@ -92,20 +92,19 @@ class Preferences:
         data = self._data(policy)
         rewards = np.zeros((*data.responses.shape[:3], 1))
         rewards[:, :, 0] = 1.0
-        own = self._read(data.own, data.responses) if fields else None
         logp = self._read(_log_softmax(policy.parameters), data.responses)
-        return Rollouts(rewards, data.responses, logp, token_rewards=own)
+        return Rollouts(rewards, data.responses, logp, token_rewards=data.own if fields else None)
 
     def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:
         """log π(y_t | t) under `policy` [S, P, 2, T], nats."""
-        return self._read(_log_softmax(policy.parameters), rollouts.actions)
+        return self._read(_log_softmax(policy.parameters), self._actions(policy, rollouts))
 
     def gradient(self, policy: Policy, rollouts: Rollouts, weights: ArrayLike) -> Floats:
         """Σ w ∇log π with respect to the logits [S, T, V]: Σ w (1[y_t = v] − π(v | t))."""
-        w = np.ascontiguousarray(weights, np.float64)
-        if w.shape != rollouts.actions.shape:
-            raise ValueError(f"weights must have the actions' shape {rollouts.actions.shape}, not {w.shape}")
-        place = rollouts.actions + self.vocabulary * np.arange(self.length)
+        w, actions = np.ascontiguousarray(weights, np.float64), self._actions(policy, rollouts)
+        if w.shape != actions.shape:
+            raise ValueError(f"weights must have the actions' shape {actions.shape}, not {w.shape}")
+        place = actions + self.vocabulary * np.arange(self.length)
         size = self.length * self.vocabulary
         taken = [np.bincount(p.ravel(), x.ravel(), size) for p, x in zip(place, w, strict=True)]
         sums = np.reshape(taken, policy.parameters.shape)
@@ -125,8 +124,9 @@ class Preferences:
         scale = 1.0 if weights is None else float(np.asarray(weights, np.float64).reshape(1)[0])
         gold, pi = scale * self._data(policy).gold, np.exp(_log_softmax(policy.parameters))
         here = (pi * gold).sum(axis=-1, keepdims=True)
-        value = np.broadcast_to(here.sum(axis=(1, 2))[:, None], rollouts.actions.shape[:2])
-        advantage = self._read(gold, rollouts.actions).sum(axis=-1) - value[..., None]
+        actions = self._actions(policy, rollouts)
+        value = np.broadcast_to(here.sum(axis=(1, 2))[:, None], actions.shape[:2])
+        advantage = self._read(gold, actions).sum(axis=-1) - value[..., None]
         return Truth(value.copy(), advantage, pi * (gold - here) if gradient else None)
 
     def entropy(self, policy: Policy) -> Floats:
@@ -139,28 +139,39 @@ class Preferences:
         ours, theirs = _log_softmax(policy.parameters), _log_softmax(other.parameters)
         return np.asarray((np.exp(ours) * (ours - theirs)).sum(axis=(1, 2)))
 
+    def _actions(self, policy: Policy, rollouts: Rollouts) -> Ints:
+        actions = np.asarray(rollouts.actions)
+        if actions.ndim != 4 or actions.shape[::3] != (policy.seeds.size, self.length):
+            raise ValueError(f"actions must have shape ({policy.seeds.size}, P, G, {self.length}), not {actions.shape}")
+        if actions.size and not 0 <= actions.min() <= actions.max() < self.vocabulary:
+            raise ValueError(f"actions must lie in 0..{self.vocabulary - 1}")
+        return actions
+
     def _data(self, policy: Policy) -> _Data:
         wanted = policy.seeds.size, self.length, self.vocabulary
         if np.shape(policy.parameters) != wanted:
             raise ValueError(f"the policy of this world has logits {wanted}, not {np.shape(policy.parameters)}")
         if "preferences" not in policy.memo:
             drawn = zip(*(self._drawn(int(seed)) for seed in policy.seeds), strict=True)
-            policy.memo["preferences"] = _Data(*(np.stack(part) for part in drawn))
+            gold, own, responses = (np.stack(part) for part in drawn)
+            policy.memo["preferences"] = _Data(gold, self._read(own, responses), responses)
         found: _Data = policy.memo["preferences"]
         return found
 
-    def _drawn(self, seed: int) -> _Data:
+    def _drawn(self, seed: int) -> tuple[Floats, Floats, Ints]:
+        """Gold and self-made rewards [T, V], responses [P, 2, T]."""
         rng = np.random.default_rng(seed)
         gold = rng.standard_normal((self.length, self.vocabulary))
         own = 1 / (1 + np.exp(-self.signal * gold - self.noise * rng.standard_normal(gold.shape))) - 0.5
         pair = rng.integers(0, self.vocabulary, (self.prompts, 2, self.length))
         total = gold[np.arange(self.length), pair].sum(axis=-1)
         second = rng.random(self.prompts) >= 1 / (1 + np.exp(total[:, 1] - total[:, 0]))
-        return _Data(gold, own, np.where(second[:, None, None], pair[:, ::-1], pair))
+        return gold, own, np.where(second[:, None, None], pair[:, ::-1], pair)
 
     def _read(self, table: Floats, actions: Ints) -> Floats:
         """Entries [S, P, 2, T] of a table [S, T, V] at the actions."""
-        return np.asarray(table[np.arange(len(table))[:, None, None, None], np.arange(self.length), actions])
+        rows = np.arange(len(table) * self.length).reshape(-1, 1, 1, self.length)
+        return np.take(table, rows * self.vocabulary + actions)
 
 
 def _log_softmax(logits: Floats) -> Floats:

@@ -30,7 +30,7 @@ def _pairs(new: Array, advantage: Array, o: SimpleNamespace) -> _Pairs:
     place = np.arange(a.shape[-1])
     sign = 1.0 * (place == a.argmax(-1)[..., None]) - (place == a.argmin(-1)[..., None])
     valid = np.ones(new.shape) if o.mask is None else np.asarray(o.mask != 0, dtype=float)
-    score = np.where(valid > 0, new - o.base, 0.0).sum(axis=-1)
+    score = (new - o.base if o.mask is None else np.where(valid > 0, new - o.base, 0.0)).sum(axis=-1)
     if o.per_token:
         score = score / np.maximum(valid.sum(axis=-1), 1.0)
     margin = o.beta * (sign * score).sum(axis=-1) - o.gamma

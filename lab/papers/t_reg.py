@@ -152,7 +152,7 @@ def few_pairs(seed: int) -> Measurement:
     criterion="correlation with α = 0.5 and token rewards of pure noise minus DPO below 0, 95% interval included, with "
     "30 pairs (64 runs) and with 100 pairs (16 runs)",
     note="Pure noise is as widely spread as signal and noise together. The value is the difference with 100 pairs; the "
-    "detail has noise 3.3 times the signal too. Seeds 0 to 4: −0.10 to −0.07.",
+    "detail has noise 3.3 times the signal too. Seeds 0 to 4: −0.09 to −0.07.",
 )
 def noise(seed: int) -> Measurement:
     """Correlation with token rewards of pure noise minus DPO, 100 pairs."""

@@ -1,5 +1,7 @@
 """DPO, SimPO and their regularised forms against autograd, and at their edges; the preference world."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -147,6 +149,8 @@ def test_truth_by_enumeration() -> None:
         (lambda: WORLD.init([]), "one or more integers"),
         (lambda: WORLD.rollout(POLICY, 3), "group_size must be 2"),
         (lambda: WORLD.rollout(POLICY, fields=("hidden",)), "unknown field of the preferences world 'hidden'"),
+        (lambda: WORLD.log_prob(POLICY, replace(DATA, actions=DATA.actions + 4)), "must lie in 0..3"),
+        (lambda: WORLD.log_prob(POLICY, replace(DATA, actions=DATA.actions[..., :2])), "must have shape \\(2, P, G, 3"),
         (lambda: WORLD.gradient(POLICY, DATA, [1.0]), "must have the actions' shape"),
         (lambda: WORLD.rollout(Policy(np.zeros((1, 2, 2)), np.zeros(1, np.uint64))), "has logits \\(1, 3, 4\\)"),
     ],
