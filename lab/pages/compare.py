@@ -33,7 +33,7 @@ page = Page(
         "Does dividing by the spread help?": {},
         "Mean or median, under outliers?": {
             "variants": ["grpo", "mc-grpo", "mc-grpo-control"], "law": "contaminated_normal"},
-        "Statistics of the group or of the batch?": {"variants": ["grpo", "bnpo", "reinforce-pp"]},
+        "Statistics of the group or of the batch?": {"variants": ["grpo", "bnpo", "reinforce_pp"]},
         "What do the trainers' presets change?": {
             "variants": ["grpo@trl", "grpo@verl", "grpo@openrlhf", "grpo@nemo-rl"], "law": "normal"},
         "What can be done with four rollouts?": {
@@ -74,10 +74,9 @@ def reading(ends: pl.DataFrame, ahead: pl.DataFrame, distances: pl.DataFrame, ba
         return sentence + "None of them has an implied reward here."
     far = known.row(-1, named=True)
     if far["low"] < 0.0005:
-        return sentence + "On average they all climb the true reward."
-    return (
-        sentence + f"The reward that **{far['variant']}** climbs is furthest from the true one ({far['distance']:.2f})."
-    )
+        return sentence + "On average the true reward is climbed."
+    most = "is furthest from the true one, by" if known.height > 1 else "is away from the true one by"
+    return sentence + f"The reward that **{far['variant']}** climbs {most} {far['distance']:.2f}."
 
 
 def _beside(row: dict[str, Any]) -> str:
