@@ -67,6 +67,9 @@ class Page:
         self.slug, self.title, self.properties = slug, title, list(properties)
         self.defaults = {each.name: each.default for each in properties}
         self.presets = {name: {**self.defaults, **changes} for name, changes in (presets or {}).items()}
+        for each in self.presets.values():
+            _, notes = parse(self.properties, written(self.properties, each))
+            assert not notes, f"{title}: a preset is no state of the page: {'; '.join(notes)}"
         self.state: dict[str, Any] = {}
 
     @property
