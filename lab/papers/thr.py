@@ -221,6 +221,7 @@ def _steered() -> dict[str, Any]:
     "paired differences above 0 (6 worlds, 4 runs each, G = 16, 120 steps, no threshold)",
     note="The value is the entropy per token at p = −0.2 minus that at p = 0.2. Entropy and accuracy are exact. Seeds "
     "0 to 4: 0.48 to 0.58; accuracy 0.45, 0.63, 0.78 at seed 0.",
+    published="greedy accuracy 43.3 (p = 0) and 46.8% (p = 0.1), Qwen2.5-Math-7B",
 )
 def explore_exploit(seed: int) -> Measurement:
     """Entropy per token at p = −0.2 minus that at p = 0.2, nats."""
