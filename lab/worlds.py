@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulators.records import World
 
 __all__ = [
-    "DEFAULTS", "WORLDS", "agents", "bandit", "graphs", "hidden_lm", "preferences",
+    "DEFAULTS", "WORLDS", "agents", "bandit", "graphs", "hidden_lm", "judged", "preferences",
     "reward_hacks", "settings", "small_lm", "toy_lm", "turns", "world",
 ]  # fmt: skip
 
@@ -150,6 +150,26 @@ def turns(
     return Turns(made, prompts=prompts, turns=turns or None, shared=shared)
 
 
+def judged(
+    prompts: int = 8, arms: int = 8, *, spread: float = 1.0, drift: float = 1.0, noise: float = 0.3, seed: int = 0
+) -> World:
+    """A bandit whose responses are judged one by one and in pairs; see `simulators.judge`.
+
+    Args:
+        prompts: Number of prompts P.
+        arms: Arms of each prompt.
+        spread: Standard deviation of the true utilities.
+        drift: Standard deviation of what a call of the judge adds to all that it sees.
+        noise: Standard deviation of the noise on each response.
+        seed: Draws the utilities.
+    """
+    from simulators.judge import Judged
+
+    if prompts < 1 or arms < 1:
+        raise InputError(f"prompts={prompts}, arms={arms}; both must be at least 1")
+    return Judged(np.random.default_rng(seed).normal(0, spread, (prompts, arms)), drift=drift, noise=noise)
+
+
 def small_lm(
     task: str = "arithmetic",
     prompts: int = 8,
@@ -254,6 +274,7 @@ WORLDS: Mapping[str, Callable[..., World]] = {
     "hidden-lm": hidden_lm,
     "preferences": preferences,
     "small-lm": small_lm,
+    "judged": judged,
     "turns": turns,
     "reward-hacks": reward_hacks,
 }

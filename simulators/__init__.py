@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simulators.bandit import Bandit
     from simulators.graphs import Graphs
     from simulators.hidden_lm import HiddenLM
+    from simulators.judge import Judged
     from simulators.mdp import MDP
     from simulators.preferences import Preferences
     from simulators.reward_laws import Law
@@ -27,6 +28,7 @@ __all__ = [
     "Bandit",
     "Graphs",
     "HiddenLM",
+    "Judged",
     "Law",
     "Policy",
     "Preferences",
@@ -43,6 +45,7 @@ _HOMES = {
     "Bandit": "simulators.bandit",
     "Graphs": "simulators.graphs",
     "HiddenLM": "simulators.hidden_lm",
+    "Judged": "simulators.judge",
     "Law": "simulators.reward_laws",
     "MDP": "simulators.mdp",
     "Preferences": "simulators.preferences",

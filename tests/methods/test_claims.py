@@ -20,6 +20,7 @@ SLUGS = (
     "thr",
     "toolrl",
     "t-reg",
+    "arenarl",
 )
 
 
