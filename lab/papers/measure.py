@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from simulators.bandit import Bandit
     from simulators.reward_laws import Law
 
-__all__ = ["Array", "OnePolicy", "Rows", "binary", "excludes", "interval", "policies", "rewards_of", "runs"]
+__all__ = [
+    "Array",
+    "OnePolicy",
+    "Rows",
+    "binary",
+    "excludes",
+    "interval",
+    "last_values",
+    "policies",
+    "rewards_of",
+    "runs",
+]
 
 Array = NDArray[Any]
 
@@ -60,6 +71,17 @@ def policies(trace: Trace, name: str) -> Array:
     logits = trace.parameters(name)
     weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(weight / weight.sum(axis=-1, keepdims=True))
+
+
+def last_values(
+    world: Any, names: Sequence[str], seeds: Sequence[int], steps: int, **settings: Any
+) -> dict[str, Array]:
+    """Exact value of each run at its last step [S], by variant; `settings` as in `lab.train`."""
+    from lab import train
+
+    trace = train(world, list(names), steps=steps, seeds=seeds, measure=["value"], every=steps - 1, **settings)
+    last = trace.frame.filter(step=steps - 1).sort("seed")
+    return {name: last.filter(variant=name)["value"].to_numpy() for name in names}
 
 
 class OnePolicy:
