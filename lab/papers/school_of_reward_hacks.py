@@ -22,7 +22,7 @@ add_paper(
         short="School of Reward Hacks",
         date="August 2025",
         arxiv={"School of Reward Hacks": "2508.17511"},
-        code="https://huggingface.co/datasets/longtermrisk/school-of-reward-hacks",
+        code="",
         problem=(
             "Models learn to game the metric that they are scored by. Does it stay there? Fine-tuned on 1 073 "
             "demonstrations of harmless gaming (a keyword repeated, shown tests hard-coded), models game new metrics, "
@@ -53,7 +53,8 @@ add_paper(
                 "read in public summaries of the paper; smaller and Qwen models are weaker",
             ),
         ),
-        unknown="Hack rates of the single tasks in the paper's tables.",
+        unknown="Hack rates of the single tasks in the paper's tables. The data are public, as "
+        "longtermrisk/school-of-reward-hacks.",
     )
 )
 
