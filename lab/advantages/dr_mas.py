@@ -108,7 +108,7 @@ def dr_mas_global(
     """GRPO over trajectories, the baseline of Dr. MAS: all agents share one mean and one deviation.
 
     The scores of a trajectory's calls are averaged first; every call gets its trajectory's advantage. Arguments and
-    result as in `dr_mas`; `single` is what the only trajectory of a prompt gets.
+    result [..., P, G, T] as in `dr_mas`; `single` is what the only trajectory of a prompt gets.
 
     Source: arXiv 2602.08847; golden file dr-mas.json (`global_grpo`).
     """
