@@ -7,7 +7,6 @@ import functools
 import numpy as np
 
 import lab
-from lab.advantages.tournaments import TOPOLOGIES, comparisons
 from lab.papers.measure import Array, Rows, interval
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
@@ -71,6 +70,7 @@ def _kendall(advantage: Array, utility: Array) -> float:
 @functools.cache
 def _measured(seed: int, spread: float, drift: float = _DRIFT, noise: float = _NOISE) -> dict[str, Array]:
     """Correlation inside the groups of each way to judge, in batches of 300 groups [batches]; tau of all."""
+    from lab.advantages.tournaments import TOPOLOGIES
     from simulators.judge import judgements
 
     rng = np.random.default_rng(seed)
@@ -102,6 +102,8 @@ def _rows(found: dict[str, Array]) -> Rows:
 )
 def cost(seed: int) -> Measurement:
     """Comparisons of each tournament."""
+    from lab.advantages.tournaments import TOPOLOGIES, comparisons
+
     sizes = range(2, 17)
     rows = [{"topology": t, "group_size": n, "comparisons": float(comparisons(t, n))} for n in (4, 8, 16)
             for t in TOPOLOGIES]  # fmt: skip
@@ -180,6 +182,8 @@ def close(seed: int) -> Measurement:
 )
 def control(seed: int) -> Measurement:
     """The mean of seven calls against the best tournament, without drift."""
+    from lab.advantages.tournaments import TOPOLOGIES
+
     found = _measured(seed, 1.0, drift=0.0, noise=1.0)
     lead = {t: interval(found["mean of 7 calls"] - found[t]) for t in TOPOLOGIES}
     mean, bounds = lead["round-robin"]
