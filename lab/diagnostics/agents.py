@@ -17,7 +17,9 @@ from lab.errors import InputError
 if TYPE_CHECKING:
     from lab.loop import Moment
 
-__all__ = ["agent_prompts", "agent_rows", "agent_spikes", "agent_tails"]
+_NOTHING = 1e-12  # a smaller norm is what rounding left of zero
+
+__all__ = ["agent_prompts", "agent_rows", "agent_spikes", "agent_tails", "highest_spikes"]
 
 
 def agent_spikes(
@@ -47,6 +49,11 @@ def agent_spikes(
     return pl.concat(parts)
 
 
+def highest_spikes(marked: pl.DataFrame) -> pl.DataFrame:
+    """The spikes of all agents, the largest gradient norm first: agents stand on one scale, scores do not."""
+    return marked.filter("spike").sort("grad_norm", descending=True)
+
+
 def agent_tails(marked: pl.DataFrame) -> pl.DataFrame:
     """How far each agent's gradient norm leaps: variant, agent, spikes, median, tail.
 
@@ -55,12 +62,12 @@ def agent_tails(marked: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         One row per variant and agent; `tail` is the 99th percentile of the norm over its median along a run, averaged
-        over runs (null where the median is 0), `spikes` is counted over all runs.
+        over runs (null where that is nothing in every run), `spikes` is counted over all runs.
     """
     norm = pl.col("grad_norm")
     runs = marked.group_by("variant", "agent", "seed", maintain_order=True).agg(
         norm.median().alias("median"), pl.col("spike").sum().alias("spikes"),
-        pl.when(norm.median() > 0).then(norm.quantile(0.99, "linear") / norm.median()).alias("tail"),
+        pl.when(norm.median() > _NOTHING).then(norm.quantile(0.99, "linear") / norm.median()).alias("tail"),
     )  # fmt: skip
     return runs.group_by("variant", "agent", maintain_order=True).agg(
         pl.col("spikes").sum(), pl.col("median").mean(), pl.col("tail").mean()

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from lab.diagnostics import agent_spikes, agent_tails, spikes
-from lab.diagnostics.agents import agent_prompts, agent_rows
+from lab.diagnostics.agents import agent_prompts, agent_rows, highest_spikes
 from lab.diagnostics.causes import Cause, cause, cause_rows, prompt_shares, spike_counts, worst_spikes
 from lab.diagnostics.metrics import MOST_AGENTS
 from lab.experiment import Replay, replay
@@ -46,7 +46,7 @@ page = Page(
         "Router, searcher, answerer: is one of them louder?": {
             "world": "agents", "plan": "search", "variants": ["dr-mas-global", "dr-mas"]},
         "Several turns: does credit by turns leap less?": {
-            "world": "turns", "variants": ["grpo", "mapo", "a2tgpo"]},
+            "world": "turns", "task": "steps", "lr": 50.0, "variants": ["grpo", "mapo", "a2tgpo"]},
     },
 )  # fmt: skip
 
@@ -115,7 +115,10 @@ def agents_apart(spike: dict[str, Any]) -> dict[str, Any]:
 def agents_reading(tails: pl.DataFrame, spike: dict[str, Any] | None, found: dict[str, Any] | None) -> str:
     """The sentence: which agent leaps most, under which variant, and where the chosen spike comes from."""
     if spike is None or found is None:
-        return "No agent's gradient leaps here."
+        loudest = tails.sort("median", descending=True).row(0, named=True)
+        return (
+            f"No agent's gradient leaps here; the {loudest['agent']}'s is the largest (median {loudest['median']:.2g})."
+        )
     own = tails.filter(pl.col("agent") == spike["agent"]).sort("spikes", descending=True)
     each = [
         f"{row['spikes']} under **{row['variant']}**"
@@ -152,10 +155,9 @@ def lines(spike: dict[str, Any] | None) -> str:
     ])  # fmt: skip
 
 
-def picked(marked: pl.DataFrame) -> dict[str, Any] | None:
-    """The spike that the page takes apart."""
-    worst = worst_spikes(marked)
-    return worst.row(min(state["rank"], worst.height) - 1, named=True) if worst.height else None
+def picked(found: pl.DataFrame) -> dict[str, Any] | None:
+    """The spike that the page takes apart, of those that were found."""
+    return found.row(min(state["rank"], found.height) - 1, named=True) if found.height else None
 
 
 def ring(spike: dict[str, Any] | None, *names: str) -> tuple[Any, ...] | None:
@@ -173,12 +175,12 @@ trace = trained(page, NORMS if several else BASIC)
 options = {"threshold": state["threshold"], "window": state["window"]}
 if several:
     marked = page.ask(agent_spikes, trace.frame, agents_of(state), **options)
-    chosen = picked(marked)
+    chosen = picked(highest_spikes(marked))
     page.show(agent_norms, marked, ring=ring(chosen, "variant", "agent", "seed", "step"))
     page.say(agents_reading(agent_tails(marked), chosen, agents_apart(chosen) if chosen else None))
 else:
     marked = page.ask(spikes, trace.frame, **options)
-    chosen = picked(marked)
+    chosen = picked(worst_spikes(marked))
     page.show(gradient_norms, marked, ring=ring(chosen, "variant", "seed", "step"))
     page.say(reading(spike_counts(marked), chosen, apart(chosen) if chosen else None))
 page.finish(lines(chosen), marked)

@@ -53,18 +53,22 @@ WORLDS = {"bandit": "a bandit", "agents": "several agents", "turns": "several tu
 PLANS = {"conditional": "called when it goes wrong", "solver-verifier": "solver and verifier", "search": "search"}
 
 
+TASKS = {"dialogue": "dialogue", "search": "search", "steps": "solving in steps"}
+
+
 def worlds() -> list[Property]:
     """The choice of a world, for pages that offer others than the bandit."""
     return [
         Choice(name="world", label="World", options=list(WORLDS), names=WORLDS, default="bandit"),
         Choice(name="plan", label="Plan", options=list(PLANS), names=PLANS, default="conditional",
                help="Who is called when."),
+        Choice(name="task", label="Task", options=list(TASKS), names=TASKS, default="dialogue"),
     ]  # fmt: skip
 
 
 def controls(page: Page, state: Mapping[str, Any]) -> None:
     """The widgets of `settings`, those of the reward only in a bandit, the noise only where the law takes one."""
-    own = {"law": "bandit", "noise": "bandit", "plan": "agents"}
+    own = {"law": "bandit", "noise": "bandit", "plan": "agents", "task": "turns"}
     with page.controls():
         for name in RUN:
             fits = own.get(name, world_of(state)) == world_of(state)
@@ -81,8 +85,8 @@ def made(state: Mapping[str, Any]) -> World:
     """The world of a state."""
     if world_of(state) == "bandit":
         return graded(state["prompts"], law=state["law"], noise=state["noise"])
-    plan = {"plan": state["plan"]} if world_of(state) == "agents" else {}
-    return world(world_of(state), prompts=state["prompts"], **plan)
+    own = "plan" if world_of(state) == "agents" else "task"
+    return world(world_of(state), prompts=state["prompts"], **{own: state[own]})
 
 
 def asked(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +136,10 @@ def trained(page: Page, measure: str | tuple[str, ...]) -> lab.Trace:
     return trace
 
 
-RUN = ("world", "plan", "variants", "group_size", "lr", "law", "noise", "steps", "prompts", "runs", "epochs", "seed")
+RUN = (
+    "world", "plan", "task", "variants", "group_size", "lr", "law", "noise", "steps", "prompts", "runs", "epochs",
+    "seed",
+)  # fmt: skip
 
 
 @st.fragment(run_every=0.3)
@@ -161,8 +168,8 @@ def _world_lines(state: Mapping[str, Any]) -> list[str]:
     """Lines that make the world."""
     name = world_of(state)
     if name != "bandit":
-        plan = f"{state['plan']!r}, " if name == "agents" else ""
-        return [f"from lab.worlds import {name}", "", f"world = {name}({plan}prompts={state['prompts']})"]
+        own = state["plan" if name == "agents" else "task"]
+        return [f"from lab.worlds import {name}", "", f"world = {name}({own!r}, prompts={state['prompts']})"]
     law = noisy(state["law"], state["noise"])
     noise = f", noise={state['noise']:g}" if law.name in NOISY else ""
     return [
