@@ -32,8 +32,8 @@ __all__ = [
 #: What a rule may read beside its positional inputs, named as in `simulators.records.Rollouts`.
 FIELDS = frozenset(
     (
-        "actions", "agent", "clip_scale", "greedy_rewards", "hidden", "logp", "logp_ref", "mask", "pair_scores",
-        "prediction_error", "rewards", "task", "token_rewards", "turn", "turn_rewards",
+        "actions", "agent", "clip_scale", "greedy_rewards", "hidden", "lengths", "logp", "logp_ref", "mask",
+        "pair_scores", "prediction_error", "rewards", "task", "token_rewards", "turn", "turn_rewards",
     )
 )  # fmt: skip
 

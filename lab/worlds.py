@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulators.records import World
 
 __all__ = [
-    "DEFAULTS", "WORLDS", "agents", "bandit", "graphs", "hidden_lm", "judged", "preferences",
+    "DEFAULTS", "WORLDS", "agents", "bandit", "captions", "graphs", "hidden_lm", "judged", "preferences",
     "reward_hacks", "settings", "small_lm", "toy_lm", "turns", "world",
 ]  # fmt: skip
 
@@ -170,6 +170,17 @@ def judged(
     return Judged(np.random.default_rng(seed).normal(0, spread, (prompts, arms)), drift=drift, noise=noise)
 
 
+def captions(prompts: int = 4) -> World:
+    """Captions of 1 to 40 units, scored for precision, recall and language; see `simulators.captions`.
+
+    Args:
+        prompts: Number of images P.
+    """
+    from simulators.captions import Captions
+
+    return Captions(prompts)
+
+
 def small_lm(
     task: str = "arithmetic",
     prompts: int = 8,
@@ -275,6 +286,7 @@ WORLDS: Mapping[str, Callable[..., World]] = {
     "preferences": preferences,
     "small-lm": small_lm,
     "judged": judged,
+    "captions": captions,
     "turns": turns,
     "reward-hacks": reward_hacks,
 }

@@ -41,6 +41,7 @@ class Rollouts:
         pair_scores: what a judge gave rollout i when it was compared with rollout j, both orders of presentation
             added [S, P, G, G]; the diagonal means nothing.
         state: what the policy saw before each token, where the actions alone do not tell it [S, P, G, T].
+        lengths: length of each response [S, P, G] in the world's own units, where tokens do not tell it.
     """
 
     rewards: Floats
@@ -58,6 +59,7 @@ class Rollouts:
     prediction_error: Floats | None = None
     token_rewards: Floats | None = None
     pair_scores: Floats | None = None
+    lengths: Floats | None = None
     state: Ints | None = None
 
 

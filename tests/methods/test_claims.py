@@ -21,6 +21,7 @@ SLUGS = (
     "toolrl",
     "t-reg",
     "arenarl",
+    "balcaprl",
 )
 
 
