@@ -253,7 +253,7 @@ def lax_grader(seed: int) -> Measurement:
     return Measurement(value, bounds[1] <= 0.1 and interval(ends[1])[1][0] >= 0.9, bounds, rows)
 
 
-def _pair(rng: np.random.Generator, seed: int, index: int) -> dict[str, Any]:
+def _pair(rng: np.random.Generator, seed: int, index: int) -> tuple[float, float]:
     """A random proxy and gold: their distance, and the share of gold that training on the proxy leaves unearned."""
     from lab import distances
     from simulators.mdp import MDP
@@ -266,7 +266,7 @@ def _pair(rng: np.random.Generator, seed: int, index: int) -> dict[str, Any]:
     policy.parameters[...] = trace.parameters()
     lost = (gold.max() - world.gold(policy).mean()) / (gold.max() - gold.min())
     one_step = MDP(np.ones((1, 3, 1)), discount=0.0)
-    return {"pair": index, "distance": distances.compute("starc", one_step, proxy[None], gold[None]), "lost": lost}
+    return distances.compute("starc", one_step, proxy[None], gold[None]), lost
 
 
 @claim(
@@ -282,10 +282,10 @@ def distance_predicts(seed: int) -> Measurement:
     from lab.diagnostics.distance_regret import rank_correlation
 
     rng = np.random.default_rng(seed)
-    rows: Rows = [_pair(rng, seed, index) for index in range(120)]
-    x, y = (np.array([row[name] for row in rows]) for name in ("distance", "lost"))
-    draws = rng.integers(len(rows), size=(500, len(rows)))
+    x, y = np.array([_pair(rng, seed, index) for index in range(120)]).T
+    draws = rng.integers(x.size, size=(500, x.size))
     low, high = np.quantile([rank_correlation(x[d], y[d]) for d in draws], [0.025, 0.975])
     value = rank_correlation(x, y)
-    bounds = (float(low), float(high))
-    return Measurement(value, bounds[0] > 0.3, bounds, rows)
+    fifths = np.array_split(np.argsort(x), 5)
+    rows = [{"pairs": f"fifth {k + 1}", "distance": x[i].mean(), "unearned": y[i].mean()} for k, i in enumerate(fifths)]
+    return Measurement(value, low > 0.3, (float(low), float(high)), rows)

@@ -3,7 +3,8 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lab.pages.shell import plain
+from lab.pages.shell import Page, plain
+from lab.pages.state import Whole
 
 
 def demo():
@@ -126,3 +127,9 @@ def test_the_words_of_a_door_are_shown_and_the_page_ends(app):
 
 def test_plain_text_has_no_markup():
     assert plain("<b>*a*_b_[c](d)`e`$f$:red[g]") == ("\\<b\\>\\*a\\*\\_b\\_\\[c\\]\\(d\\)\\`e\\`\\$f\\$\\:red\\[g\\]")
+
+
+def test_a_preset_that_is_no_state_of_the_page_is_an_error():
+    size = Whole(name="size", low=1, high=64, default=8)
+    with pytest.raises(AssertionError, match=r"How large.*size=99.*from 1 to 64"):
+        Page("demo", "How large?", [size], {"What if it is huge?": {"size": 99}})
