@@ -15,6 +15,7 @@ __all__ = [
     "check_number",
     "check_whole",
     "nearest",
+    "worlds_with",
 ]
 
 
@@ -68,3 +69,17 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     inside = [f for f in folded if wanted and (wanted in f or f in wanted)]
     begins = [f for f in inside if f.startswith(wanted) or wanted.startswith(f)]
     return [folded[f] for f in list(dict.fromkeys([*begins, *close, *inside]))[:count]]
+
+
+def worlds_with(fields: Iterable[str]) -> str:
+    """Which worlds provide each of the fields, in words: "agent: world 'agents'; actions: every world"."""
+    from simulators import providers
+
+    said = []
+    for field in fields:
+        names = providers(field)
+        named = (
+            f"world{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}" if names else "no world of the lab"
+        )
+        said.append(f"{field}: {'every world' if field in ('actions', 'logp') else named}")
+    return "; ".join(said)

@@ -13,7 +13,7 @@ from lab import advantages, objectives
 from lab.advantages.credit import Credit
 from lab.diagnostics import gradient as gradients
 from lab.diagnostics.advantage import FLOORS, per_rollout
-from lab.errors import InputError, MissingFieldError, check_number, check_whole
+from lab.errors import InputError, MissingFieldError, check_number, check_whole, worlds_with
 from lab.optimizers import Optimizer, alike, on_host
 from lab.registry import Rule, find
 from lab.sampling.refill import first_slots, refill
@@ -151,7 +151,7 @@ class Walk:
                 has = ", ".join(sorted(self.world.provides)) or "no optional field"
                 raise MissingFieldError(
                     f"variant {self.variant.name!r}: {rule.kind} rule {rule.name!r} reads {', '.join(absent)}; "
-                    f"world {self.world.name!r} provides {has}"
+                    f"world {self.world.name!r} provides {has} ({worlds_with(absent)})"
                 )
         return tuple(sorted(wanted - always))
 

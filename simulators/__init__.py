@@ -13,6 +13,7 @@ from simulators.records import Policy, Rollouts, Truth, World
 if TYPE_CHECKING:
     from simulators.agents import Agents
     from simulators.bandit import Bandit
+    from simulators.captions import Captions
     from simulators.graphs import Graphs
     from simulators.hidden_lm import HiddenLM
     from simulators.judge import Judged
@@ -26,6 +27,7 @@ __all__ = [
     "MDP",
     "Agents",
     "Bandit",
+    "Captions",
     "Graphs",
     "HiddenLM",
     "Judged",
@@ -37,12 +39,14 @@ __all__ = [
     "Truth",
     "Turns",
     "World",
+    "providers",
     "warm",
 ]
 
 _HOMES = {
     "Agents": "simulators.agents",
     "Bandit": "simulators.bandit",
+    "Captions": "simulators.captions",
     "Graphs": "simulators.graphs",
     "HiddenLM": "simulators.hidden_lm",
     "Judged": "simulators.judge",
@@ -58,6 +62,13 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'simulators' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def providers(field: str) -> list[str]:
+    """Names of the worlds that can fill an optional field of `Rollouts`, in alphabetical order."""
+    homes = (getattr(import_module(home), name) for name, home in _HOMES.items())
+    worlds = [found for found in homes if hasattr(found, "provides")]
+    return sorted({world.name for world in worlds if field in world.provides})
 
 
 def warm() -> None:

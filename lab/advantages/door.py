@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from lab.advantages.credit import Credit
 from lab.advantages.statistics import Array
-from lab.errors import InputError, MissingFieldError
+from lab.errors import InputError, MissingFieldError, worlds_with
 from lab.registry import Rule, find
 
 __all__ = ["as_rewards", "bind", "call", "compute", "credit"]
@@ -96,7 +96,7 @@ def call(rule: Rule, rewards: Array, *, weights: Array | None = None, **given: A
     if absent:
         raise MissingFieldError(
             f"advantage rule {rule.name!r} reads {', '.join(absent)}, which these rollouts do not have; "
-            f"pass {absent[0]}=, or choose a world that provides it"
+            f"pass {absent[0]}=, or choose a world that provides it ({worlds_with(absent)})"
         )
     return bind(rule, {k: v for k, v in given.items() if k not in rule.fields}, weights)(
         rewards, {k: v for k, v in given.items() if k in rule.fields}

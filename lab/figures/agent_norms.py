@@ -14,13 +14,14 @@ from lab.figures.theme import palette, style
 __all__ = ["agent_norms"]
 
 _MOST_POINTS = 3000
-_SPAN = 1000.0  # from the largest norm down to the smallest that is shown
+_SPAN = 1000.0  # from the largest norm down to what is shown at most
 
 
 @figure(
     guide="A row is an agent, a column a variant, a line one run. All axes are the same and logarithmic, down to a "
-    "thousandth of the largest norm. A mark is a spike: a norm far above the median of the steps just before. An agent "
-    "whose line lies high or leaps is normalised by what others earn. The ring is the step that is taken apart below.",
+    "thousandth of the largest norm at most. A mark is a spike: a norm far above the median of the steps just before. "
+    "An agent whose line lies high or leaps is normalised by what others earn. The ring is the step that is taken "
+    "apart below.",
     columns=("variant", "agent", "seed", "step", "grad_norm", "score", "spike"),
 )
 def agent_norms(
@@ -55,9 +56,9 @@ def agent_norms(
 def _axes(drawn: go.Figure, frame: pl.DataFrame, variants: list[str], agents: list[str], theme: str) -> None:
     """The same logarithmic axis everywhere, agents on the left, variants in their colours on top."""
     norm = frame["grad_norm"].to_numpy()
-    high = float(norm.max())
-    low = max(float(norm[norm > 0].min(initial=high)), high / _SPAN) if high > 0 else 1.0
-    shown = np.log10([low / 1.2, (high or 10.0) * 1.5])
+    some = norm[norm > max(norm.max() / _SPAN, 0)]
+    low, high = (np.quantile(some, 0.002), some.max()) if some.size else (0.1, 1.0)
+    shown = np.log10([low / 1.2, high * 2])
     drawn.update_yaxes(type="log", range=shown.tolist(), **ticks(norm[norm >= low]))
     for row, agent in enumerate(agents, start=1):
         drawn.update_yaxes(title=agent, row=row, col=1)

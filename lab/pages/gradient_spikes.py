@@ -121,7 +121,7 @@ def agents_reading(tails: pl.DataFrame, spike: dict[str, Any] | None, found: dic
         )
     own = tails.filter(pl.col("agent") == spike["agent"]).sort("spikes", descending=True)
     each = [
-        f"{row['spikes']} under **{row['variant']}**"
+        f"{row['spikes']} spikes under **{row['variant']}**"
         + (f" (99th percentile {row['tail']:.1f} medians)" if row["tail"] else "")
         for row in own.iter_rows(named=True)
     ]

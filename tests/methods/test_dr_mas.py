@@ -79,7 +79,7 @@ def test_equal_scores_give_exactly_nothing_and_unscored_trajectories_too() -> No
 
 
 def test_bad_input_is_named() -> None:
-    with pytest.raises(MissingFieldError, match="reads agent"):
+    with pytest.raises(MissingFieldError, match=r"reads agent.* \(agent: world 'agents'\)"):
         lab.advantages.compute("dr-mas", [[1, 0]])
     with pytest.raises(InputError, match=r"agent has shape \(1, 3, 2\); it must be \[..., P, G, T\]"):
         lab.advantages.compute("dr-mas", [[1, 0]], agent=np.zeros((1, 3, 2)))
