@@ -18,7 +18,7 @@ from simulators.errors import check_count
 from simulators.random import uniforms
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth
 
-__all__ = ["BASE", "GOLD", "PROXY", "Outcome", "RewardHacks", "graders"]
+__all__ = ["BASE", "GOLD", "PROXY", "Outcome", "RewardHacks", "graders", "metrics"]
 
 #: Rewards of the three answers: honest, hack, refuse; and their logits before any training.
 PROXY, GOLD, BASE = (0.6, 1.0, 0.0), (1.0, 0.1, 0.0), (2.0, 0.0, -1.0)
@@ -314,6 +314,34 @@ def graders(levels: Sequence[float] = (0.0, 0.5, 1.0), *, base: ArrayLike = BASE
     return RewardHacks(
         proxy=scored, gold=np.repeat(GOLD, knowledge.size), base=np.repeat(base, knowledge.size), **settings
     )
+
+
+def metrics(count: int = 3, *, base: ArrayLike = BASE, **settings: Any) -> RewardHacks:
+    """The same tasks where families are scored by different metrics, and each can be gamed in a way of its own.
+
+    Family f has metric f mod M. Answers: honest, game metric 0, ..., game metric M - 1, refuse. Gaming costs quality q
+    and has the feature z, which pays only under one's own metric: proxy = 0.6 q + z · 1[own metric], gold = q − 0.9 z,
+    with q and z such that gaming one's own metric earns `PROXY` and `GOLD` of a hack. So what spreads to other families
+    may be a habit that does not even pay.
+
+    Args:
+        count: M, at least 1.
+        base: logits of honest, of all games together, and of refuse before training.
+        **settings: of `RewardHacks`, but for `proxy` and `gold`.
+
+    Source: School of Reward Hacks, arXiv 2508.17511: its tasks have metrics of many kinds.
+    """
+    kinds, families = check_count("count", count, least=1), settings.get("families", 12)
+    z = (PROXY[1] - PROXY[0] * GOLD[1]) / (1 + 0.9 * PROXY[0])
+    quality = GOLD[1] + 0.9 * z
+    own = np.arange(families)[:, None] % kinds == np.arange(kinds)
+    gamed = PROXY[0] * quality + z * own
+    honest, hack, refuse = np.asarray(base, np.float64)
+    return RewardHacks(
+        proxy=np.hstack([np.full((families, 1), PROXY[0]), gamed, np.full((families, 1), PROXY[2])]),
+        gold=[GOLD[0], *[GOLD[1]] * kinds, GOLD[2]],
+        base=[honest, *[hack - np.log(kinds)] * kinds, refuse], **settings,
+    )  # fmt: skip
 
 
 def _rng(seed: Any, stream: int) -> np.random.Generator:

@@ -7,7 +7,8 @@ from lab.papers import school_of_reward_hacks as paper
 from simulators import reward_hacks
 
 SLUG = "school-of-reward-hacks"
-PARTS = ("1", "2", "3", "4", "5", "check-control", "check-parting", "check-graders", "check-starc")
+PARTS = ("1", "2", "3", "4", "5", "check-control", "check-parting", "check-graders", "check-metrics", "check-starc",
+         "limit-metrics")  # fmt: skip
 
 
 @pytest.mark.parametrize("part", [pytest.param(p, marks=[pytest.mark.slow] if p == "4" else []) for p in PARTS])

@@ -5,7 +5,7 @@ import pytest
 
 import lab
 from simulators.records import Policy, World
-from simulators.reward_hacks import BASE, GOLD, PROXY, RewardHacks, graders
+from simulators.reward_hacks import BASE, GOLD, PROXY, RewardHacks, graders, metrics
 
 
 def moved(world: RewardHacks, seeds: range = range(3)) -> Policy:
@@ -161,6 +161,17 @@ def test_a_lax_grader_pays_better_for_a_hack_and_a_strict_one_for_honesty() -> N
     assert start.gold.mean() == pytest.approx(three.outcome(three.init(range(8))).gold.mean(), abs=0.03)
 
 
+def test_a_game_pays_under_its_own_metric_only() -> None:
+    world = metrics(2, families=4, trained=2)
+    assert world.rewards[0] == pytest.approx([0.6, 1.0, world.rewards[0, 2], 0.0]) and world.rewards[0, 2] < 0.6
+    assert world.rewards[1] == pytest.approx(world.rewards[0][[0, 2, 1, 3]])
+    assert np.array_equal(world.rewards[2:], world.rewards[:2])
+    assert world.golds[0] == pytest.approx([1.0, 0.1, 0.1, 0.0])
+    assert metrics(1).rewards == pytest.approx(RewardHacks().rewards)
+    ours, theirs = (w.outcome(w.init(range(8)), tasks=200).gold.mean() for w in (metrics(3), RewardHacks()))
+    assert ours == pytest.approx(theirs, abs=0.03)
+
+
 def test_training_on_the_proxy_measures_the_gold_beside_it() -> None:
     trace = lab.train(RewardHacks(8), ["grpo", "dapo"], steps=4, seeds=2, measure="full")
     assert {"value", "gold", "cosine"} <= set(trace.frame.columns)
@@ -185,6 +196,7 @@ def test_training_on_the_proxy_measures_the_gold_beside_it() -> None:
         ),
         (lambda: RewardHacks().outcome(RewardHacks().init([0]), tasks=0), "tasks must be at least 1"),
         (lambda: list(RewardHacks().imitate(RewardHacks().init([0]), share=1.5)), "share must be from 0 to 1"),
+        (lambda: metrics(0), "count must be at least 1"),
         (lambda: graders([2.0]), "levels must be one or more numbers from 0 to 1"),
     ],
 )
