@@ -22,6 +22,9 @@ SLUGS = (
     "t-reg",
     "arenarl",
     "balcaprl",
+    "grqo",
+    "dr-mas",
+    "graph-grpo",
 )
 
 
