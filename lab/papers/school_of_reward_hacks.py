@@ -37,8 +37,8 @@ add_paper(
         kept=(
             "The question, as a world in which proxy and gold part and hacking can spread: demonstrations of hacks and "
             "of earnest answers, their mixtures, few or many families of tasks, group-relative training on the proxy, "
-            "graders to choose from; the step at which proxy and gold part. Choosing the weights of a reward that one "
-            "is then scored by is the same choice as that of a grader."
+            "graders to choose from, metrics that differ by family; the step at which proxy and gold part. "
+            "Choosing the weights of a reward that one is then scored by is the same choice as that of a grader."
         ),
         left_out=(
             "Language: the data and the models. That hacking spreads is built in by the feature that all families "
