@@ -91,7 +91,7 @@ def _rows(found: dict[str, Array]) -> Rows:
     "length with it, and shrink without it or with a one-sided penalty.",
     criterion="share of captions within 0.5 to 2 times the reference's length: mask at least 0.9, no penalty and "
     "one-sided penalty at most 0.5",
-    note="Exact shares under the final policies of 6 runs; 0.999 for seeds 0 to 4. Reported: 1.00 against 0.17 and 0.17.",
+    note="Exact shares under the final policies of 6 runs; 0.999 for seeds 0 to 4. Reported: 1.00, 0.17 and 0.17.",
 )
 def two_sided(seed: int) -> Measurement:
     """Share of captions of a fair length with the mask."""
@@ -108,7 +108,8 @@ def two_sided(seed: int) -> Measurement:
     "several times as widely as precision, so it owns the summed reward.",
     criterion="mean units of GRPO over those of c-GDPO at least 1.5, and the harmonic mean of the three qualities "
     "higher by at least 0.04 with c-GDPO",
-    note="The value is the ratio of units; seeds 0 to 4: 1.68 to 1.79. Reported: 34.6 against 17.5 units, 0.823 against 0.747.",
+    note="The value is the ratio of units; seeds 0 to 4: 1.68 to 1.79. Reported: 34.6 against 17.5 units, "
+    "0.823 against 0.747.",
     published="without the language reward: length 375 against 175",
 )
 def decoupled(seed: int) -> Measurement:
@@ -143,7 +144,8 @@ def parts(seed: int) -> Measurement:
     sentence="With all three rewards every variant ends at the same place, decoupled or not, masked or not.",
     criterion="harmonic means of the qualities within 0.02 of one another, mean units from 10 to 14.5 (one-sided "
     "penalty left out)",
-    note="The value is the range of the harmonic means; seeds 0 to 4: 0.010 to 0.015. Reported: 0.83 to 0.84, 11.3 to 12.9 units.",
+    note="The value is the range of the harmonic means; seeds 0 to 4: 0.010 to 0.015. Reported: 0.83 to 0.84, "
+    "11.3 to 12.9 units.",
 )
 def all_rewards(seed: int) -> Measurement:
     """Range of the harmonic means."""
