@@ -9,8 +9,6 @@ import numpy as np
 import lab
 from lab.papers.measure import Array, Rows, interval, policies, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
-from lab.rewards.balcaprl import balance
-from lab.variants import Variant
 
 add_paper(
     Paper(
@@ -52,16 +50,17 @@ add_paper(
     )
 )
 
-_PENALTY = Variant("one-sided penalty", "gdpo", reward="length-penalty")
 _RUNS, _STEPS, _GROUP, _LR = 6, 400, 16, 2.0
 
 
 @functools.cache
 def _trained(seed: int, weights: tuple[float, ...]) -> dict[str, Array]:
     """Final probabilities of each length [S, P, 40] by variant; 4 images, 16 captions, 400 steps of size 2."""
+    from lab.variants import Variant
     from simulators.captions import Captions
 
-    variants = [lab.variant("grpo"), lab.variant("gdpo"), lab.variant("balcaprl"), _PENALTY]
+    one_sided = Variant("one-sided penalty", "gdpo", reward="length-penalty")
+    variants = [lab.variant("grpo"), lab.variant("gdpo"), lab.variant("balcaprl"), one_sided]
     trace = lab.train(Captions(4), variants, steps=_STEPS, seeds=runs(seed, _RUNS), group_size=_GROUP, lr=_LR,
                       reward_weights=weights, measure=None)  # fmt: skip
     return {v.name: policies(trace, v.name)[:, :, 0] for v in variants}
@@ -69,6 +68,7 @@ def _trained(seed: int, weights: tuple[float, ...]) -> dict[str, Array]:
 
 def _outcome(probability: Array) -> dict[str, Array]:
     """Per run [S]: mean units, share of captions within half and twice the reference, harmonic mean of qualities."""
+    from lab.rewards.balcaprl import balance
     from simulators.captions import LONGEST, REFERENCE, expected
 
     units = np.arange(1, LONGEST + 1)
@@ -164,6 +164,8 @@ def all_rewards(seed: int) -> Measurement:
 )
 def score(seed: int) -> Measurement:
     """Largest difference from the same mean written without divisions by the parts."""
+    from lab.rewards.balcaprl import balance
+
     p, r, q = np.random.default_rng(seed).random((3, 1000)) + 1e-3
     worst = float(np.abs(balance(p, r, q) - 3 * p * r * q / (p * r + r * q + q * p)).max())
     return Measurement(worst, worst <= 1e-12 and float(balance(p, 0 * r, q).max()) == 0.0)

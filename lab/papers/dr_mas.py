@@ -170,7 +170,7 @@ def _tail(frame: Any, metric: str) -> dict[str, Array]:
 @claim(
     "dr-mas.check-spikes",
     sentence="The gradient of the rarely called agent spikes less when it is normalised by its own scores: over 200 "
-    "steps the 99th percentile of its norm is about 4 medians agent-wise and more than 10 under the global normalisation.",
+    "steps the 99th percentile of its norm is about 4 medians agent-wise, more than 10 under the global normalisation.",
     criterion="ratio of 99th percentile to median smaller agent-wise, 95% interval of the difference in its logarithm "
     "below 0 (agents world, plan `conditional`, 8 prompts, 4 actions, penalty 0.1, G = 8, lr 2, 16 runs)",
     note="The value is exp of the mean difference in the logarithm: agent-wise over global. The other two agents are "

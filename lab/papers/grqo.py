@@ -8,7 +8,6 @@ import numpy as np
 
 from lab.papers.measure import Array, Rows, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
-from lab.rewards import grqo
 
 add_paper(
     Paper(
@@ -57,6 +56,8 @@ def _rewards(cost: Array) -> Array:
 
 def _dense(cost: Array, muted: int, alpha: float) -> Array:
     """GRQO's weights on the rewards of one batch [B, Q], per scene."""
+    from lab.rewards import grqo
+
     return grqo.reward_weights(_rewards(cost)[None], muted, alpha)[0] * cost.shape[0] * cost.shape[1]
 
 
@@ -136,6 +137,8 @@ def reach(seed: int) -> Measurement:
 )
 def identities(seed: int) -> Measurement:
     """Largest violation over 200 batches of rewards."""
+    from lab.rewards import grqo
+
     rng = np.random.default_rng(seed)
     rewards, score, reference = rng.normal(size=(200, 3, 12)), rng.normal(size=(3, 12)), rng.normal(size=(3, 12))
     moved = 1000 * rewards + 5
@@ -161,6 +164,8 @@ def identities(seed: int) -> Measurement:
 )
 def contrast(seed: int) -> Measurement:
     """Share of groups whose average members are pushed as muting says."""
+    from lab.rewards import grqo
+
     rewards = np.random.default_rng(seed).normal(size=(500, 1, 12))
     rewards[..., 0] = rewards[..., -1] = 0.0
     rewards[..., 1:-1] -= rewards[..., 1:-1].mean(-1, keepdims=True)
@@ -209,14 +214,18 @@ def alone(seed: int) -> Measurement:
 
 @claim(
     "grqo.limit-objectness",
-    sentence="As weights on log-probabilities of objectness the muted advantages make the ranking worse: a kept query "
-    "below the mean is pushed down past muted ones that are worse.",
-    criterion="rank correlation of objectness and nearness falls, interval over 8 batches of 50 scenes excludes 0",
-    note="Objectness logits start at −4 times the noisy distance; 20 steps of 0.2 on Σ A log sigmoid. The value is the "
-    "change of Spearman's correlation. Reported: from 0.92 to 0.87, in a setting that is not described.",
+    sentence="As weights on log-probabilities of objectness the muted advantages make a good ranking worse: a kept "
+    "query below the mean is pushed down past muted ones that are worse.",
+    criterion="rank correlation of objectness and nearness falls from where noise of 0.05 in the distance leaves it, "
+    "interval over 8 batches of 50 scenes excludes 0",
+    note="Objectness logits start at -4 times the noisy distance; 200 steps of 0.2 on Σ A log sigmoid. The value "
+    "is the change of Spearman's correlation, from about 0.97; reported: 0.92 to 0.87, in a setting that is not "
+    "described. The correlation ends near 0.95 wherever it starts, so a ranking with noise of 0.15 (0.86) gets better. "
+    "Seeds 0 to 4: -0.021 to -0.019.",
 )
 def objectness(seed: int) -> Measurement:
     """Change of the rank correlation."""
+    from lab.rewards import grqo
     from simulators.queries import costs, scenes
 
     changes = []
@@ -224,10 +233,11 @@ def objectness(seed: int) -> Measurement:
         rng = np.random.default_rng(run)
         drawn = scenes(50, rng, queries=_QUERIES, objects=_OBJECTS)
         near = np.sqrt(costs(drawn, drawn.anchors).min(-1))
-        start = np.sort(-4 * (near + 0.15 * rng.normal(size=near.shape)), axis=-1)[:, ::-1]
-        score = start.copy()
-        advantage = grqo.advantages(-(near**2), _MUTED)
-        for _ in range(20):
+        noisy = near + 0.05 * rng.normal(size=near.shape)
+        order = np.argsort(noisy, axis=-1)
+        near, start = (np.take_along_axis(x, order, axis=-1) for x in (near, -4 * noisy))
+        advantage, score = grqo.advantages(-(near**2), _MUTED), start.copy()
+        for _ in range(200):
             score += 0.2 * advantage / (1 + np.exp(score))
         changes.append(_spearman(score, -near) - _spearman(start, -near))
     mean, bounds = interval(np.array(changes))
