@@ -73,7 +73,7 @@ def test_options_may_be_numpy_numbers() -> None:
 
 
 def test_unknown_names_come_with_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match="unknown advantage rule 'grop'; nearest: .*'grpo'"):
+    with pytest.raises(UnknownNameError, match=r"unknown advantage rule 'grop'; nearest: .*'grpo'"):
         advantages.compute("grop", R)
     with pytest.raises(UnknownNameError, match="nothing similar"):
         advantages.compute("xyzzy", R)
