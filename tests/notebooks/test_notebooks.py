@@ -23,7 +23,7 @@ SOLUTIONS = {
         "answer_1 = None": "answer_1 = -1 / 3",
         "answer_2 = None": "answer_2 = 0.1**8 + 0.9**8",
         "return None  # your line": "return rewards - rewards.max(axis=-1, keepdims=True)",
-    }
+    },
 }
 
 
