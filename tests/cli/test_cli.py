@@ -128,7 +128,7 @@ def test_an_interrupt_says_how_to_go_on(advlab: Advlab, monkeypatch: pytest.Monk
         ("run --name ../x", "run name '../x'; it may have"),
         ("run --name a/b", "run name 'a/b'"),
         ('run --name "a b"', "run name 'a b'"),
-        ("run --variant grop", "unknown variant 'grop'; nearest: 'grpo'"),
+        ("run --variant grop", "unknown variant 'grop'; nearest: 'grqo', 'grpo'"),
         ("run --variant grpo:epz=1", "nearest: 'eps'"),
         ("run --variant grpo:eps", "should be option=value"),
         ("run --variant grpo --variant grpo", "'grpo' stands twice"),

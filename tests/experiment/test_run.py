@@ -143,7 +143,7 @@ def test_the_outcome(reference: Run) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"variants": ["grop"]}, "unknown variant 'grop'; nearest: 'grpo'"),
+        ({"variants": ["grop"]}, "unknown variant 'grop'; nearest: 'grqo', 'grpo'"),
         ({"variants": ["grpo:epz=1"]}, "unknown option of variant 'grpo', 'epz'; nearest: 'eps'"),
         ({"variants": ["grpo", "GRPO"]}, "'grpo' stands twice; give one a label="),
         ({"world": "bandid"}, "unknown world 'bandid'"),

@@ -119,7 +119,7 @@ def test_what_is_refused(call: Any, error: type[Exception], said: str) -> None:
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"advantage": "grop"}, "nearest: 'grpo'"),
+        ({"advantage": "grop"}, "nearest: 'grqo', 'grpo'"),
         ({"options": {"advantage": {"epz": 1}}}, "nearest: 'eps'"),
         ({"options": {"advantage": {"eps": "a"}}}, "eps='a'"),
         ({"options": {"advantages": {"eps": 1.0}}}, "nearest: 'advantage'"),
