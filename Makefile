@@ -48,9 +48,10 @@ test-browser: install-dev
 
 check: lint quick ## style, types, layers, docstrings, quick tests: before each commit
 
-# All quick tests but every page at every preset, which `make test` opens.
+# All quick tests but every page at every preset and the claims of every method, which `make test` tries.
 quick: install-dev
-	$(PYTEST) $(PARALLEL) -m "not slow" --ignore tests/pages/test_pages.py --ignore tests/pages/test_papers.py
+	$(PYTEST) $(PARALLEL) -m "not slow" --ignore tests/pages/test_pages.py --ignore tests/pages/test_papers.py \
+		--ignore tests/methods/test_claims.py --ignore tests/notebooks
 
 lint: style types layers ## style, types, layers, docstrings
 
