@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from simulators.records import World
 
-__all__ = ["Config", "Replay", "replay", "run"]
+__all__ = ["Config", "Replay", "replay", "run", "side_by_side"]
 
 Array = NDArray[Any]
 
@@ -240,6 +240,45 @@ def replay(
     moment = walk.look()
     truth = _truth(walk, moment)
     return Replay(moment, truth, prompt_norms(walk, moment), rollout_table(moment, truth, world.prompts))
+
+
+def side_by_side(
+    world: World,
+    variants: Sequence[str | Variant],
+    *,
+    seed: int,
+    step: int = 0,
+    group_size: int = 8,
+    lr: float = 1.0,
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, Moment]:
+    """What several variants make of the same rollouts: those of the first one's policy after `step` steps.
+
+    Args:
+        world: The world.
+        variants: Names, or `Variant`s; the first one trains.
+        seed: Seed of the run.
+        step: Steps that it trains before all look.
+        group_size: Rollouts per prompt G (a variant with extra rollouts sees those too).
+        lr: Its learning rate.
+        options: Options of the variants' rules.
+
+    Returns:
+        The moment of each variant by name, with S = 1.
+
+    Raises:
+        InputError, UnknownNameError, MissingFieldError: As `lab.train`.
+    """
+    if step < 0:
+        raise InputError(f"step={step!r}; it must be a whole number of at least 0")
+    chosen, settings = variants_of(variants, options), Settings(group_size, lr)
+    first = job_of(world, chosen[0], seeds_of([seed]), settings, None, steps=step).run(lambda: False).walk
+    moments = {}
+    for v in chosen:
+        walk = Walk(world, v, seeds_of([seed]), settings)
+        walk.policy.parameters[...], walk.step = first.policy.parameters, first.step
+        moments[v.name] = walk.look()
+    return moments
 
 
 def prompt_norms(walk: Walk, moment: Moment) -> Array:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lab.diagnostics.implied_reward import implied_distance, implied_reward_study
     from lab.diagnostics.reward_hacking import hacking_study
     from lab.diagnostics.sign_flips import sign_flip_study
-    from lab.diagnostics.tokens import token_weights
+    from lab.diagnostics.tokens import token_weights, weight_spread
     from lab.diagnostics.what_if import advantage_summary, advantage_table
     from lab.diagnostics.your_run import diagnose
 
@@ -37,7 +37,7 @@ _HOME = {
     "implied_reward": ("implied_distance", "implied_reward_study"),
     "reward_hacking": ("hacking_study",),
     "sign_flips": ("sign_flip_study",),
-    "tokens": ("token_weights",),
+    "tokens": ("token_weights", "weight_spread"),
     "what_if": ("advantage_summary", "advantage_table"),
     "your_run": ("diagnose",),
 }  # fmt: skip
@@ -48,6 +48,7 @@ __all__ = [
     "implied_reward_study", "largest_advantage", "level_counts", "no_signal_share", "norm", "parting",
     "regret_correlations", "relative_error", "sign_flip_rate", "sign_flip_study", "signal_study", "spikes",
     "token_weights",
+    "weight_spread",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lab.loop import Moment
     from simulators.records import World
 
-__all__ = ["token_weights"]
+__all__ = ["token_weights", "weight_spread"]
 
 
 def token_weights(moment: Moment, world: World, *, variant: str = "", run: int = 0, prompt: int = 0) -> pl.DataFrame:
@@ -45,6 +45,29 @@ def token_weights(moment: Moment, world: World, *, variant: str = "", run: int =
             "weight": weights[rollout, position], "reward": moment.rewards[run, prompt].sum(axis=-1)[rollout],
         }
     )  # fmt: skip
+
+
+def weight_spread(frame: pl.DataFrame) -> pl.DataFrame:
+    """How unevenly each method treats the tokens of a rollout.
+
+    Args:
+        frame: `token_weights` of one or several methods.
+
+    Returns:
+        variant, zero (share of tokens without weight), uneven (share of the rollouts of two tokens or more whose tokens
+        have different weights; null without such a rollout), in the order of the frame.
+    """
+    import polars as pl
+
+    size = pl.col("weight").abs().max()
+    spread = (pl.col("weight").max() - pl.col("weight").min()) > 1e-9 * pl.max_horizontal(size, 1e-300)
+    rows = frame.group_by("variant", "rollout", maintain_order=True).agg(
+        zero=(pl.col("weight") == 0).sum(), tokens=pl.len(), uneven=spread
+    )
+    longer = pl.col("uneven").filter(pl.col("tokens") > 1)
+    return rows.group_by("variant", maintain_order=True).agg(
+        zero=pl.col("zero").sum() / pl.col("tokens").sum(), uneven=longer.mean()
+    )
 
 
 def _words(moment: Moment, world: World, run: int, slot: int) -> Any:

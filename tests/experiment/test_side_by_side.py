@@ -1,0 +1,36 @@
+"""Several variants on the same rollouts, and how unevenly they treat the tokens."""
+
+import numpy as np
+import pytest
+
+from lab import worlds
+from lab.diagnostics.tokens import token_weights, weight_spread
+from lab.errors import InputError, MissingFieldError
+from lab.experiment import replay, side_by_side
+
+
+def test_all_look_at_the_rollouts_of_the_first_ones_policy():
+    world = worlds.world("hidden-lm")
+    moments = side_by_side(world, ["thr", "grpo"], seed=3, step=4, lr=8.0)
+    assert list(moments) == ["thr", "grpo"]
+    assert np.array_equal(moments["thr"].rollouts.actions, moments["grpo"].rollouts.actions)
+    alone = replay(world, "thr", seed=3, step=4, lr=8.0).moment
+    assert np.array_equal(alone.weights, moments["thr"].weights)
+    assert not np.array_equal(moments["thr"].weights, moments["grpo"].weights)
+
+
+def test_credit_per_rollout_is_even_and_credit_per_token_is_not():
+    world = worlds.world("turns", task="search")
+    moments = side_by_side(world, ["grpo", "a2tgpo"], seed=0)
+    spread = [weight_spread(token_weights(m, world, variant=v)).row(0, named=True) for v, m in moments.items()]
+    assert [row["variant"] for row in spread] == ["grpo", "a2tgpo"]
+    assert spread[0]["uneven"] == 0 and spread[1]["uneven"] > 0.5
+    assert 0 <= spread[1]["zero"] < 1
+
+
+def test_bad_input_is_refused():
+    world = worlds.world("bandit")
+    with pytest.raises(InputError, match="step=-1"):
+        side_by_side(world, ["grpo"], seed=0, step=-1)
+    with pytest.raises(MissingFieldError, match="hidden"):
+        side_by_side(world, ["thr"], seed=0)
