@@ -52,11 +52,12 @@ def graph_grpo(rewards: Array, *, actions: Array, eps: float = 1e-6) -> Array:
         eps: Floor of the population deviation over edges, in units of reward.
 
     Returns:
-        Advantages [..., P, G, E], the same for all graphs of a query; 0 for an edge that no graph contains, and
+        Advantages [..., P, G, E], the same for all graphs of a query that contain the edge; 0 for an absent edge, and
         everywhere where all rewards are equal.
 
     Source: arXiv 2603.02701, edge advantage; ddof 0, eps and unsampled edges are the lab's choice.
     """
     rate = edge_success(rewards, actions)
     edges = np.nan_to_num(normalise(rate, 0, eps))
-    return np.where(np.isnan(rewards)[..., None], rewards[..., None], edges[..., None, :])
+    present = (np.asarray(actions) == 1).astype(edges.dtype)
+    return np.where(np.isnan(rewards)[..., None], rewards[..., None], edges[..., None, :] * present)

@@ -16,7 +16,7 @@ def test_an_edge_is_worth_the_success_of_its_graphs() -> None:
     s = np.array([1, 0.5, 0.5])
     expected = (s - s.mean()) / (s.std() + 1e-6)
     found = lab.advantages.compute("graph-grpo", rewards, actions=graphs)
-    assert found == pytest.approx(np.tile(np.append(expected, 0), (1, 3, 1)))
+    assert found == pytest.approx(np.tile(np.append(expected, 0), (1, 3, 1)) * graphs)
 
 
 def test_a_batch_against_a_loop() -> None:
@@ -32,14 +32,19 @@ def test_a_batch_against_a_loop() -> None:
                 rate[e] = np.mean(inside)
         mean, std = np.mean(list(rate.values())), np.std(list(rate.values()))
         expected = [(rate[e] - mean) / (std + 1e-6) if e in rate else 0.0 for e in range(6)]
-        assert found[s, p] == pytest.approx(np.tile(expected, (5, 1)), abs=1e-9)
+        assert found[s, p] == pytest.approx(np.tile(expected, (5, 1)) * graphs[s, p], abs=1e-9)
 
 
 def test_equal_rewards_teach_nothing_and_an_unscored_graph_is_left_out() -> None:
     graphs = np.array([[[1, 0], [1, 1], [0, 1]]])
     assert not lab.advantages.compute("graph-grpo", [[1, 1, 1]], actions=graphs).any()
     found = lab.advantages.compute("graph-grpo", [[1, np.nan, 0]], actions=graphs, missing="skip")
-    assert found[0, 0] == pytest.approx([1, -1], abs=1e-5)
+    assert found[0, 0] == pytest.approx([1, 0], abs=1e-5) and found[0, 2] == pytest.approx([0, -1], abs=1e-5)
+
+
+def test_most_queries_have_a_signal() -> None:
+    trace = lab.train(world("graphs"), "graph-grpo", steps=5, seeds=8, group_size=16)
+    assert trace.frame["no_signal"].mean() < 0.3
 
 
 def test_bad_input_is_named() -> None:
