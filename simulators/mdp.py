@@ -43,7 +43,7 @@ class MDP:
         ValueError: The transitions are not [S, A, S], not finite, negative or don't sum to 1 (named with their place);
             the discount is outside [0, 1]; the start is no distribution over the states.
 
-    Source: mdp-substrate card.
+    Source: mdp-substrate.
     """
 
     transition: Floats

@@ -25,7 +25,7 @@ _DRAWS = 1000
 
 
 def environment(seed: int, index: int = 0) -> np.random.Generator:
-    """The generator of one environment of an experiment (source: mdp-substrate card, seeds)."""
+    """The generator of one environment of an experiment (source: mdp-substrate, seeds)."""
     return np.random.default_rng(seed * 100_003 + index)
 
 
@@ -49,7 +49,7 @@ def sparse(
         terminal: One state, drawn at random, keeps every action in place.
         source: Generator or seed.
 
-    Source: mdp-substrate card, environment (the rest has probability 0 here, 1e-9 in the authors' code).
+    Source: mdp-substrate, environment (the rest has probability 0 here, 1e-9 in the authors' code).
     """
     rng = _sizes(states, actions, source)
     z = rng.standard_normal((states, actions, states))
@@ -106,7 +106,7 @@ def chain(states: int = 8, discount: float = 0.9) -> MDP:
 
 
 def trivial(mdp: MDP, reward: ArrayLike) -> bool:
-    """Whether a reward hardly tells policies apart: span <= 1e-6 max|r| / (1 - g) (mdp-substrate card, guard)."""
+    """Whether a reward hardly tells policies apart: span <= 1e-6 max|r| / (1 - g) (mdp-substrate, guard)."""
     largest = np.abs(mdp.expected(reward)).max()
     return bool(mdp.span(reward) <= _TRIVIAL * largest / (1 - mdp.discount))
 
@@ -128,7 +128,7 @@ def random_reward(mdp: MDP, source: Source = 0, *, state_only: bool = False) -> 
     Raises:
         ValueError: No reward tells policies apart in this world (a single action, say).
 
-    Source: mdp-substrate card, random reward and triviality guard.
+    Source: mdp-substrate, random reward and triviality guard.
     """
     rng = _generator(source)
     for _ in range(_DRAWS):

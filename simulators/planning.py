@@ -104,7 +104,7 @@ def worst_case(transition: Floats, discount: float, start: Floats, r1: Floats, r
     Returns:
         Shares in [0, 1], [N]; 0 where span(r1) is 0, otherwise 1 where span(r2) is 0.
 
-    Source: mdp-substrate card, worst-case regret; starc card, WR (which walks f by golden section instead).
+    Source: mdp-substrate, worst-case regret; starc, WR (which walks f by golden section instead).
     """
     model = (transition, discount, start)
     falling, rising = _line(*model, r1, r2, r1), _line(*model, r1, r2, -r2)

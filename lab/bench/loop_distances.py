@@ -21,7 +21,7 @@ Form = dict[tuple[int, int, int], float]
 def distance(name: str, transition: Array, discount: float, first: Array, second: Array) -> float:
     """Distance canon-n-m between two rewards [S, A, S] that are not trivial.
 
-    Source: starc card, STARC distance in three steps.
+    Source: starc, STARC distance in three steps.
     """
     canon, n, m = name.split("-")
     forms = []

@@ -47,7 +47,7 @@ def distance_study(
     Raises:
         UnknownNameError: No such distance. ValueError: a size or a discount that makes no world.
 
-    Source: starc card, protocol.
+    Source: starc, protocol.
     """
     import polars as pl
 

@@ -83,7 +83,7 @@ def compute(name: str, mdp: MDP, r1: ArrayLike, r2: ArrayLike, **options: Any) -
         UnknownNameError: No such distance or option.
         ValueError: A reward does not fit the world or is not finite; the discount is 1 and the distance plans.
 
-    Source: starc and reward-distances cards; golden files starc.json, epic.json.
+    Source: starc and reward-distances; golden files starc.json, epic.json.
     """
     chosen = distance(name)
     rewards, first, second, leading = _stack(mdp, r1, r2)

@@ -39,7 +39,7 @@ def _named(
 
 
 def mean_power_norm(values: Array, power: float, weight: Array) -> Array:
-    """(sum w |x|^p)^(1/p) along the last axis. Source: reward-distances card, direct Lp; golden file epic.json."""
+    """(sum w |x|^p)^(1/p) along the last axis. Source: reward-distances, direct Lp; golden file epic.json."""
     return np.asarray((np.abs(values) ** power @ weight) ** (1 / power))
 
 
@@ -54,7 +54,7 @@ def direct(form: Form, first: Array, second: Array, weight: Array, power: float,
         power: p.
         least: A form that is smaller than this share of its reward counts as zero; see `rounding`.
 
-    Source: reward-distances card, direct Lp variant; golden file epic.json.
+    Source: reward-distances, direct Lp variant; golden file epic.json.
     """
     length = mean_power_norm(form.values, power, weight)
     zero = length <= least * mean_power_norm(form.reference, power, weight)
@@ -66,7 +66,7 @@ def direct(form: Form, first: Array, second: Array, weight: Array, power: float,
 def pearson_of(form: Form, first: Array, second: Array, weight: Array, least: float) -> Array:
     """sqrt((1 - rho) / 2), rho the correlation under the coverage distribution `weight`: [M].
 
-    Source: reward-distances card, Pearson distance; golden file epic.json.
+    Source: reward-distances, Pearson distance; golden file epic.json.
     """
     centred = form.values - (form.values @ weight)[:, None]
     return direct(Form(centred, form.reference), first, second, weight, 2, least)
@@ -101,7 +101,7 @@ def _epic(
     mdp: MDP, rewards: Array, first: Array, second: Array, *,
     state_dist: ArrayLike | None = None, action_dist: ArrayLike | None = None,
 ) -> Array:  # fmt: skip
-    """EPIC: half of `epic-l2-l2` if distributions are uniform. Source: reward-distances card (arXiv 2006.13900)."""
+    """EPIC: half of `epic-l2-l2` if distributions are uniform. Source: reward-distances (arXiv 2006.13900)."""
     form = epic(mdp, rewards, state_dist=state_dist, action_dist=action_dist)
     return pearson_of(form, first, second, coverage(mdp, state_dist, action_dist), rounding(mdp))
 
@@ -111,7 +111,7 @@ def _epic_direct(
     mdp: MDP, rewards: Array, first: Array, second: Array, *, power: float = 1.0,
     state_dist: ArrayLike | None = None, action_dist: ArrayLike | None = None,
 ) -> Array:  # fmt: skip
-    """EPIC with an Lp norm in place of the correlation (equal for p = 2). Source: reward-distances card, direct Lp."""
+    """EPIC with an Lp norm in place of the correlation (equal for p = 2). Source: reward-distances, direct Lp."""
     if not power >= 1:
         raise InputError(f"power={power!r}; an Lp norm needs p >= 1")
     form = epic(mdp, rewards, state_dist=state_dist, action_dist=action_dist)
@@ -120,7 +120,7 @@ def _epic_direct(
 
 @_named("dard", "d = √((1 − ρ)/2),  ρ the correlation of the DARD canonical forms over what can happen", _EPIC, 1.0)
 def _dard(mdp: MDP, rewards: Array, first: Array, second: Array, *, action_dist: ArrayLike | None = None) -> Array:
-    """DARD over transitions that can happen, weighted by P. Source: reward-distances card, DARD (arXiv 2201.10081)."""
+    """DARD over transitions that can happen, weighted by P. Source: reward-distances, DARD (arXiv 2201.10081)."""
     weight = distribution("action_dist", action_dist, mdp.actions)[:, None] * mdp.transition / mdp.states
     form = dard(mdp, rewards, action_dist=action_dist)
     return pearson_of(form, first, second, weight.ravel(), rounding(mdp))
@@ -133,7 +133,7 @@ def _npec(mdp: MDP, rewards: Array, first: Array, second: Array) -> Array:
     Where the authors alternate two least-squares steps 100 times, this is their limit: project both on what is not a
     potential, then scale. The shift c is a potential unless the discount is 1, and then it is left out as there.
 
-    Source: reward-distances card, NPEC (arXiv 2006.13900).
+    Source: reward-distances, NPEC (arXiv 2006.13900).
     """
     values = minimalpotential(mdp, rewards).values
     zero = np.linalg.norm(values, axis=-1) <= rounding(mdp) * np.linalg.norm(rewards.reshape(values.shape), axis=-1)
@@ -153,7 +153,7 @@ def _erc(mdp: MDP, rewards: Array, first: Array, second: Array, *, policy: Array
     uncorrelated; so its variance is a weighted sum of their squares. A potential moves the value of the first state:
     it is not seen only where the start is one state.
 
-    Source: reward-distances card, ERC.
+    Source: reward-distances, ERC.
     """
     value = policy_value(mdp, mdp.mean(rewards), policy)
     surprise = shaped(mdp, rewards, value)

@@ -95,7 +95,7 @@ def between(mdp: MDP, form: Form, first: Array, second: Array, norms: Sequence[s
     Returns:
         [M, len(norms), len(metrics)].
 
-    Source: starc card, STARC distance in three steps; golden file starc.json.
+    Source: starc, STARC distance in three steps; golden file starc.json.
     """
     out = np.empty((len(first), len(norms), len(metrics)))
     size = max(1, _CHUNK // form.values.shape[1])

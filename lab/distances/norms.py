@@ -1,7 +1,7 @@
 """Lengths of canonical forms: six norms, each of which both scales a reward and measures a difference.
 
 Over all entries (s, a, s') of C: l1, l2, linf. Weighted by how likely each transition is: w1, w2 = (sum P |C|^p)^(1/p),
-winf = max P |C|. Source: starc card, norms; golden file starc.json.
+winf = max P |C|. Source: starc, norms; golden file starc.json.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def val(mdp: MDP, rewards: Array, *, policy: ArrayLike | None = None) -> Form:
         rewards: R [N, S, A, S]; only r[s, a] = sum over s' of P R is read.
         policy: Actions [S] or probabilities [S, A]; uniform by default.
 
-    Source: starc card, val (arXiv 2309.15257); golden file starc.json (by value iteration to 1e-8 there).
+    Source: starc, val (arXiv 2309.15257); golden file starc.json (by value iteration to 1e-8 there).
     """
     r = mdp.mean(rewards)
     flat = r.reshape(len(r), -1)
@@ -64,7 +64,7 @@ def val(mdp: MDP, rewards: Array, *, policy: ArrayLike | None = None) -> Form:
 def valpotential(mdp: MDP, rewards: Array, *, policy: ArrayLike | None = None) -> Form:
     """The reward shaped by the value of a fixed policy [N, S, A, S]: it still sees redistribution over next states.
 
-    Source: starc card, valpotential; golden file starc.json.
+    Source: starc, valpotential; golden file starc.json.
     """
     value = policy_value(mdp, mdp.mean(rewards), policy)
     return shaped(mdp, rewards, value)
@@ -89,7 +89,7 @@ def _outside(mdp: MDP, r: Array, weight: Array | float) -> Array:
 def minimal_w(mdp: MDP, rewards: Array) -> Form:
     """The equivalent reward that is smallest in the norm w2: constant over s', an orthogonal projection [N, S, A].
 
-    Source: starc card, minimal_w.
+    Source: starc, minimal_w.
     """
     r = mdp.mean(rewards).reshape(len(rewards), -1)
     return Form(_outside(mdp, r, 1.0), r, "level")
@@ -99,7 +99,7 @@ def minimal_w(mdp: MDP, rewards: Array) -> Form:
 def minimal(mdp: MDP, rewards: Array) -> Form:
     """The equivalent reward that is smallest in l2 over all (s, a, s'): in proportion to P over s' [N, S, A].
 
-    Source: starc card, minimal.
+    Source: starc, minimal.
     """
     r = mdp.mean(rewards).reshape(len(rewards), -1)
     square = np.vecdot(mdp.transition, mdp.transition).ravel()

@@ -22,7 +22,7 @@ def shaped(mdp: MDP, rewards: Array, potential: Array, shift: Array | float = 0.
 
 @canon("C = R", paper="starc")
 def none(mdp: MDP, rewards: Array) -> Form:
-    """The reward itself [N, S, A, S]. Source: starc card."""
+    """The reward itself [N, S, A, S]. Source: starc."""
     flat = rewards.reshape(len(rewards), -1)
     return Form(flat, flat)
 
@@ -39,7 +39,7 @@ def epic(
         state_dist: D_S [S]; uniform by default.
         action_dist: D_A [A]; uniform by default.
 
-    Source: reward-distances card, EPIC canonical form (arXiv 2006.13900); golden files epic.json, starc.json.
+    Source: reward-distances, EPIC canonical form (arXiv 2006.13900); golden files epic.json, starc.json.
     """
     over_states = distribution("state_dist", state_dist, mdp.states)
     mean = (rewards @ over_states) @ distribution("action_dist", action_dist, mdp.actions)
@@ -60,7 +60,7 @@ def dard(mdp: MDP, rewards: Array, *, action_dist: ArrayLike | None = None) -> F
         rewards: R [N, S, A, S].
         action_dist: D_A [A]; uniform by default.
 
-    Source: reward-distances card, DARD canonical form (arXiv 2201.10081); golden file starc.json.
+    Source: reward-distances, DARD canonical form (arXiv 2201.10081); golden file starc.json.
     """
     over_actions = distribution("action_dist", action_dist, mdp.actions)
     mean = mdp.mean(rewards) @ over_actions
@@ -77,7 +77,7 @@ def smallest_potential(mdp: MDP, rewards: Array) -> Array:
     The normal matrix (1 + g²) SA I - 2gA 11ᵀ has two eigenvalues: (1 + g²) SA, and SA (1 - g)² for the mean of phi,
     which is 0 where the discount is 1 and nothing depends on it.
 
-    Source: starc card, minimalpotential; reward-distances card, NPEC (least-squares potential); golden file epic.json.
+    Source: starc, minimalpotential; reward-distances, NPEC (least-squares potential); golden file epic.json.
     """
     g, entries = mdp.discount, mdp.states * mdp.actions
     slope = rewards.sum(axis=(2, 3)) - g * rewards.sum(axis=(1, 2))
@@ -90,7 +90,7 @@ def smallest_potential(mdp: MDP, rewards: Array) -> Array:
 def minimalpotential(mdp: MDP, rewards: Array) -> Form:
     """The smallest reward that is R with a potential added [N, S, A, S], in closed form.
 
-    Source: starc card, minimalpotential; golden file starc.json (`minimalpotential_l2`, by gradient descent there).
+    Source: starc, minimalpotential; golden file starc.json (`minimalpotential_l2`, by gradient descent there).
     """
     return shaped(mdp, rewards, smallest_potential(mdp, rewards))
 
@@ -102,7 +102,7 @@ def minimalpotential(mdp: MDP, rewards: Array) -> Form:
 def singleton(mdp: MDP, rewards: Array) -> Form:
     """The advantage of R where every state is absorbing and the best action is taken [N, S, A, S].
 
-    Source: reward-distances card, other canonical forms; golden file epic.json (`singleton_canonical_a`).
+    Source: reward-distances, other canonical forms; golden file epic.json (`singleton_canonical_a`).
     """
     if mdp.discount == 1:
         raise InputError("'singleton' divides by 1 - discount: it needs a discount below 1")
@@ -117,7 +117,7 @@ def singleton(mdp: MDP, rewards: Array) -> Form:
 def greedy(mdp: MDP, rewards: Array, *, state_dist: ArrayLike | None = None) -> Form:
     """As EPIC with the best action in place of the mean over actions [N, S, A, S].
 
-    Source: reward-distances card, greedy fully connected; golden file epic.json (`greedy_canonical_a`).
+    Source: reward-distances, greedy fully connected; golden file epic.json (`greedy_canonical_a`).
     """
     over_states = distribution("state_dist", state_dist, mdp.states)
     top = (rewards @ over_states).max(axis=-1)

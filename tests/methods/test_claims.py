@@ -23,6 +23,7 @@ SLUGS = (
     "arenarl",
     "balcaprl",
     "grqo",
+    "mdp-substrate",
     "dr-mas",
     "graph-grpo",
 )

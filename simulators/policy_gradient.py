@@ -1,0 +1,91 @@
+"""The policy gradient on a tabular MDP: exact, and as REINFORCE samples it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from simulators.errors import check_count
+from simulators.mdp import MDP
+from simulators.records import Floats
+
+__all__ = ["exact", "reinforce", "softmax"]
+
+
+def softmax(theta: ArrayLike) -> Floats:
+    """Policy π(a | s) of a table of logits: [S, A] -> [S, A]."""
+    logits = np.asarray(theta, dtype=np.float64)
+    weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return weight / weight.sum(axis=-1, keepdims=True)
+
+
+def exact(mdp: MDP, reward: ArrayLike, theta: ArrayLike) -> Floats:
+    """dJ/dθ[s, a] = d(s) π(a|s) A(s, a), with d(s) the discounted visits (they add up to 1/(1 − g)).
+
+    Args:
+        mdp: The world, with a discount below 1.
+        reward: [S, A, S], [S, A] or [S].
+        theta: Logits [S, A].
+
+    Returns:
+        [S, A].
+
+    Raises:
+        ValueError: Shapes that do not fit, a discount of 1.
+
+    Source: mdp-substrate in the catalogue; Sutton and others 1999.
+    """
+    policy = _checked(mdp, theta)
+    value = mdp.value(reward, policy)
+    action_value = mdp.expected(reward) + mdp.discount * mdp.transition @ value
+    return mdp.occupancy(policy) * (action_value - value[:, None])
+
+
+def reinforce(
+    mdp: MDP, reward: ArrayLike, theta: ArrayLike, *, episodes: int, horizon: int, rng: np.random.Generator
+) -> Floats:
+    """Σ_t g^t G_t ∇log π(a_t | s_t) of single episodes, G_t = Σ_{k ≥ t} g^(k−t) r_k up to the horizon.
+
+    Args:
+        mdp: The world.
+        reward: As in `exact`.
+        theta: Logits [S, A].
+        episodes: Number n of samples.
+        horizon: Steps of an episode; the rest, of weight g^horizon/(1 − g) at most, is left out.
+        rng: Where the numbers come from.
+
+    Returns:
+        [n, S, A]; the mean tends to `exact`.
+
+    Raises:
+        ValueError: As `exact`, or no episodes or steps.
+    """
+    number, steps = check_count("episodes", episodes, least=1), check_count("horizon", horizon, least=1)
+    policy, pays = _checked(mdp, theta), mdp.rewards(reward)
+    state = _drawn(np.tile(mdp.start, (number, 1)), rng)
+    states, actions, earned = (np.empty((steps, number), dtype=t) for t in (int, int, float))
+    for t in range(steps):
+        states[t], actions[t] = state, _drawn(policy[state], rng)
+        state = _drawn(mdp.transition[state, actions[t]], rng)
+        earned[t] = pays[states[t], actions[t], state]
+    gradient, to_go = np.zeros((number, mdp.states, mdp.actions)), np.zeros(number)
+    rows = np.arange(number)
+    for t in reversed(range(steps)):
+        to_go = earned[t] + mdp.discount * to_go
+        weight = mdp.discount**t * to_go
+        gradient[rows, states[t], actions[t]] += weight
+        gradient[rows, states[t]] -= weight[:, None] * policy[states[t]]
+    return gradient
+
+
+def _checked(mdp: MDP, theta: ArrayLike) -> Floats:
+    logits = np.asarray(theta, dtype=np.float64)
+    if logits.shape != (mdp.states, mdp.actions) or not np.isfinite(logits).all():
+        raise ValueError(f"theta must be finite logits [S, A] = {(mdp.states, mdp.actions)}, not {logits.shape}")
+    return softmax(logits)
+
+
+def _drawn(probabilities: Floats, rng: np.random.Generator) -> np.ndarray:
+    """One index from each row [n, k]."""
+    u = rng.random((len(probabilities), 1))
+    return (probabilities.cumsum(axis=-1)[:, :-1] <= u).sum(axis=-1)
