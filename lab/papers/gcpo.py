@@ -121,6 +121,7 @@ def _train(seed: int, rule: str, scaled: bool = False) -> tuple[Array, Array]:
     "true score is known and a tenth of the labels is wrong.",
     criterion="accuracy after 300 steps at least 0.08 above the start, 95% interval above 0 (12 runs)",
     note="The value is the gain. Seeds 0 to 4: 0.13 to 0.16.",
+    published="7B: 75.4% supervised, 82.2% with GCPO",
 )
 def from_preferences(seed: int) -> Measurement:
     """Gain in accuracy over the start."""
@@ -193,6 +194,7 @@ def same_baseline(seed: int) -> Measurement:
     note="The value is all comparisons minus one. Dividing by the group's deviation, which the paper does not do, "
     "learns "
     "faster at the same learning rate: its steps are larger. Seeds 0 to 4: −0.002 to 0.000.",
+    published="7B: 75.4% supervised, 82.2% with GCPO",
 )
 def no_better(seed: int) -> Measurement:
     """Final accuracy with all comparisons minus that with one."""

@@ -153,6 +153,7 @@ def influence(seed: int) -> Measurement:
     "two-armed softmax moves by twice the gradient of a single logit, and the mean over the two heads halves it, so "
     "lr = 0.3 is the single logits' 0.3. With a policy per prompt (lr 2.4) the difference is 0.434. "
     "Seeds 0 to 4: 0.461 to 0.469.",
+    published="BFCL-v3, 1.5B: correct format 80.7% (GDPO) against 76.3% (GRPO), accuracy 32.8% against 30.2%",
 )
 def training(seed: int) -> Measurement:
     """Difference of P(format) between GDPO and GRPO after 40 steps."""

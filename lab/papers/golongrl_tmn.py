@@ -102,6 +102,7 @@ def _per_task(advantage: Array, task: Array, power: float) -> Array:
     "prompts",
     note="The value is GRPO's root mean square for that task. 10 batches of 4 x 400 prompts, G = 16. Seeds 0 to 4: "
     "0.686 to 0.693 (0.651 was reported for one batch).",
+    published="long-context average 63.0 (TMN-Reweight) against 62.2 (GRPO)",
 )
 def equal_strength(seed: int) -> Measurement:
     """Root mean square of A per task."""
@@ -130,6 +131,7 @@ def _variation(advantages: dict[str, Array], task: Array) -> dict[str, Array]:
     "with centred rewards 0.78.",
     criterion="centred > GRPO > TMN, and TMN at most 0.75 of GRPO, its 95% interval included",
     note="The value is TMN's over GRPO's. Seeds 0 to 4: 0.607 to 0.613.",
+    published="coefficient of variation 0.54 centred, 0.34 GRPO, 0.18 TMN",
 )
 def variation(seed: int) -> Measurement:
     """Coefficient of variation under TMN over that under GRPO."""

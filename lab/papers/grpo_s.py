@@ -145,6 +145,7 @@ def _pairwise(learnt: Array, true: Array) -> Array:
     "0.93 against 0.61 of the pairs.",
     criterion="pairwise accuracy higher by at least 0.2 over 16 draws, its 95% interval above 0",
     note="The value is the difference. Seeds 0 to 4: 0.30 to 0.35.",
+    published="StrongReject 0.811 with one reward, 0.892 with one per category",
 )
 def per_category(seed: int) -> Measurement:
     """Pairwise accuracy of rewards per category minus that of one reward."""
@@ -236,6 +237,7 @@ def _demonstrated(seed: int, categories: int = 4, each: int = 8, arms: int = 8) 
     note="The value is the difference on hard prompts, the mean over steps 25, 50, ..., 150; similarity is (cos + "
     "1)/2, and "
     "a demonstration's reward 2. Seeds 0 to 4: 0.0004 to 0.0008, and −0.001 to 0 on easy ones.",
+    published="StrongReject 0.892 without scaling, 0.936 with it",
 )
 def no_gain(seed: int) -> Measurement:
     """Exact reward on hard prompts along training, GRPO-S minus GRPO."""

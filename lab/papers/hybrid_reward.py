@@ -110,6 +110,7 @@ _CHECKABLE, _OPEN_ENDED = 0, 1
     "with the learned reward alone, which shrinks answers to one token.",
     criterion="hybrid minus learned-only at least 0.5, 95% interval included (no length penalty; 6 runs of 400 steps)",
     note="Seeds 0 to 4: 0.887 to 0.891.",
+    published="gain over the base model 16.0% in mathematics, 9.5% overall",
 )
 def rules_where_possible(seed: int) -> Measurement:
     """Accuracy on checkable prompts, hybrid minus learned only."""

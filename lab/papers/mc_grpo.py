@@ -89,6 +89,7 @@ def flip_rate(seed: int) -> Measurement:
     criterion="ratio of the rates at most 0.6 for Student t (2) and contaminated normal, at most 0.75 for the normal, "
     "and below 1 against the mean of five, 95% intervals included (10 blocks of 10 000 prompts)",
     note="The value is the ratio for Student t. Seeds 0 to 4: 0.515 to 0.522.",
+    published="GSM8K at G = 2: 4.62 points over GRPO",
 )
 def heavy_tails(seed: int) -> Measurement:
     """Ratio of the flip rates, median over mean, G = 4."""
@@ -249,6 +250,7 @@ _CONTEXTS, _CLIP = 16, 0.25
     "the first step, where both have one policy; over the whole run both flip 0.44, for the true advantages of a "
     "finished policy are all noise. The value is the difference at G = 2 (−0.034 and −0.021 at G = 2 and 4 were "
     "reported). Seeds 0 to 4: −0.040 to −0.034.",
+    published="GSM8K at G = 2: 4.62 points over GRPO",
 )
 def training(seed: int) -> Measurement:
     """Difference of the final expected rewards with outliers at G = 2."""

@@ -92,6 +92,7 @@ def world(seed: int, index: int, states: int = 16) -> tuple[MDP, np.random.Gener
     "included (64 worlds, 2048 pairs, S = 32, A = 4)",
     note="Trivial rewards are redrawn: one of them would throw the Pearson correlation to nothing. "
     "Seeds 0 to 4: 0.019 to 0.032.",
+    published="Pearson 0.856 (VAL) against 0.778 (EPIC)",
 )
 def better_than_epic(seed: int) -> Measurement:
     """Difference of the rank correlations with regret, VAL minus EPIC."""
@@ -194,6 +195,7 @@ def tightness(seed: int) -> Measurement:
     criterion="worst Spearman correlation of the three at l2-l2 at least 0.15 above none-l2-l2, 95% interval included, "
     "and each of them without scaling below none-l2-l2",
     note="The value is the lead of the worst of the three. Seeds 0 to 4: 0.23 to 0.29.",
+    published="Pearson 0.778 to 0.856 with a canonical form, 0.618 without",
 )
 def canonicalising(seed: int) -> Measurement:
     """Lead of the worst canonical form over none, in rank correlation with regret."""
