@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         imports,
         objectives,
         papers,
+        reward_models,
         rewards,
         sampling,
         store,
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from lab.variants import Variant, advantage, objective, variant, variants
 
 _MODULES = (
-    "advantages", "diagnostics", "distances", "experiment", "figures", "imports", "objectives", "papers", "rewards",
-    "sampling", "store",
+    "advantages", "diagnostics", "distances", "experiment", "figures", "imports", "objectives", "papers",
+    "reward_models", "rewards", "sampling", "store",
 )  # fmt: skip
 _NAMES = {
     "Trace": "lab.train",
@@ -57,8 +58,8 @@ _NAMES = {
 
 __all__ = [
     "Trace", "Variant", "advantage", "advantages", "claims", "diagnose", "diagnostics", "distances", "experiment",
-    "figures", "imports", "load", "metrics", "objective", "objectives", "papers", "rewards", "sampling", "store",
-    "train", "variant", "variants",
+    "figures", "imports", "load", "metrics", "objective", "objectives", "papers", "reward_models", "rewards",
+    "sampling", "store", "train", "variant", "variants",
 ]  # fmt: skip
 
 

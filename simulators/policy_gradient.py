@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulators.errors import check_count
+from simulators.episodes import walk
 from simulators.mdp import MDP
 from simulators.records import Floats
 
@@ -60,17 +60,13 @@ def reinforce(
     Raises:
         ValueError: As `exact`, or no episodes or steps.
     """
-    number, steps = check_count("episodes", episodes, least=1), check_count("horizon", horizon, least=1)
     policy, pays = _checked(mdp, theta), mdp.rewards(reward)
-    state = _drawn(np.tile(mdp.start, (number, 1)), rng)
-    states, actions, earned = (np.empty((steps, number), dtype=t) for t in (int, int, float))
-    for t in range(steps):
-        states[t], actions[t] = state, _drawn(policy[state], rng)
-        state = _drawn(mdp.transition[state, actions[t]], rng)
-        earned[t] = pays[states[t], actions[t], state]
-    gradient, to_go = np.zeros((number, mdp.states, mdp.actions)), np.zeros(number)
-    rows = np.arange(number)
-    for t in reversed(range(steps)):
+    drawn = walk(mdp, episodes, horizon, policy=policy, rng=rng)
+    states, actions = drawn.states.T, drawn.actions.T
+    earned = pays[states[:-1], actions, states[1:]]
+    gradient, to_go = np.zeros((len(drawn.states), mdp.states, mdp.actions)), np.zeros(len(drawn.states))
+    rows = np.arange(len(to_go))
+    for t in reversed(range(len(actions))):
         to_go = earned[t] + mdp.discount * to_go
         weight = mdp.discount**t * to_go
         gradient[rows, states[t], actions[t]] += weight
@@ -83,9 +79,3 @@ def _checked(mdp: MDP, theta: ArrayLike) -> Floats:
     if logits.shape != (mdp.states, mdp.actions) or not np.isfinite(logits).all():
         raise ValueError(f"theta must be finite logits [S, A] = {(mdp.states, mdp.actions)}, not {logits.shape}")
     return softmax(logits)
-
-
-def _drawn(probabilities: Floats, rng: np.random.Generator) -> np.ndarray:
-    """One index from each row [n, k]."""
-    u = rng.random((len(probabilities), 1))
-    return (probabilities.cumsum(axis=-1)[:, :-1] <= u).sum(axis=-1)
