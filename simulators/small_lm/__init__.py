@@ -48,6 +48,7 @@ class SmallLM:
         components: names of the reward components [K].
         exact: False: values and advantages are not known.
         together: runs that share one batch.
+        ends: numbers of the tokens that end a response.
 
     Raises:
         ValueError: an unknown task or device, sizes that do not fit.
@@ -58,6 +59,7 @@ class SmallLM:
     components = COMPONENTS
     exact = False
     together = 4
+    ends: tuple[int, ...] = (0,)
 
     def __init__(
         self, task: str = "arithmetic", *, prompts: int = 8, length: int = 0, layers: int = 2, width: int = 32,
@@ -99,6 +101,10 @@ class SmallLM:
         """A response as text up to its end token, tags written out."""
         return shown(self._raw(tokens))
 
+    def pieces(self, tokens: Sequence[int] | NDArray[Any]) -> list[str]:
+        """What each token of a response adds to its text, tags written out and "" for what ends it."""
+        return ["" if t in self.ends else shown(self.tokens[t]) for t in map(int, tokens)]
+
     def _raw(self, tokens: Any) -> str:
         return "".join(self.tokens[int(t)] for t in tokens).partition(END)[0]
 
@@ -129,7 +135,7 @@ class SmallLM:
         )  # fmt: skip
         before = self._before[torch.from_numpy(prompt).to(self.device)]
         actions, logp, entropy = self._generate(policy.parameters, before, torch.from_numpy(draws).to(self.device))
-        mask = _mask(actions)
+        mask = _mask(actions, self.ends)
         problems = [[self.train[i] for i in row] for row in prompt]
         greedy = None
         if "greedy_rewards" in fields:
@@ -154,19 +160,13 @@ class SmallLM:
             padded = torch.nn.functional.pad(padded.repeat_interleave(groups, dim=1), (0, self.length), value=True)
         told = []
         for t in range(self.length):
-            logp = logits.double().log_softmax(-1)
-            p = logp.exp()
-            if draws is None:
-                token = logp.argmax(-1)
-            else:
-                u = draws[..., t].reshape(*logits.shape[:2], 1)
-                token = (p.cumsum(-1) <= u).sum(-1).clamp_(max=len(self.tokens) - 1)
-            told.append((token, logp.gather(-1, token[..., None])[..., 0], -(p * logp).sum(-1)))
+            told.append(_drawn(logits, None if draws is None else draws[..., t].reshape(logits.shape[:2])))
+            token = told[-1][0]
             if t + 1 < self.length:
                 here = None if padded is None else padded[..., : cache.filled + 1]
                 logits = self.model.logits(weights, token[..., None], here, cache)[:, :, 0]
         parts = [torch.stack(each, -1).unflatten(1, (-1, groups)).cpu().numpy() for each in zip(*told, strict=True)]
-        parts[0] = np.where(_mask(parts[0]), parts[0], 0)
+        parts[0] = np.where(_mask(parts[0], self.ends), parts[0], self.ends[0])
         return parts[0], parts[1], parts[2]
 
     def _scored(self, actions: NDArray[np.int64], problems: Sequence[Sequence[Any]]) -> Floats:
@@ -252,7 +252,7 @@ class SmallLM:
     def _pretrained(self, accuracy: float, seed: int) -> Tensor:
         size = max(len(p.solution) for p in self.train) + 1
         solutions = torch.from_numpy(self._coded([p.solution for p in self.train], right=size)).to(self.device)
-        real = torch.from_numpy(_mask(solutions.cpu().numpy())).to(self.device)
+        real = torch.from_numpy(_mask(solutions.cpu().numpy(), self.ends)).to(self.device)
 
         def loss(weights: Tensor, some: Tensor) -> Tensor:
             logp = self._continued(weights, self._before[some][None], solutions[some][None])[0]
@@ -269,9 +269,21 @@ class SmallLM:
         return found[0].cpu()
 
 
-def _mask(actions: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tokens up to and with the first end token, number 0."""
-    return np.cumsum(actions == 0, axis=-1) - (actions == 0) == 0
+def _mask(actions: NDArray[np.int64], ends: Sequence[int]) -> NDArray[np.bool_]:
+    """Tokens up to and with the first end token."""
+    ended = np.isin(actions, ends)
+    return np.cumsum(ended, axis=-1) - ended == 0
+
+
+def _drawn(logits: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens for logits [..., V] and uniforms [...] (the likeliest without), their log-probability, the entropy."""
+    logp = logits.double().log_softmax(-1)
+    p = logp.exp()
+    if draws is None:
+        token = logp.argmax(-1)
+    else:
+        token = (p.cumsum(-1) <= draws[..., None]).sum(-1).clamp_(max=logits.shape[-1] - 1)
+    return token, logp.gather(-1, token[..., None])[..., 0], -(p * logp).sum(-1)
 
 
 def _device(name: str) -> torch.device:

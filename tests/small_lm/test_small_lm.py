@@ -43,6 +43,8 @@ def test_it_is_a_world(world):
     assert rollouts.rewards.shape == (2, 3, 4, 3) and rollouts.prompt.shape == (2, 3)
     assert rollouts.actions.shape == rollouts.logp.shape == rollouts.mask.shape == (2, 3, 4, world.length)
     assert (rollouts.logp[~rollouts.mask] == 0).all() and (rollouts.actions[~rollouts.mask] == 0).all()
+    response = rollouts.actions[0, 0, 0]
+    assert "".join(world.pieces(response)) == world.text(response)
 
 
 def test_log_probabilities_with_and_without_cache_agree(world):
