@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lab.diagnostics.gradient import clip_norm, cosine, norm, relative_error, spikes
     from lab.diagnostics.implied_reward import implied_distance, implied_reward_study
     from lab.diagnostics.reward_hacking import hacking_study
+    from lab.diagnostics.shaping import shaping_policies, shaping_scores, shaping_study
     from lab.diagnostics.sign_flips import sign_flip_study
     from lab.diagnostics.tokens import token_weights, weight_spread
     from lab.diagnostics.what_if import advantage_summary, advantage_table
@@ -36,6 +37,7 @@ _HOME = {
     "gradient": ("clip_norm", "cosine", "norm", "relative_error", "spikes"),
     "implied_reward": ("implied_distance", "implied_reward_study"),
     "reward_hacking": ("hacking_study",),
+    "shaping": ("shaping_policies", "shaping_scores", "shaping_study"),
     "sign_flips": ("sign_flip_study",),
     "tokens": ("token_weights", "weight_spread"),
     "what_if": ("advantage_summary", "advantage_table"),
@@ -46,9 +48,8 @@ __all__ = [
     "advantage_spread", "advantage_summary", "advantage_table", "agent_spikes", "agent_tails", "clip_norm", "cosine",
     "diagnose", "distance_study", "distinct_levels", "effective_rollouts", "hacking_study", "implied_distance",
     "implied_reward_study", "largest_advantage", "level_counts", "no_signal_share", "norm", "parting",
-    "regret_correlations", "relative_error", "sign_flip_rate", "sign_flip_study", "signal_study", "spikes",
-    "token_weights",
-    "weight_spread",
+    "regret_correlations", "relative_error", "shaping_policies", "shaping_scores", "shaping_study", "sign_flip_rate",
+    "sign_flip_study", "signal_study", "spikes", "token_weights", "weight_spread",
 ]  # fmt: skip
 
 
