@@ -59,7 +59,8 @@ class Task:
                 break
             problem = self.make(rng)
             found.setdefault(problem.prompt, problem)
-        return list(found.values())
+        every = list(found.values())  # the likelier ones first, so that a split of them as they come is no fair one
+        return [every[i] for i in rng.permutation(len(every))]
 
 
 def score(own: Task, problem: Problem, text: str) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """The text tasks: worked solutions are right, other answers are judged on what they say."""
 
+import numpy as np
 import pytest
 
 from simulators.small_lm import tasks
@@ -13,6 +14,12 @@ def test_worked_solutions_are_right_and_of_the_form(name):
     assert len({p.prompt for p in problems}) == len(problems) == 200
     assert all(score(own, p, p.solution) == (1.0, 1.0) for p in problems)
     assert own.problems(200, seed=3) == problems != own.problems(200, seed=4)
+
+
+def test_the_held_out_problems_are_as_hard_as_the_others():
+    sizes = np.array([len(p.answer) for p in tasks.task("brackets").problems(2000, seed=0)])
+    held = sizes[: len(sizes) // 5].mean()
+    assert abs(held - sizes[len(sizes) // 5 :].mean()) < 0.3
 
 
 @pytest.mark.parametrize(
