@@ -144,6 +144,8 @@ _COMPOSITE = [
     Variant("gcpo", "gcpo", options={"objective": {"aggregation": "seq-mean-token-mean"}}, paper="gcpo",
             note="prompts 2i and 2i+1 are a preferred and a rejected item; win ratios against each other"),
     Variant("dno", "win-rate", "dno", paper="dno", note="log-ratios regressed on win rates over all pairs of a group"),
+    Variant("dno-prct", "win-rate", "dno-prct", paper="dno",
+            note="the better of two responses against the worse where their win rates are far apart"),
     Variant("balcaprl", "gdpo", reward="balcaprl", paper="balcaprl",
             note="each quality normalised on its own, the last masked where the length is far from the reference"),
     Variant("mixed-r1", reward="mixed-r1", paper="mixed-r1", note="the task's reward and half the format bit, added"),

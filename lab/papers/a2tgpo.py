@@ -218,6 +218,7 @@ def same_outcome(seed: int) -> Measurement:
     "(one policy for 8 prompts, G = 8, lr 1, 8 paired runs)",
     note="The value is A²TGPO's lead over GRPO; one gradient step per batch, so nothing is clipped. Seeds 0 to 4: "
     "0.073 to 0.077; IGPO ends with 0.8 turns an episode, GRPO with 5.3, A²TGPO with 5.8 (seed 0).",
+    published="multi-hop exact match, Qwen3-4B: GRPO 46.02%, IGPO 44.88%, A²TGPO 48.06%",
 )
 def learns(seed: int) -> Measurement:
     """Exact value under A²TGPO minus that under GRPO in the search task."""

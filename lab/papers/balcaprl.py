@@ -110,7 +110,7 @@ def two_sided(seed: int) -> Measurement:
     "higher by at least 0.04 with c-GDPO",
     note="The value is the ratio of units; seeds 0 to 4: 1.68 to 1.79. Reported: 34.6 against 17.5 units, "
     "0.823 against 0.747.",
-    published="without the language reward: length 375 against 175",
+    published="without the language reward captions grow to a length of 375",
 )
 def decoupled(seed: int) -> Measurement:
     """Ratio of the mean numbers of units."""
@@ -146,6 +146,7 @@ def parts(seed: int) -> Measurement:
     "penalty left out)",
     note="The value is the range of the harmonic means; seeds 0 to 4: 0.010 to 0.015. Reported: 0.83 to 0.84, "
     "11.3 to 12.9 units.",
+    published="CapArena −12.0, without c-GDPO −71.8 (ablation, 3B)",
 )
 def all_rewards(seed: int) -> Measurement:
     """Range of the harmonic means."""

@@ -111,7 +111,6 @@ def _weighted_share(objective: str, log_ratio: Array, advantage: Array) -> Array
     criterion="shares of tokens with a weight within 0.01 of 0.750 (ppo_clip), 0.783 (clip-higher 0.28), 1 (cispo), "
     "in this order",
     note="The value is ppo_clip's share. Seeds 0 to 4: 0.749 to 0.751.",
-    published="DAPO 50.0 against GRPO 30.0 on AIME 2024, with clip-higher among its changes",
 )
 def clipped_share(seed: int) -> Measurement:
     """Shares under the three objectives on the same tokens."""

@@ -74,14 +74,12 @@ def _mixture(share: float, first: tuple[float, float], second: tuple[float, floa
 
 @claim(
     "dr-mas.1",
-    sentence="Under one mean and deviation for all, agent n's advantages have the second moment "
-    "(σₙ² + (μₙ − μ)²)/σ²: 0.86 and 1.56 in one mixture of two agents, 0.40 and 12.4 in another; under its own they "
-    "have 1.",
+    sentence="Under one mean and deviation for all, agent n's advantages have the second moment (σₙ² + (μₙ − μ)²)/σ²: "
+    "0.86 and 1.56 in one mixture of two agents, 0.40 and 12.4 in another; under its own they have 1.",
     criterion="every second moment within 2% of the formula (200 000 calls in each mixture, shares 0.8/0.2 and "
     "0.95/0.05), and the worst factor above 10",
-    note="The value is the largest factor, seeds 0 to 4: 12.34 to 12.40. The agents' scores are N(0.2, 0.4²) "
-    "and N(0.9, 0.1²), then N(0, 0.5²) and N(3, 0.5²).",
-    published="0.861 and 1.556; 0.402 and 12.45 in a derivation from the released rule",
+    note="The value is the largest factor, seeds 0 to 4: 12.34 to 12.40. The agents' scores are N(0.2, 0.4²) and "
+    "N(0.9, 0.1²), then N(0, 0.5²) and N(3, 0.5²). Reported: 0.861 and 1.556, 0.402 and 12.45.",
 )
 def factors(seed: int) -> Measurement:
     """The largest second moment under the global normalisation."""
@@ -114,15 +112,14 @@ def _moment(a: Array, own: Array, power: int, least: int = 1) -> Array:
 @claim(
     "dr-mas.2",
     sentence="An agent that is called the more the worse it goes gets advantages of the wrong centre under the global "
-    "normalisation: −0.41 on average for one called four times after a failure and once after a success, −0.65 for "
-    "one called ten times as often after a failure; agent-wise 0.",
-    criterion="global below −0.3 for both agents with the 95% interval below −0.3, agent-wise within 1e-6 of 0 "
-    "(40 000 prompts with P(success) uniform, G = 8)",
+    "normalisation: −0.41 on average for one called four times after a failure and once after a success, −0.65 for one "
+    "called ten times as often after a failure; agent-wise 0.",
+    criterion="global below −0.3 for both agents with the 95% interval below −0.3, agent-wise within 1e-6 of 0 (40 000 "
+    "prompts with P(success) uniform, G = 8)",
     note="The value is that of the rarely called agent under the global normalisation: the mean in each group of an "
     "agent's calls on a prompt, averaged over groups; agent-wise over groups with at least two calls, as an only call "
     "keeps its score. Over calls instead of groups it is −0.37 and −0.50. The invocation pattern is the plan "
-    "`conditional` of the agents world.",
-    published="−0.411 and −0.647 in a simulation of the released rule",
+    "`conditional` of the agents world. Reported: −0.411 and −0.647. Seeds 0 to 4: TODO.",
 )
 def centres(seed: int) -> Measurement:
     """Mean advantage of the conditionally called agents."""
@@ -175,8 +172,7 @@ def _tail(frame: Any, metric: str) -> dict[str, Array]:
     "below 0 (agents world, plan `conditional`, 8 prompts, 4 actions, penalty 0.1, G = 8, lr 2, 16 runs)",
     note="The value is exp of the mean difference in the logarithm: agent-wise over global. The other two agents are "
     "about equal under both. At a learning rate of 0.5, where nobody converges within 200 steps, there is no such "
-    "difference: what spikes is an agent that hardly ever acts any more. "
-    "Seeds 0 to 4: 0.32 to 0.44.",
+    "difference: what spikes is an agent that hardly ever acts any more. Seeds 0 to 4: 0.32 to 0.44.",
     published="gradient spikes largely gone (language models)",
 )
 def spiky(seed: int) -> Measurement:
@@ -200,11 +196,10 @@ def spiky(seed: int) -> Measurement:
     sentence="The stability is bought with fewer informative groups: for an agent that acts almost only in failed "
     "trajectories most groups have equal scores, and the second moment of its advantages falls from about 0.98 to "
     "about 0.12.",
-    criterion="agent-wise below 0.2, global above 0.8, 95% interval of the difference above 0 (the setting of "
-    "claim 2, the agent called with probability 0.5 after a failure and 0.05 after a success)",
-    note="The value is the agent-wise second moment, over groups with at least two calls of the agent. "
-    "Seeds 0 to 4: 0.112 to 0.115.",
-    published="0.117 against 0.978 in a simulation of the released rule",
+    criterion="agent-wise below 0.2, global above 0.8, 95% interval of the difference above 0 (the setting of claim 2, "
+    "the agent called with probability 0.5 after a failure and 0.05 after a success)",
+    note="The value is the agent-wise second moment, over groups with at least two calls of the agent. Reported: 0.117 "
+    "against 0.978. Seeds 0 to 4: 0.112 to 0.115.",
 )
 def less_signal(seed: int) -> Measurement:
     """Second moment of the rarely called agent's advantages."""

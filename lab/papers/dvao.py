@@ -20,9 +20,8 @@ add_paper(
         code="",
         problem=(
             "Two usual ways to use several rewards: add them and normalise the sum (reward combination, RC), or "
-            "normalise "
-            "each and add (advantage combination, AC). AC gives an almost saturated reward its full weight, and both "
-            "ignore whether the rewards agree within the group."
+            "normalise each and add (advantage combination, AC). AC gives an almost saturated reward its full weight, "
+            "and both ignore whether the rewards agree within the group."
         ),
         equations=(
             ("weights", "vₖ = wₖ σₖ / Σ w σ"),
@@ -64,11 +63,10 @@ def _pair(first: Array, second: Array) -> Array:
 
 @claim(
     "dvao.1",
-    sentence="DVAO is reward combination times a factor of at most 1: |A_DVAO| ≤ |A_RC| for every rollout, and "
-    "A_DVAO = A_RC · σ_sum / Σ w σ.",
+    sentence="DVAO is reward combination times a factor of at most 1: |A_DVAO| ≤ |A_RC| for every rollout, and A_DVAO "
+    "= A_RC · σ_sum / Σ w σ.",
     criterion="no rollout exceeds by more than 1e-6 and the identity holds to 1e-6 (20 000 groups of 16; binary, "
-    "uniform "
-    "and normal rewards)",
+    "uniform and normal rewards)",
     note="The value is the largest error of the identity; ε = 1e-9 throughout makes it; with the default 1e-6 it is "
     "3e-5 at most, where the spread is smallest. Seeds 0 to 4: below 1e-7.",
 )
@@ -101,8 +99,8 @@ def _shared(seed: int) -> Array:
     "dvao.check-mean-square",
     sentence="DVAO's advantages are as large as the rewards agree: mean square 0.50 of two independent binary rewards, "
     "0.90 of two that share 80%, 0.87 beside one that is nearly always 1, where AC falls to 0.32.",
-    criterion="mean squares within 0.01 of (RC, AC, DVAO) = (1.000, 0.500, 0.501), (1.000, 0.319, 0.875), "
-    "(1.000, 0.899, 0.899)",
+    criterion="mean squares within 0.01 of (RC, AC, DVAO) = (1.000, 0.500, 0.501), (1.000, 0.319, 0.875), (1.000, "
+    "0.899, 0.899)",
     note="The value is DVAO's for two independent rewards. Seeds 0 to 4: 0.500 to 0.503. A mean over groups with a "
     "spread in the sum.",
 )
@@ -140,8 +138,7 @@ def _beside(noise: float, centre: float, seed: int) -> dict[str, Array]:
 @claim(
     "dvao.2",
     sentence="A saturated reward with tiny noise no longer disturbs: the advantage correlates with accuracy by 1.00 "
-    "under "
-    "DVAO and by 0.71 under AC.",
+    "under DVAO and by 0.71 under AC.",
     criterion="DVAO at least 0.99, AC at most 0.75 (accuracy ~ Bernoulli(1/2), second reward 0.9 + N(0, 0.01²))",
     note="The value is AC's. Seeds 0 to 4: 0.706 to 0.709.",
 )
@@ -179,8 +176,7 @@ def _gaps(seed: int, other: str) -> Measurement:
 @claim(
     "dvao.3",
     sentence="Beside a saturated format reward DVAO learns accuracy faster than AC: after 30 steps from P = 0.27 it is "
-    "ahead "
-    "by about 0.15.",
+    "ahead by about 0.15.",
     criterion="DVAO minus AC above 0.1, 95% interval above 0 (32 runs, G = 16, 16 groups a step, lr 0.3)",
     note="Seeds 0 to 4: 0.149 to 0.150.",
     published="average accuracy 42.19% (DVAO) against 38.75% (AC)",
@@ -194,11 +190,9 @@ def training(seed: int) -> Measurement:
 @claim(
     "dvao.limit-rc",
     sentence="DVAO does not beat plain reward combination here: RC is slightly ahead after 30 steps, and its gradient "
-    "for "
-    "accuracy varies least.",
+    "for accuracy varies least.",
     criterion="accuracy under DVAO minus RC below 0, 95% interval below 0; coefficient of variation of the first "
-    "step's "
-    "accuracy gradient RC < DVAO < AC",
+    "step's accuracy gradient RC < DVAO < AC",
     note="The value is the difference in accuracy. Follows from the identity: DVAO is RC times a factor that varies "
     "between groups. Seeds 0 to 4: −0.021 to −0.020.",
     published="average accuracy 42.19% (DVAO) against 38.99% (RC)",

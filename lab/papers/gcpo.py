@@ -20,9 +20,8 @@ add_paper(
         code="",
         problem=(
             "A reasoning reward model writes its thoughts and then a score, one item at a time. It has to be "
-            "reinforced "
-            "from pairwise preferences, and no true score exists. GCPO samples N traces for both items of a pair and "
-            "rewards each trace by how often it is on the right side of the other item's traces."
+            "reinforced from pairwise preferences, and no true score exists. GCPO samples N traces for both items of a "
+            "pair and rewards each trace by how often it is on the right side of the other item's traces."
         ),
         equations=(
             ("win ratio", "r_w[j] = (1/N) Σ_k 1[τ_w[j] > τ_l[k]]"),
@@ -76,14 +75,18 @@ def _items(value: Array, number: int, rng: np.random.Generator) -> Array:
     return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
 
 
-def _accuracy(w: Array, items: Array) -> Array:
-    """Share of pairs that the mean score orders rightly, per run [S]."""
-    mean = _softmax(np.einsum("snid,skd->snik", items, w)) @ _SCORES
-    return np.asarray((mean[..., 0] > mean[..., 1]).mean(-1))
+def _look(w: Array, items: Array) -> dict[str, Array]:
+    """Share of pairs that the mean score and that one score of each item order rightly, and of tied scores, per run."""
+    better, worse = np.moveaxis(_softmax(np.einsum("snid,skd->snik", items, w)), 2, 0)
+    below = worse.cumsum(-1) - worse
+    return {
+        "accuracy": (better @ _SCORES > worse @ _SCORES).mean(-1), "one score": (better * below).sum(-1).mean(-1),
+        "ties": (better * worse).sum(-1).mean(-1),
+    }  # fmt: skip
 
 
-def _train(seed: int, rule: str, scaled: bool = False) -> tuple[Array, Array]:
-    """Accuracy on fresh pairs before and after 300 steps, per run [S].
+def _train(seed: int, rule: str, scaled: bool = False) -> tuple[dict[str, Array], dict[str, Array]]:
+    """What `_look` sees on fresh pairs before and after 300 steps.
 
     A score from 0 to 10 is a softmax with logits W [x; 1]; W starts along a noisy direction. 400 pairs, 10% of them
     turned round, 16 pairs a step.
@@ -99,7 +102,7 @@ def _train(seed: int, rule: str, scaled: bool = False) -> tuple[Array, Array]:
     train, test = _items(value, 400, rng), _items(value, 4000, rng)
     flipped = rng.random((_RUNS, 400)) < 0.1
     train[flipped] = train[flipped][:, ::-1]
-    before = _accuracy(w, test)
+    before = _look(w, test)
     for _ in range(_STEPS):
         chosen = rng.integers(0, 400, (_RUNS, _PAIRS))
         x = train[np.arange(_RUNS)[:, None], chosen].reshape(_RUNS, 2 * _PAIRS, -1)
@@ -111,14 +114,13 @@ def _train(seed: int, rule: str, scaled: bool = False) -> tuple[Array, Array]:
             a = a / (a.std(-1, keepdims=True, ddof=1) + 1e-4)
         step = (a[..., None] * ((score[..., None] == _SCORES) - policy[:, :, None])).mean(2)
         w += 0.5 * np.einsum("spk,spd->skd", step, x) / (2 * _PAIRS)
-    return before, _accuracy(w, test)
+    return before, _look(w, test)
 
 
 @claim(
     "gcpo.1",
     sentence="A scoring model gets better from preferences alone: accuracy on fresh pairs rises from 0.69 to 0.83 "
-    "although no "
-    "true score is known and a tenth of the labels is wrong.",
+    "although no true score is known and a tenth of the labels is wrong.",
     criterion="accuracy after 300 steps at least 0.08 above the start, 95% interval above 0 (12 runs)",
     note="The value is the gain. Seeds 0 to 4: 0.13 to 0.16.",
     published="7B: 75.4% supervised, 82.2% with GCPO",
@@ -126,9 +128,12 @@ def _train(seed: int, rule: str, scaled: bool = False) -> tuple[Array, Array]:
 def from_preferences(seed: int) -> Measurement:
     """Gain in accuracy over the start."""
     before, after = _train(seed, "gcpo")
-    value, bounds = interval(after - before)
-    rows = [{"stage": "start", "accuracy": float(before.mean())}, {"stage": "trained", "accuracy": float(after.mean())}]
-    return Measurement(value, value >= 0.08 and bounds[0] > 0, bounds, rows)
+    value, bounds = interval(after["accuracy"] - before["accuracy"])
+    return Measurement(value, value >= 0.08 and bounds[0] > 0, bounds, _rows("stage", {"start": before, "end": after}))
+
+
+def _rows(key: str, found: dict[str, dict[str, Array]]) -> list[dict[str, Any]]:
+    return [{key: name} | {k: float(v.mean()) for k, v in look.items()} for name, look in found.items()]
 
 
 def _gradients(rule: str, scores: Array, law: Array) -> Array:
@@ -140,12 +145,10 @@ def _gradients(rule: str, scores: Array, law: Array) -> Array:
 @claim(
     "gcpo.2",
     sentence="Comparing every trace with every other halves the variance of the gradient against one comparison each, "
-    "and "
-    "points the same way.",
+    "and points the same way.",
     criterion="variance over that of one-to-one pairing at most 0.6 for N = 8, cosine of the mean gradients above 0.99",
     note="Scores N(6, 2²) against N(4.5, 2²), rounded to 0..10, 6000 draws. The value is the ratio for N = 8. Seeds 0 "
-    "to 4: "
-    "0.426 to 0.436.",
+    "to 4: 0.426 to 0.436.",
 )
 def less_variance(seed: int) -> Measurement:
     """Variance of the gradient over that of one-to-one pairing."""
@@ -167,8 +170,7 @@ def less_variance(seed: int) -> Measurement:
 @claim(
     "gcpo.3",
     sentence="Both items of a pair have the same mean ratio, and a pair that is perfectly separated teaches nothing, "
-    "rightly "
-    "or wrongly.",
+    "rightly or wrongly.",
     criterion="means equal to 1e-12 on 2000 random pairs of whole scores with ties; advantages exactly 0 when "
     "separated",
     note="The value is the largest difference of the two means.",
@@ -188,20 +190,27 @@ def same_baseline(seed: int) -> Measurement:
 @claim(
     "gcpo.limit-accuracy",
     sentence="The lower variance does not make the scoring model better here: one comparison per trace ends at the "
-    "same "
-    "accuracy.",
+    "same accuracy.",
     criterion="difference of the final accuracies within 0.02",
-    note="The value is all comparisons minus one. Dividing by the group's deviation, which the paper does not do, "
-    "learns "
-    "faster at the same learning rate: its steps are larger. Seeds 0 to 4: −0.002 to 0.000.",
-    published="7B: 75.4% supervised, 82.2% with GCPO",
+    note="The value is all comparisons minus one. Seeds 0 to 4: −0.002 to 0.000.",
 )
 def no_better(seed: int) -> Measurement:
     """Final accuracy with all comparisons minus that with one."""
-    found = {
-        "all": _train(seed, "gcpo")[1], "one": _train(seed, "one-to-one")[1],
-        "all, over the deviation": _train(seed, "gcpo", scaled=True)[1],
-    }  # fmt: skip
-    value, bounds = interval(found["all"] - found["one"])
-    rows: list[dict[str, Any]] = [{"comparisons": n, "accuracy": float(a.mean())} for n, a in found.items()]
-    return Measurement(value, abs(value) < 0.02, bounds, rows)
+    found = {"all": _train(seed, "gcpo")[1], "one": _train(seed, "one-to-one")[1]}
+    value, bounds = interval(found["all"]["accuracy"] - found["one"]["accuracy"])
+    return Measurement(value, abs(value) < 0.02, bounds, _rows("comparisons", found))
+
+
+@claim(
+    "gcpo.limit-deviation",
+    sentence="Leaving the deviation out is no gain in itself: dividing by it, which the paper does not do, learns "
+    "faster at the same learning rate, as its steps are larger, and scores tie more often.",
+    criterion="accuracy after 300 steps and share of ties both higher with the division, 95% intervals above 0",
+    note="The value is the difference in accuracy; a tie is one of single scores of the two items. Seeds 0 to 4: 0.062 "
+    "to 0.087; ties 0.18 against 0.09 at seed 0.",
+)
+def deviation(seed: int) -> Measurement:
+    """Final accuracy with the group's deviation divided out minus that without."""
+    found = {"centred": _train(seed, "gcpo")[1], "over the deviation": _train(seed, "gcpo", scaled=True)[1]}
+    gain, ties = (interval(found["over the deviation"][k] - found["centred"][k]) for k in ("accuracy", "ties"))
+    return Measurement(gain[0], gain[1][0] > 0 and ties[1][0] > 0, gain[1], _rows("advantage", found))

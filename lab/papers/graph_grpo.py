@@ -88,8 +88,7 @@ def _success(present: Array) -> Array:
     criterion=f"mean final probability of the useless edges at most 0.5 times that of the graph-level rule, 95% "
     f"interval below 0.5 ({_SETTING})",
     note="The value is the ratio. Easiness at the quartile midpoints of N(0, 2²), the same queries in every step. "
-    "Seeds 0 to 4: 0.401 to 0.407.",
-    published="0.204 / 0.498 = 0.41 in a simulation of the published formulas",
+    "Reported: 0.204/0.498 = 0.41. Seeds 0 to 4: 0.401 to 0.407.",
 )
 def useless(seed: int) -> Measurement:
     """Probability of useless edges, edge-level over graph-level."""
@@ -105,8 +104,8 @@ def useless(seed: int) -> Measurement:
     "keeps 6.4. What is kept solves as much with half of the messages.",
     criterion="edges kept at most 3.5 on average and at least 5 graph-level; success of the kept graphs within 0.01 of "
     f"each other ({_SETTING})",
-    note="The value is the number of edges kept. Success on a query of easiness 0. Seeds 0 to 4: 3.0.",
-    published="3.0 against 6.4, both with success 0.881, in a simulation of the published formulas",
+    note="The value is the number of edges kept. Success on a query of easiness 0. Reported: 3.0 against 6.4, both "
+    "with success 0.881. Seeds 0 to 4: 3.0.",
 )
 def sparse(seed: int) -> Measurement:
     """Edges kept by the threshold after training on edges."""
@@ -156,8 +155,8 @@ def _snr(gradient: Array, edges: slice) -> Array:
     "signal-to-noise ratio of about 0.8 per query against 0.2, and one query in ten teaches nothing instead of six.",
     criterion="edge-level ratio at least twice that of one graph, 95% interval above 2 (20 000 queries of easiness "
     "N(0, 2²))",
-    note="The value is the quotient of the two ratios. Seeds 0 to 4: 3.9 to 4.0.",
-    published="0.83 against 0.21; no signal 0.09 against 0.62, in a simulation of the published formulas",
+    note="The value is the quotient of the two ratios. Reported: 0.83 against 0.21, no signal 0.09 against 0.62. Seeds "
+    "0 to 4: 3.9 to 4.0.",
 )
 def groups(seed: int) -> Measurement:
     """Signal-to-noise on critical edges, edge-level over one graph."""
@@ -178,8 +177,9 @@ def groups(seed: int) -> Measurement:
     "is the drift of useless edges downwards.",
     criterion="edge-level minus graph-level ratio on critical edges below 0 and success of sampled graphs lower, 95% "
     "intervals below 0; on useless edges the ratio is below −0.2 edge-level and within 0.05 of 0 graph-level",
-    note="The value is the difference in the ratio. Success on a query of easiness 0. Seeds 0 to 4: −0.33 to −0.32.",
-    published="0.83 against 1.14; success 0.751 against 0.845; −0.36 against −0.01, in a simulation of the formulas",
+    note="The value is the difference in the ratio. Success on a query of easiness 0. Reported: 0.83 against 1.14, "
+    "success 0.751 against 0.845, −0.36 against −0.01 on useless edges. Seeds 0 to 4: −0.33 to −0.32.",
+    published="mean of MMLU, GSM8K and HumanEval: 92.49% by edges, 90.67% by graphs",
 )
 def not_better(seed: int) -> Measurement:
     """Signal-to-noise on critical edges, edge-level minus graph-level."""

@@ -24,9 +24,8 @@ add_paper(
         code="",
         problem=(
             "Safety data over-represent common hazards, and a fixed reward presses equally on easy and hard prompts. "
-            "One "
-            "reward per hazard category is learnt from demonstrations, and each prompt's advantages are scaled by how "
-            "little its answers resemble the demonstration and by how the category responds."
+            "One reward per hazard category is learnt from demonstrations, and each prompt's advantages are scaled by "
+            "how little its answers resemble the demonstration and by how the category responds."
         ),
         equations=(
             ("data hardness", "α_D = σ(δ) / σ(mean δ),  δ = 1 − similarity to the demonstration"),
@@ -63,11 +62,9 @@ add_paper(
 @claim(
     "grpo-s.1",
     sentence="The scaling by data hardness is mild and moves weight instead of adding it: α_D lies within [0.684, "
-    "1.462], "
-    "its batch mean within [0.99, 1], and hard prompts get about 1.2 times the weight of easy ones.",
+    "1.462], its batch mean within [0.99, 1], and hard prompts get about 1.2 times the weight of easy ones.",
     criterion="all coefficients and means within these bounds, and hard over easy above 1.05 in every batch (δ about "
-    "0.6 ± "
-    "0.1 against 0.15 ± 0.08, 8 to 64 prompts; and uniform δ)",
+    "0.6 ± 0.1 against 0.15 ± 0.08, 8 to 64 prompts; and uniform δ)",
     note="The value is the mean ratio hard over easy. Seeds 0 to 4: 1.200 to 1.201.",
 )
 def mild(seed: int) -> Measurement:
@@ -110,13 +107,11 @@ def _demonstrations(seed: int) -> tuple[Array, Array, Array]:
 @claim(
     "grpo-s.2",
     sentence="Inverse reinforcement learning reproduces the demonstrations: the policy of the learnt reward differs "
-    "from "
-    "their frequencies by less than 0.01.",
+    "from their frequencies by less than 0.01.",
     criterion="total variation to the demonstrated frequencies below 0.01 in every category (7 categories, 8 answers, "
     "200 demonstrations each)",
     note="The value is the mean total variation; to the true distribution it is about 0.06, the sampling error. "
-    "Answers that "
-    "no demonstration chose approach probability 0 only as 1/steps. Seeds 0 to 4: 0.0004 to 0.0006.",
+    "Answers that no demonstration chose approach probability 0 only as 1/steps. Seeds 0 to 4: 0.0004 to 0.0006.",
 )
 def reproduces(seed: int) -> Measurement:
     """Mean total variation between the learnt policy and the demonstrations."""
@@ -141,11 +136,10 @@ def _pairwise(learnt: Array, true: Array) -> Array:
 @claim(
     "grpo-s.3",
     sentence="One reward per category orders answers right far more often than one shared reward where categories "
-    "conflict: "
-    "0.93 against 0.61 of the pairs.",
+    "conflict: 0.93 against 0.61 of the pairs.",
     criterion="pairwise accuracy higher by at least 0.2 over 16 draws, its 95% interval above 0",
     note="The value is the difference. Seeds 0 to 4: 0.30 to 0.35.",
-    published="StrongReject 0.811 with one reward, 0.892 with one per category",
+    published="StrongReject 0.918 with one shared reward, 0.936 with one per category",
 )
 def per_category(seed: int) -> Measurement:
     """Pairwise accuracy of rewards per category minus that of one reward."""
@@ -163,11 +157,9 @@ def per_category(seed: int) -> Measurement:
 @claim(
     "grpo-s.4",
     sentence="The responsiveness acts on outliers alone: without one α_M is within 0.05 of 1 in 95% of the batches; "
-    "one gap "
-    "off by ±8 moves it far: from 0.8 to 1.7 among 8 prompts, less among more.",
+    "one gap off by ±8 moves it far: from 0.8 to 1.7 among 8 prompts, less among more.",
     criterion="95% quantile of |α_M − 1| below 0.05 without an outlier; with one at ±8, α_M below 0.99 or above 1.01 "
-    "in "
-    "95% of the batches of 8, and its range reaches below 0.8 and above 1.2",
+    "in 95% of the batches of 8, and its range reaches below 0.8 and above 1.2",
     note="The value is the quantile. Gaps N(1, 0.5²), 8 to 63 prompts; the outlier's gap is ±8. Extremes of 0.56 and "
     "3.7 were reported, which need batches of fewer prompts. Seeds 0 to 4: 0.034 to 0.035.",
 )
@@ -229,14 +221,11 @@ def _demonstrated(seed: int, categories: int = 4, each: int = 8, arms: int = 8) 
 @claim(
     "grpo-s.limit-no-gain",
     sentence="The scaling does not help hard prompts here: a factor of at most about 1.2 cannot rescue prompts whose "
-    "groups "
-    "never contain the good arm.",
+    "groups never contain the good arm.",
     criterion="mean exact reward along training on hard prompts differs from GRPO's by less than 0.01 and on easy ones "
-    "by "
-    "less than 0.02 (32 prompts in 4 categories, 16 runs, G = 8, 150 steps, lr 0.5)",
+    "by less than 0.02 (32 prompts in 4 categories, 16 runs, G = 8, 150 steps, lr 0.5)",
     note="The value is the difference on hard prompts, the mean over steps 25, 50, ..., 150; similarity is (cos + "
-    "1)/2, and "
-    "a demonstration's reward 2. Seeds 0 to 4: 0.0004 to 0.0008, and −0.001 to 0 on easy ones.",
+    "1)/2, and a demonstration's reward 2. Seeds 0 to 4: 0.0004 to 0.0008, and −0.001 to 0 on easy ones.",
     published="StrongReject 0.892 without scaling, 0.936 with it",
 )
 def no_gain(seed: int) -> Measurement:

@@ -20,8 +20,7 @@ add_paper(
         code="",
         problem=(
             "A single learned reward is badly calibrated on checkable tasks, blind to the form of an instruction, and "
-            "open "
-            "to hacking by brevity. HARMO scores checkable prompts by rules and open ones by a model, and adds a "
+            "open to hacking by brevity. HARMO scores checkable prompts by rules and open ones by a model, and adds a "
             "group-relative length penalty and a format reward."
         ),
         equations=(
@@ -106,11 +105,9 @@ _CHECKABLE, _OPEN_ENDED = 0, 1
 @claim(
     "hybrid-reward.1",
     sentence="Rules where answers can be checked: accuracy on checkable prompts is 0.9 with the hybrid reward and "
-    "below 0.1 "
-    "with the learned reward alone, which shrinks answers to one token.",
+    "below 0.1 with the learned reward alone, which shrinks answers to one token.",
     criterion="hybrid minus learned-only at least 0.5, 95% interval included (no length penalty; 6 runs of 400 steps)",
     note="Seeds 0 to 4: 0.887 to 0.891.",
-    published="gain over the base model 16.0% in mathematics, 9.5% overall",
 )
 def rules_where_possible(seed: int) -> Measurement:
     """Accuracy on checkable prompts, hybrid minus learned only."""
@@ -123,15 +120,15 @@ def rules_where_possible(seed: int) -> Measurement:
 @claim(
     "hybrid-reward.2",
     sentence="The length penalty stops hacking by brevity on open prompts: accuracy rises from below 0.1 to about "
-    "0.75, "
-    "the mean length from 1 to 8.",
+    "0.75, the mean length from 1 to 8.",
     criterion="accuracy on open prompts with P = 1 minus without at least 0.4, 95% interval included",
-    note="Seeds 0 to 4: 0.68 to 0.73.",
+    note="The detail has P = 0.5 and 2 as well (0.59 and 0.85 were reported). Seeds 0 to 4: 0.68 to 0.73.",
 )
 def penalty(seed: int) -> Measurement:
     """Accuracy on open prompts with the penalty minus without."""
     arms = {f"P = {p:g}": _train(seed, p) for p in (0.0, 1.0)}
     gain, rows = _compare(arms, _OPEN_ENDED)
+    rows += _compare({f"P = {p:g}": _train(seed, p) for p in (0.5, 2.0)}, _OPEN_ENDED)[1]
     value, bounds = interval(gain)
     return Measurement(value, bounds[0] >= 0.4, bounds, rows)
 
@@ -139,12 +136,10 @@ def penalty(seed: int) -> Measurement:
 @claim(
     "hybrid-reward.3",
     sentence="Without the deviation a prompt far from p = 1/2 counts less, not more: mean |A| of a prompt with p = "
-    "0.05 over "
-    "one with p = 0.5 is 0.19 centred and 0.44 normalised.",
+    "0.05 over one with p = 0.5 is 0.19 centred and 0.44 normalised.",
     criterion="mean |A| within 2% of 2p(1 − p) and 2√(p(1 − p)) and the ratios within 0.01 of 0.19 and 0.436",
     note="Groups of 4096, where the group's own mean and deviation are those of the law. The value is the ratio of "
-    "centred "
-    "rewards. Seeds 0 to 4: 0.190 to 0.191.",
+    "centred rewards. Seeds 0 to 4: 0.190 to 0.191.",
 )
 def without_deviation(seed: int) -> Measurement:
     """Mean |A| at p = 0.05 over p = 0.5, centred."""

@@ -89,7 +89,6 @@ def flip_rate(seed: int) -> Measurement:
     criterion="ratio of the rates at most 0.6 for Student t (2) and contaminated normal, at most 0.75 for the normal, "
     "and below 1 against the mean of five, 95% intervals included (10 blocks of 10 000 prompts)",
     note="The value is the ratio for Student t. Seeds 0 to 4: 0.515 to 0.522.",
-    published="GSM8K at G = 2: 4.62 points over GRPO",
 )
 def heavy_tails(seed: int) -> Measurement:
     """Ratio of the flip rates, median over mean, G = 4."""

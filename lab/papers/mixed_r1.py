@@ -120,11 +120,9 @@ def _rows(found: dict[str, Array]) -> list[dict[str, Any]]:
 @claim(
     "mixed-r1.1",
     sentence="BMAS ranks open answers as the true overlap of concepts does, far better than ROUGE-L, which is 0 on a "
-    "third "
-    "of the answers.",
+    "third of the answers.",
     criterion="Spearman correlation with the F1 over concepts at least 0.95, and at least 0.3 above ROUGE-L, on each "
-    "of "
-    "three vocabularies with 600 answers",
+    "of three vocabularies with 600 answers",
     note="Words are one of four synonyms in any order. Seeds 0 to 4: 0.983 to 0.984; ROUGE-L 0.48 to 0.53.",
 )
 def ranks_open_answers(seed: int) -> Measurement:
@@ -173,11 +171,9 @@ def _answers(seed: int) -> tuple[list[dict[str, Any]], dict[str, dict[str, float
 @claim(
     "mixed-r1.3",
     sentence="One direction alone is hacked: two right words beat the full answer in synonyms forward, the whole "
-    "vocabulary "
-    "beats it backward; BMAS prefers the full answer to both.",
+    "vocabulary beats it backward; BMAS prefers the full answer to both.",
     criterion="BMAS of all ten concepts in synonyms at least 0.15 above that of two of them and of the whole "
-    "vocabulary, "
-    "while forward(two) and backward(vocabulary) are at least those of the synonyms",
+    "vocabulary, while forward(two) and backward(vocabulary) are at least those of the synonyms",
     note="The value is the smaller lead. The short answer uses the reference's own words; means over 40 vocabularies. "
     "Seeds 0 to 4: 0.202 to 0.205.",
 )

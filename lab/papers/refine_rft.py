@@ -20,10 +20,8 @@ add_paper(
         code="https://github.com/jiezhu23/ReFine-RFT",
         problem=(
             "Longer chains of thought lower accuracy in fine-grained image classification. Rewards of different type "
-            "and "
-            "scale (format, exact match, length, judge score, similarity) are added before GRPO normalises them, so "
-            "the "
-            "widest one rules."
+            "and scale (format, exact match, length, judge score, similarity) are added before GRPO normalises them, "
+            "so the widest one rules."
         ),
         equations=(
             ("MRN", "A = Σₖ wₖ (rₖ − meanₖ)/(stdₖ + ε)"),
@@ -65,11 +63,10 @@ def _correlation(a: Array, b: Array) -> Array:
 @claim(
     "refine-rft.1",
     sentence="One reward in other units changes nothing: with the third of five rewards times 100 MRN's advantages "
-    "stay as "
-    "they were, while those of GRPO on the sum correlate with the old ones by 0.37 only and with correctness by 0.01.",
+    "stay as they were, while those of GRPO on the sum correlate with the old ones by 0.37 only and with correctness "
+    "by 0.01.",
     criterion="correlation of new with old advantages above 0.999 (MRN) and below 0.5 (GRPO); with normalised "
-    "correctness "
-    "within 0.02 of 1/√5 (MRN) and below 0.05 (GRPO)",
+    "correctness within 0.02 of 1/√5 (MRN) and below 0.05 (GRPO)",
     note="The value is GRPO's correlation of new with old, 10 batches of 2000 prompts. Seeds 0 to 4: 0.368 to 0.371.",
 )
 def rescaled(seed: int) -> Measurement:
@@ -92,12 +89,11 @@ def rescaled(seed: int) -> Measurement:
 
 @claim(
     "refine-rft.2",
-    sentence="MRN's advantages grow with the number of rewards: the mean square of K independent rewards is about "
-    "K (G − 1)/G, so the learning rate must be tuned again; GDPO's batch step takes the growth away.",
+    sentence="MRN's advantages grow with the number of rewards: the mean square of K independent rewards is about K (G "
+    "− 1)/G, so the learning rate must be tuned again; GDPO's batch step takes the growth away.",
     criterion="within 3% of K (G − 1)/G for K = 1 to 5, G = 16; GDPO's within 3% of 1 for all K",
     note="The value is the mean square for K = 5. A binary reward that is constant in some groups makes it slightly "
-    "less. "
-    "Seeds 0 to 4: 4.66 to 4.67.",
+    "less. Seeds 0 to 4: 4.66 to 4.67.",
 )
 def growth(seed: int) -> Measurement:
     """Mean square of MRN's advantage for five rewards."""

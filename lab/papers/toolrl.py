@@ -112,7 +112,6 @@ def _rows(key: str, found: dict[str, dict[str, Array]]) -> list[dict[str, Any]]:
     criterion="share of exact calls fine minus coarse at least 0.5, 95% interval included (8 prompts, 6 runs, G = 8)",
     note="The share is the policy's exact probability. Strict matching does as well as fine, one point per whole call "
     "is in between. Seeds 0 to 4: 0.929 to 0.936.",
-    published="1.5B: BFCL 46.2% (GRPO, fine reward) against 40.67% (best supervised)",
 )
 def granularity(seed: int) -> Measurement:
     """Share of exact calls after 100 steps, fine minus coarse."""

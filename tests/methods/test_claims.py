@@ -14,6 +14,8 @@ SLUGS = (
     "harmonic-rpo",
     "reg-grpo",
     "drpo",
+    "gcpo",
+    "dno",
     "mapo",
     "a2tgpo",
     "clip-delta",
