@@ -14,8 +14,8 @@ from simulators.mdp import MDP
 from simulators.records import Floats
 
 __all__ = [
-    "chain", "deterministic", "dirichlet", "environment", "grid", "random_potential", "random_redistribution",
-    "random_reward", "shaped", "sparse", "trivial", "two_states",
+    "chain", "deterministic", "dirichlet", "environment", "goal_grid", "grid", "random_potential",
+    "random_redistribution", "random_reward", "shaped", "sparse", "trivial", "two_states",
 ]  # fmt: skip
 
 Source = np.random.Generator | int
@@ -96,6 +96,31 @@ def grid(size: int = 4, discount: float = 0.9, *, goal: int | None = None) -> MD
     if end >= 0:
         successor[end] = end
     return MDP(np.eye(n * n)[successor], discount)
+
+
+def goal_grid(size: int = 3, discount: float = 0.9) -> tuple[MDP, Floats, dict[str, Floats]]:
+    """From one corner of a `grid` to the other: the world, its sparse reward, and heuristics of unequal worth.
+
+    Args:
+        size: Cells along a side, at least 2.
+        discount: g.
+
+    Returns:
+        The world, which starts in state 0; the true reward [S, A, S], 1 on entering the goal; heuristics [S, A, S] by
+        name: "helpful" pays the drop in distance to the goal, "reversed" its negative, "farmable" 0.5 for every step
+        that starts in state 1.
+
+    Source: barfi in the catalogue.
+    """
+    n = check_count("size", size, least=2)
+    plain = grid(n, discount)
+    mdp = MDP(plain.transition, discount, np.eye(n * n)[0])
+    row, column = np.divmod(np.arange(n * n), n)
+    distance = (2 * n - 2.0) - row - column
+    true, farm = np.zeros(mdp.transition.shape), np.zeros(mdp.transition.shape)
+    true[:-1, :, -1], farm[1] = 1.0, 0.5
+    drop = np.broadcast_to((distance[:, None] - distance)[:, None], true.shape).copy()
+    return mdp, true, {"helpful": drop, "reversed": -drop, "farmable": farm}
 
 
 def chain(states: int = 8, discount: float = 0.9) -> MDP:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         sign_flip_rate,
     )
     from lab.diagnostics.agents import agent_spikes, agent_tails
+    from lab.diagnostics.blending import blend_policies, blend_study
     from lab.diagnostics.collapse import level_counts, signal_study
     from lab.diagnostics.distance_regret import distance_study, regret_correlations
     from lab.diagnostics.gold import parting
@@ -31,6 +32,7 @@ _HOME = {
     "advantage": ("advantage_spread", "distinct_levels", "effective_rollouts", "largest_advantage", "no_signal_share",
                   "sign_flip_rate"),
     "agents": ("agent_spikes", "agent_tails"),
+    "blending": ("blend_policies", "blend_study"),
     "collapse": ("level_counts", "signal_study"),
     "distance_regret": ("distance_study", "regret_correlations"),
     "gold": ("parting",),
@@ -45,11 +47,12 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "advantage_spread", "advantage_summary", "advantage_table", "agent_spikes", "agent_tails", "clip_norm", "cosine",
-    "diagnose", "distance_study", "distinct_levels", "effective_rollouts", "hacking_study", "implied_distance",
-    "implied_reward_study", "largest_advantage", "level_counts", "no_signal_share", "norm", "parting",
-    "regret_correlations", "relative_error", "shaping_policies", "shaping_scores", "shaping_study", "sign_flip_rate",
-    "sign_flip_study", "signal_study", "spikes", "token_weights", "weight_spread",
+    "advantage_spread", "advantage_summary", "advantage_table", "agent_spikes", "agent_tails", "blend_policies",
+    "blend_study", "clip_norm", "cosine", "diagnose", "distance_study", "distinct_levels", "effective_rollouts",
+    "hacking_study", "implied_distance", "implied_reward_study", "largest_advantage", "level_counts",
+    "no_signal_share", "norm", "parting", "regret_correlations", "relative_error", "shaping_policies",
+    "shaping_scores", "shaping_study", "sign_flip_rate", "sign_flip_study", "signal_study", "spikes",
+    "token_weights", "weight_spread",
 ]  # fmt: skip
 
 

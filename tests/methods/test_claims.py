@@ -28,6 +28,7 @@ SLUGS = (
     "mdp-substrate",
     "dr-mas",
     "graph-grpo",
+    "barfi",
 )
 
 

@@ -42,6 +42,7 @@ def test_every_paper_has_facts_rules_and_claims(paper: papers.Paper) -> None:
         "baselines",
         "school-of-reward-hacks",
         "mdp-substrate",
+        "barfi",
         *about_rewards,
     }
     for table in paper.published:
