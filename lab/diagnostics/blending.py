@@ -84,8 +84,8 @@ def blend_study(
         discount_cost: What a discount of 1 costs in the outer objective, in units of return.
 
     Returns:
-        Table heuristic, variant, seed (0), step, value (true return J_p), optimum (the best possible), phi1, phi2, phi3 (weights
-        of the constant, the true reward, the heuristic), discount (the learner's).
+        Table heuristic, variant, seed (0), step, value (true return J_p), optimum (the best possible), phi1, phi2, phi3
+        (weights of the constant, the true reward, the heuristic), discount (the learner's).
 
     Raises:
         UnknownNameError: No such heuristic. InputError: a number that is none. ValueError: what the world refuses.
@@ -102,8 +102,8 @@ def blend_study(
             for step in range(given[3] + 1):
                 one = blends[min(step, len(blends) - 1)]
                 weights = dict(zip(("phi1", "phi2", "phi3"), map(float, one.phi), strict=True))
-                rows.append({"heuristic": name, "variant": variant, "seed": 0, "step": step, "value": one.value, "optimum": best,
-                             **weights, "discount": one.discount})  # fmt: skip
+                rows.append({"heuristic": name, "variant": variant, "seed": 0, "step": step, "value": one.value,
+                             "optimum": best, **weights, "discount": one.discount})  # fmt: skip
     return pl.DataFrame(rows)
 
 
