@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from lab import worlds
 from lab.config import Config
 from lab.diagnostics.gradient import norm
+from lab.diagnostics.rollouts import recorded, rollout_table
 from lab.errors import InputError
 from lab.executors import Executor, Threads
 from lab.loop import Moment, Settings, Walk
 from lab.store import Cell, Run, opened
 from lab.train import Job, Trace, job_of, seeds_of, variants_of
-from lab.variants import Variant, variant
+from lab.variants import Variant, names, variant
 from simulators.records import Truth
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from simulators.records import World
 
-__all__ = ["Config", "Replay", "replay", "run", "side_by_side"]
+__all__ = ["Config", "Replay", "replay", "review", "run", "side_by_side"]
 
 Array = NDArray[Any]
 
@@ -156,11 +157,14 @@ def _advance(job: Job, sampled: list[int], end: int, at: Callable[[int], bool], 
 def _sample(job: Job, first: list[int]) -> pl.DataFrame:
     import polars as pl
 
-    walk = job.walk
+    """What the policy makes of the step's draws; a world of language answers the questions of step 0 each time."""
+    walk, step = job.walk, job.walk.step
+    walk.step = 0 if hasattr(walk.world, "text") else step
     moment = walk.look()
+    walk.step = step
     truth = _truth(walk, moment, gradient=False)
     tables = [
-        rollout_table(moment, truth, walk.world.prompts, run=i).select(
+        rollout_table(moment, truth, walk.world, run=i, start=walk.start).select(
             pl.lit(walk.variant.name).alias("variant"), pl.lit(int(job.seeds[i])).alias("seed"),
             pl.lit(walk.step).cast(pl.Int64).alias("step"), pl.all(),
         )
@@ -239,7 +243,7 @@ def replay(
     walk = job.run(lambda: False).walk
     moment = walk.look()
     truth = _truth(walk, moment)
-    return Replay(moment, truth, prompt_norms(walk, moment), rollout_table(moment, truth, world.prompts))
+    return Replay(moment, truth, prompt_norms(walk, moment), rollout_table(moment, truth, world))
 
 
 def side_by_side(
@@ -281,53 +285,32 @@ def side_by_side(
     return moments
 
 
+def review(frame: pl.DataFrame, variants: Sequence[str] | None = None) -> tuple[dict[str, Moment], dict[str, str]]:
+    """What variants make of recorded rollouts, without the model that gave them.
+
+    Args:
+        frame: One step of one run from `Run.rollouts`, of a world of language; the run's first steps' questions.
+        variants: Names; all but the presets by default. Extra rollouts cannot be drawn any more, nor prompts again.
+
+    Returns:
+        The moment of each variant by name, with S = 1 and without a gradient; and why the others were left out.
+
+    Raises:
+        InputError: The frame is not one step of one run, or has no tokens.
+    """
+    world = recorded(frame)
+    moments: dict[str, Moment] = {}
+    skipped: dict[str, str] = {}
+    for name in names(presets=False) if variants is None else variants:
+        try:
+            moments[name] = Walk(world, variant(name, refill=0), seeds_of([0]), Settings()).look()
+        except Exception as reason:  # a user's own rule may fail in any way, the others are still worth seeing
+            skipped[name] = str(reason) or type(reason).__name__
+    return moments, skipped
+
+
 def prompt_norms(walk: Walk, moment: Moment) -> Array:
     """Norm of what each prompt adds to the gradient of the first run [P], from one gradient per prompt."""
     slots = np.arange(moment.weights.shape[1]) % walk.world.prompts  # sampled again, prompts stand in the same order
     shares = [np.where((slots == p)[None, :, None, None], moment.weights, 0.0) for p in range(walk.world.prompts)]
     return np.array([norm(walk.world.gradient(walk.policy, moment.rollouts, w))[0] for w in shares])
-
-
-def rollout_table(moment: Moment, truth: Truth | None, prompts: int, run: int = 0) -> pl.DataFrame:
-    """The rollouts of one run (index on the S axis) at one step, a row each.
-
-    Columns prompt, rollout, action, reward (components added; `reward_1` ... beside it where there are several),
-    advantage, true_advantage (null without a truth), keep. An action of several tokens is text, separated by blanks. A
-    prompt that was sampled again within the step numbers its rollouts on.
-    """
-    import polars as pl
-
-    own = None if moment.slots is None else moment.slots[run]
-    moment = moment if own is None else moment.first(own)
-    slots, rewards = _slots(moment, prompts, run), moment.rewards[run]
-    size = rewards.shape[1]
-    attempt = np.arange(len(slots))[:, None] // prompts
-    components = rewards.reshape(-1, rewards.shape[-1])
-    columns = {
-        "prompt": np.repeat(slots, size),
-        "rollout": (attempt * size + np.arange(size)).reshape(-1),
-        "action": _actions(moment, run),
-        "reward": components.sum(axis=-1),
-        **({f"reward_{k}": r for k, r in enumerate(components.T, 1)} if len(components.T) > 1 else {}),
-        "advantage": moment.advantage[run].reshape(-1),
-        "true_advantage": None if truth is None else truth.advantage[run, :own].reshape(-1),
-        "keep": np.ones(slots.size * size, dtype=bool) if moment.keep is None else moment.keep[run].reshape(-1),
-    }
-    return pl.DataFrame(columns, schema_overrides={"true_advantage": pl.Float64})
-
-
-def _slots(moment: Moment, prompts: int, run: int = 0) -> Array:
-    """Which prompt stands in each slot of the run's P axis."""
-    given = moment.rollouts.prompt
-    if given is None:
-        return np.arange(prompts)
-    return np.asarray(given if given.ndim == 1 else given[run])
-
-
-def _actions(moment: Moment, run: int) -> Any:
-    actions, mask = moment.rollouts.actions[run], moment.rollouts.mask
-    flat = actions.reshape(-1, actions.shape[-1])
-    if flat.shape[-1] == 1:
-        return flat[:, 0]
-    real = np.ones(flat.shape, dtype=bool) if mask is None else mask[run].reshape(flat.shape)
-    return [" ".join(map(str, tokens[valid])) for tokens, valid in zip(flat, real, strict=True)]

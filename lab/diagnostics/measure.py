@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lab.diagnostics import advantage as a
 from lab.diagnostics import gradient as g
-from lab.diagnostics.metrics import MOST_AGENTS, columns
+from lab.diagnostics.metrics import MOST_AGENTS, MOST_COMPONENTS, columns
 from lab.errors import InputError
 from lab.registry import Rule
 from simulators.records import Policy, Truth, World
@@ -55,6 +55,10 @@ class Gauge:
         agents = len(getattr(world, "agents", ())) if self.agent_axis else 0
         self.agents = {n: i for i in range(MOST_AGENTS) if (n := f"grad_norm_agent_{i}") in self.names}
         self.names = [n for n in self.names if self.agents.get(n, -1) < agents]
+        named = len(getattr(world, "components", ()))
+        parts = {f"reward_{k + 1}": k for k in range(MOST_COMPONENTS)}
+        self.names = [n for n in self.names if parts.get(n, -1) < (named if named > 1 else 0)]
+        self.parts = {n: k for n, k in parts.items() if n in self.names}
         self.plain = not self.names or self.names == columns("basic")
 
     def before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
@@ -81,6 +85,9 @@ class Gauge:
         if not self.agents.keys().isdisjoint(self.names):
             norms = g.agent_norms(gradient, self.agent_axis)
             row |= {name: norms[:, n] for name, n in self.agents.items() if n < norms.shape[1]}
+        row |= {
+            name: moment.rollouts.rewards[..., k].mean((1, 2)) for name, k in self.parts.items() if name in self.names
+        }
         row |= self._further(policy, start, advantage, keep, gradient, truth.gradient)
         return {name: values for name, values in row.items() if name in self.names}
 

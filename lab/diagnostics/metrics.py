@@ -11,7 +11,7 @@ from lab.errors import InputError, UnknownNameError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["LEVELS", "METRICS", "MOST_AGENTS", "Metric", "columns", "metrics"]
+__all__ = ["LEVELS", "METRICS", "MOST_AGENTS", "MOST_COMPONENTS", "Metric", "columns", "metrics"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class Metric:
 #: Agents whose gradient norm is measured; further ones have none.
 MOST_AGENTS = 4
 
+#: Reward components whose mean is measured; further ones have none.
+MOST_COMPONENTS = 4
+
 _ROWS = (
     ("reward", "mean reward", "reward", "higher", "basic", "mean over the sampled rollouts, components added"),
     ("value", "expected reward", "reward", "higher", "basic", "exact expectation under the policy, mean over prompts"),
@@ -62,6 +65,9 @@ _ROWS = (
     *((f"grad_norm_agent_{n}", f"gradient norm of agent {n}", "reward per nat", "", "full",
        f"Euclidean norm of the part of the estimate that moves agent {n}, before clipping, in worlds of agents")
       for n in range(MOST_AGENTS)),
+    *((f"reward_{n}", f"reward component {n}", "reward", "higher", "full",
+       f"mean over the sampled rollouts of component {n}, before any reward rule, in worlds that name several")
+      for n in range(1, MOST_COMPONENTS + 1)),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {row[0]: Metric(*row) for row in _ROWS}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lab.diagnostics.rollouts import END
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -20,7 +22,7 @@ def token_weights(moment: Moment, world: World, *, variant: str = "", run: int =
 
     Args:
         moment: One step of a training run, as `lab.loop.Walk.look` gives it.
-        world: Where it was sampled; its `tokens`, if it has them, are the words of a prompt's actions.
+        world: Where it was sampled; its `text` or, by prompt, its `tokens` are the words of the actions.
         variant: Name of the method.
         run: Which run of the block S.
         prompt: Which slot of the P axis.
@@ -72,6 +74,8 @@ def weight_spread(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _words(moment: Moment, world: World, run: int, slot: int) -> Any:
     """Words of the actions of the prompt in a slot, or None."""
+    if hasattr(world, "text"):
+        return {a: world.text([a]) or END for a in np.unique(moment.rollouts.actions[run, slot]).tolist()}
     tokens = getattr(world, "tokens", None)
     stands = moment.rollouts.prompt
     here = slot if stands is None else int(np.atleast_2d(stands)[min(run, np.atleast_2d(stands).shape[0] - 1), slot])

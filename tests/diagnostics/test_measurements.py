@@ -171,6 +171,7 @@ def test_a_trace_measures_what_its_columns_say() -> None:
         "effective_rollouts": np.abs(used).sum() ** 2 / (used**2).sum(),
     }  # fmt: skip
     of_others = {"gold", *(name for name in columns("full") if "agent" in name)}  # a bandit has no proxy and no agents
+    of_others |= {f"reward_{n}" for n in range(1, 5)}  # nor names for its components
     assert set(expected) == set(columns("full")) - of_others
     assert {k: row[k] for k in expected} == pytest.approx(expected, rel=1e-9, abs=1e-9)
 

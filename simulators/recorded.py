@@ -1,0 +1,81 @@
+"""Rollouts that were written down, as a world that gives them again: every variant can be tried on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.records import Floats, Policy, Rollouts, Truth
+
+__all__ = ["Recorded"]
+
+
+class Recorded:
+    """One step's rollouts of one run, whatever is asked for. Its policy has no parameters, so nothing trains here.
+
+    Args:
+        rollouts: What was sampled, S = 1. `logp_ref`, where it is there, is the initial policy's.
+        words: Text of each action; their numbers where there are none.
+
+    Attributes:
+        prompts: Number of prompts P.
+        provides: The optional fields that were written down.
+        exact: False: values and advantages are not known.
+    """
+
+    name = "recorded"
+    exact = False
+
+    def __init__(self, rollouts: Rollouts, words: Sequence[str] | None = None) -> None:
+        self.rollouts, self.words = rollouts, words
+        self.prompts = rollouts.rewards.shape[1]
+        self.provides = tuple(f for f in ("mask", "greedy_rewards") if getattr(rollouts, f) is not None)
+
+    def text(self, tokens: Sequence[int] | NDArray[Any]) -> str:
+        """Actions as text."""
+        return "".join(self.words[int(t)] if self.words is not None else str(t) for t in tokens)
+
+    def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
+        """The initial policy, of which nothing is known but its log-probabilities of these rollouts."""
+        return Policy(np.zeros((len(seeds), 0)), np.asarray(seeds, dtype=np.uint64))
+
+    def rollout(
+        self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
+    ) -> Rollouts:
+        """The rollouts that were written down, as many as there are."""
+        return self.rollouts
+
+    def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:
+        """Log-probability of each action under the initial policy [S, P, G, T], nats.
+
+        Raises:
+            ValueError: It was not written down.
+        """
+        if self.rollouts.logp_ref is None:
+            raise ValueError("the log-probabilities under the initial policy were not written down")
+        return self.rollouts.logp_ref
+
+    def gradient(self, policy: Policy, rollouts: Rollouts, weights: Floats) -> Floats:
+        """Nothing: there are no parameters [S, 0]."""
+        return np.zeros_like(policy.parameters)
+
+    def truth(
+        self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True, weights: NDArray[Any] | None = None
+    ) -> Truth:
+        """Nothing is known but what was written down.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("recorded rollouts know no exact values")
+
+    def entropy(self, policy: Policy) -> Floats:
+        """Not known [S]."""
+        return np.full(len(policy.seeds), np.nan)
+
+    def kl(self, policy: Policy, other: Policy) -> Floats:
+        """Not known [S]."""
+        return np.full(len(policy.seeds), np.nan)
