@@ -192,24 +192,35 @@ def small_lm(
     accuracy: float = 0.3,
     seed: int = 0,
     device: str = "auto",
+    model: str = "",
+    lora: int = 8,
+    shots: int = 2,
 ) -> World:
     """A small transformer on a text task, gradients by autograd; see `simulators.small_lm`.
 
     Args:
         task: Name of its task (arithmetic, countdown, sorting, brackets, tools).
         prompts: Prompts of a step P.
-        length: Most tokens of a response T; 0: as many as the longest worked solution.
+        length: Most tokens of a response T; 0: as many as the longest worked solution (of `model`: half more).
         layers: Blocks of the transformer.
         width: Its width.
         heads: Its attention heads.
         accuracy: Sampled accuracy at which its pretraining stops.
         seed: Draws problems and initial weights.
         device: "cpu", "cuda", "cuda:1" or "auto".
+        model: Folder, GGUF file or hub name of a pretrained model in place of the built-in one, whose layers, width,
+            heads and accuracy then mean nothing; see `simulators.small_lm.pretrained`.
+        lora: Rank of what is trained of `model`; 0: every weight.
+        shots: Worked problems in the prompts of `model`.
     """
     try:
         from simulators.small_lm import SmallLM
+        from simulators.small_lm.pretrained import PretrainedLM
     except ModuleNotFoundError as missing:
         raise InputError(f"{missing.name} is not installed; pip install 'advantage-lab[torch]'") from None
+    if model:
+        return PretrainedLM(model, task, prompts=prompts, length=length, lora=lora, shots=shots, seed=seed,
+                            device=device)  # fmt: skip
     return SmallLM(task, prompts=prompts, length=length, layers=layers, width=width, heads=heads, accuracy=accuracy,
                    seed=seed, device=device)  # fmt: skip
 

@@ -40,6 +40,13 @@ def run(
     device: Annotated[
         str | None, typer.Option(help="Where the small language model runs: cpu, cuda, cuda:1, auto. [default: auto]")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Pretrained model in its place: a folder, a GGUF file, or a Hugging Face name."),
+    ] = None,
+    lora: Annotated[
+        int | None, typer.Option(help="Rank of what is trained of that model; 0: every weight. [default: 8]")
+    ] = None,
     variant: Annotated[
         list[str] | None,
         typer.Option(help='Variant, with options if any: "grpo:eps=1e-6"; repeat it for several. [default: grpo]'),
@@ -78,7 +85,7 @@ def run(
     }  # fmt: skip
     place = {
         "prompts": prompts, "arms": arms, "law": law, "noise": noise, "world_seed": world_seed, "success": success,
-        "task": task, "device": device,
+        "task": task, "device": device, "model": model, "lora": lora,
     }  # fmt: skip
     config, name = _resumed(resume, folder, name, given | place) if resume else (_config(given, place), name)
     _train(config, name or _free(folder), folder, bool(resume), threads, processes)

@@ -17,7 +17,7 @@ import numpy as np
 
 from simulators.errors import unknown_name
 
-__all__ = ["COMPONENTS", "END", "TAGS", "TASKS", "Problem", "Task", "score", "shown", "task"]
+__all__ = ["COMPONENTS", "END", "FORM", "TAGS", "TASKS", "Problem", "Task", "marked", "score", "shown", "task"]
 
 COMPONENTS = ("correct", "format", "length")
 """Reward components: right answer, the form of a solution, and 1 − |n − n*|/T for n tokens where the worked solution
@@ -25,6 +25,7 @@ has n* (0 for a response that was cut)."""
 
 END = "\n"
 TAGS = {"‹": "<think>", "›": "</think>", "«": "<answer>", "»": "</answer>"}
+FORM = "Reply with <think>your thought</think><answer>your answer</answer> and nothing else."
 _FORM = re.compile("‹[^‹›«»]*›«([^‹›«»]*)»")
 
 
@@ -43,11 +44,13 @@ class Task:
     Attributes:
         name: short name.
         make: draws one problem.
+        words: what is asked, for a model that reads words.
         right: whether an answer solves a problem; equality by default.
     """
 
     name: str
     make: Callable[[np.random.Generator], Problem]
+    words: str
     right: Callable[[Problem, str], bool] = lambda problem, answer: answer == problem.answer
 
     def problems(self, number: int, seed: int) -> list[Problem]:
@@ -75,6 +78,15 @@ def shown(text: str) -> str:
     for mark, tag in TAGS.items():
         text = text.replace(mark, tag)
     return text
+
+
+def marked(text: str) -> str:
+    """What a model wrote, as `score` reads it: tags as marks, blanks beside them dropped; a written mark is no tag."""
+    for mark in TAGS:
+        text = text.replace(mark, "?")
+    for mark, tag in TAGS.items():
+        text = text.replace(tag, mark)
+    return re.sub(r"\s*([‹›«»])\s*", r"\1", text.strip())
 
 
 def task(name: str) -> Task:
@@ -163,11 +175,17 @@ def _tools(rng: np.random.Generator) -> Problem:
 TASKS = {
     own.name: own
     for own in (
-        Task("arithmetic", _arithmetic),
-        Task("countdown", _countdown, _solves),
-        Task("sorting", _sorting),
-        Task("brackets", _brackets),
-        Task("tools", _tools),
+        Task("arithmetic", _arithmetic, "Add the two numbers; think of the sum of their last digits."),
+        Task(
+            "countdown",
+            _countdown,
+            "Combine the three digits with +, - or * so that they make the number behind the "
+            "comma; think of the two signs.",
+            _solves,
+        ),
+        Task("sorting", _sorting, "Sort the digits; think of the smallest one."),
+        Task("brackets", _brackets, "Close the brackets that are open; think of how many there are."),
+        Task("tools", _tools, "Write the call of the tool as JSON; think of the first letter of its name."),
     )
 }
 """Name of a task -> task."""
