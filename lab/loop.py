@@ -21,7 +21,7 @@ from lab.variants import Variant
 from simulators.random import DRAWS, uniforms
 from simulators.records import Policy, Rollouts, World
 
-__all__ = ["Moment", "Settings", "Walk"]
+__all__ = ["Moment", "Settings", "Walk", "lacking"]
 
 Array = NDArray[Any]
 
@@ -103,6 +103,15 @@ class Moment:
         )  # fmt: skip
 
 
+#: Fields that a rule gets in every world.
+_ALWAYS = frozenset(("actions", "mask", "logp", "logp_ref", "rewards", "clip_scale"))
+
+
+def lacking(world: World, rule: Rule) -> list[str]:
+    """Fields that a rule needs and the world does not provide."""
+    return [f for f in rule.required if f not in _ALWAYS and f not in world.provides]
+
+
 class Walk:
     """A block of seeds of one variant in one world, step by step.
 
@@ -140,20 +149,17 @@ class Walk:
 
     def _wanted(self) -> tuple[str, ...]:
         """Fields that the rules read and the world has to fill; those that every world has are left out."""
-        always = {"actions", "mask", "logp", "logp_ref", "rewards", "clip_scale"}
         wanted: set[str] = set()
-        for rule in (self.advantage, self.objective, self.reward):
-            if rule is None:
-                continue
+        for rule in filter(None, (self.advantage, self.objective, self.reward)):
             wanted |= {f for f in rule.fields if f in self.world.provides}
-            absent = [f for f in rule.required if f not in always and f not in self.world.provides]
+            absent = lacking(self.world, rule)
             if absent:
                 has = ", ".join(sorted(self.world.provides)) or "no optional field"
                 raise MissingFieldError(
                     f"variant {self.variant.name!r}: {rule.kind} rule {rule.name!r} reads {', '.join(absent)}; "
                     f"world {self.world.name!r} provides {has} ({worlds_with(absent)})"
                 )
-        return tuple(sorted(wanted - always))
+        return tuple(sorted(wanted - _ALWAYS))
 
     def look(self) -> Moment:
         """Sample, score, weigh and differentiate at the present policy; nothing moves."""

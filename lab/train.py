@@ -6,24 +6,36 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.diagnostics.measure import Gauge
-from lab.errors import InputError, check_whole
-from lab.loop import Settings, Walk
+from lab.errors import InputError, LabError, check_whole
+from lab.loop import Settings, Walk, lacking
 from lab.trace import Trace
-from lab.variants import Variant, variant
+from lab.variants import Variant, names, variant
 from simulators.records import World
 
-__all__ = ["Job", "Trace", "job_of", "seeds_of", "train", "variants_of"]
+__all__ = ["Job", "Refusal", "Trace", "job_of", "refused", "seeds_of", "train", "variants_of"]
 
 Array = NDArray[Any]
 _NO_ROW = np.empty((0, 0))
 _ROUND = 50  # steps after which blocks wait for one another: stopped early, all variants end near the same step
 _WORTH_A_THREAD = 2048  # rollouts per step from which on splitting seeds over threads pays
+
+
+class Refusal(NamedTuple):
+    """Why a variant cannot train in a world.
+
+    Attributes:
+        words: Those of the error.
+        fields: What its rules need and the world lacks; none where rewards, actions or the group size are refused.
+    """
+
+    words: str
+    fields: tuple[str, ...]
 
 
 @dataclass
@@ -145,6 +157,35 @@ def train(
     return Trace.of(jobs)
 
 
+def refused(
+    world: World, variants: Iterable[str | Variant] | None = None, *, group_size: int = 8, tried: bool = True
+) -> dict[str, Refusal]:
+    """Which variants cannot train in a world, and why.
+
+    Each is tried: one batch of one run is drawn, scored, weighed and differentiated at the first policy.
+
+    Args:
+        world: The world.
+        variants: Names or variants; all by default.
+        group_size: Rollouts per prompt G.
+        tried: False: only the fields are looked at, which takes no sampling.
+
+    Returns:
+        Name of a variant that is refused -> why; the others can train.
+    """
+    found = {}
+    for v in map(variant, names() if variants is None else variants):
+        rules = filter(None, map(v.rule, ("advantage", "objective", "reward")))
+        absent = dict.fromkeys(f for rule in rules for f in lacking(world, rule))
+        try:
+            walk = Walk(world, v, [0], Settings(group_size))
+            if tried:
+                walk.look()
+        except (LabError, ValueError) as refusal:
+            found[v.name] = Refusal(str(refusal), tuple(absent))
+    return found
+
+
 def job_of(
     world: World,
     v: Variant,
@@ -190,8 +231,8 @@ def variants_of(variants: Any, options: Mapping[str, Any] | None = None) -> list
     if options is not None and not isinstance(options, Mapping):
         raise InputError(f"options={options!r}; they must be names with values, such as {{'eps': 1e-6}}")
     chosen = [variant(v, **(options or {})) for v in several]
-    names = [v.name for v in chosen]
-    twice = {n for n in names if names.count(n) > 1}
+    labels = [v.name for v in chosen]
+    twice = {n for n in labels if labels.count(n) > 1}
     if twice or not chosen:
         what = f"{sorted(twice)[0]!r} stands twice; give one a label=" if twice else "none given"
         raise InputError(f"variants: {what}")

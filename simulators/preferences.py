@@ -65,7 +65,7 @@ class Preferences:
             raise ValueError("seeds must be one or more integers from 0 to 2**64 - 1")
         return Policy(np.zeros((len(keys), self.length, self.vocabulary)), np.array(keys, np.uint64))
 
-    def gold(self, policy: Policy) -> Floats:
+    def gold_rewards(self, policy: Policy) -> Floats:
         """The true token rewards of each run [S, T, V]."""
         return self._data(policy).gold.copy()
 

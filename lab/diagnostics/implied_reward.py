@@ -174,6 +174,8 @@ def _drawn(world: World, v: Variant, policy: Policy, group_size: int, groups: in
     number = -(-whole("groups", [groups], 2)[0] // _BLOCKS) * _BLOCKS
     rules = [rule for rule in (v.rule("advantage"), v.rule("reward")) if rule is not None]
     fields = tuple(sorted({f for rule in rules for f in rule.fields if f in world.provides}))
+    if "pair_scores" in fields:
+        raise InputError(f"{v.name}: all groups are drawn at once here, and the scores of all pairs fit in no memory")
     flat = world.rollout(policy, number * size, 0, fields=fields)
     truth = world.truth(policy, flat, gradient=False)
     true = _grouped(truth.advantage + truth.value[..., None], number, size)

@@ -8,14 +8,14 @@ import polars as pl
 import streamlit as st
 
 import lab
-from lab import diagnostics
+from lab import diagnostics, worlds
 from lab.figures.implied_reward import implied_distances
 from lab.figures.lines import curves
 from lab.figures.training import training
-from lab.pages.runs import code, controls, settings, trained
+from lab.pages.places import PLACES, SCENES, given, group_size
+from lab.pages.runs import absent, code, controls, fitting, goal, measured, settings, trained
 from lab.pages.shell import Page
 from lab.trace import leads, standing
-from simulators.families import graded
 
 MEASURE = ("value", "sign_flip", "no_signal", "advantage_max", "entropy", "levels")
 SHOWN = ("sign_flip", "levels", "no_signal", "advantage_max")
@@ -38,14 +38,23 @@ page = Page(
             "variants": ["grpo@trl", "grpo@verl", "grpo@openrlhf", "grpo@nemo-rl"], "law": "normal"},
         "What can be done with four rollouts?": {
             "variants": ["grpo", "ngrpo", "dapo", "mc-grpo"], "group_size": 4},
+        "Several turns: all at once, by turns, or both?": {
+            "world": "turns", "variants": ["grpo", "mapo@batch", "mapo@turn", "mapo"]},
+        "Several agents: what does one mean for all cost?": {
+            "world": "agents", "variants": ["dr-mas-global", "dr-mas", "grpo"]},
+        "Several rewards: added first, or normalised first?": {
+            "world": "captions", "variants": ["grpo", "gdpo", "gdpo@no-batch-norm", "balcaprl"]},
+        "A judge with moods: which tournament?": {
+            "world": "judged", "variants": ["grpo", "arenarl", "arenarl@swiss", "arenarl@anchor"], "steps": 50},
     },
+    SCENES,
 )  # fmt: skip
 
 
 @st.cache_data(max_entries=64, show_spinner="Averaging advantages …")
-def implied(variants: list[str], law: str, noise: float, prompts: int, group_size: int, seed: int) -> pl.DataFrame:
+def implied(name: str, settings: dict[str, Any], variants: list[str], group_size: int, seed: int) -> pl.DataFrame:
     """Distances of the implied rewards at the first policy, kept for a second look."""
-    world = graded(prompts, law=law, noise=noise)
+    world = worlds.world(name, **settings)
     return diagnostics.implied_distance(world, variants, group_size=group_size, groups=1024, seed=seed)
 
 
@@ -63,12 +72,15 @@ def declared(variant: str) -> frozenset[str]:
     return lab.advantages.rule(lab.variant(variant).advantage).properties
 
 
-def reading(ends: pl.DataFrame, ahead: pl.DataFrame, distances: pl.DataFrame, base: str) -> str:
+def reading(frame: pl.DataFrame, ahead: pl.DataFrame, distances: pl.DataFrame | None, base: str) -> str:
     """The sentence: who ends where, which differences are told apart, and who climbs another reward."""
-    first = ends.filter(pl.col("variant") == base).row(0, named=True)
-    sentence = f"**{base}** ends at an expected reward of {first['mean']:.3f}"
+    metric, words = goal(frame)
+    first = standing(frame, metric, last=1).filter(pl.col("variant") == base).row(0, named=True)
+    sentence = f"**{base}** ends at {words} of {first['mean']:.3f}"
     parts = [_beside(row) for row in ahead.iter_rows(named=True)]
     sentence += f"; on the same draws {', '.join(parts)}. " if parts else ". "
+    if distances is None:
+        return sentence
     known = distances.drop_nulls("distance").sort("distance")
     if known.is_empty():
         return sentence + "None of them has an implied reward here."
@@ -86,49 +98,68 @@ def _beside(row: dict[str, Any]) -> str:
     return f"{row['variant']} lies {abs(row['mean']):.3f} {'above' if row['mean'] > 0 else 'below'}"
 
 
+def promised() -> None:
+    """The table of what the advantage rules declare."""
+    st.subheader("What its advantages promise", anchor=False)
+    st.markdown(promises(state["variants"]))
+    st.caption("As declared by the advantage rule; each yes is tested, and each no has a counterexample.")
+
+
+def lines() -> str:
+    """The code of the page."""
+    shown = [
+        *code(state, measure),
+        "summary = trace.summary()",
+        f"lab.figures.curves(summary, metric={metric!r}, label={label!r})",
+        f"lab.figures.training(summary, metrics={shared}, columns=2)",
+    ]
+    if gaps.height:
+        shown += [
+            "",
+            "from lab.trace import leads",
+            f'lab.figures.curves(leads(trace.frame, {metric!r}, {base!r}), metric="lead", label="above {base}")',
+        ]
+    if distances is not None:
+        shown += [
+            "",
+            f"distances = lab.diagnostics.implied_distance(world, {state['variants']!r},",
+            f"                                             group_size={size}, groups=1024, seed={state['seed']})",
+            "lab.figures.implied_distances(distances)",
+        ]
+    return "\n".join(shown)
+
+
 state = page.open()
 controls(page, state)
-trace = trained(page, MEASURE)
-summary, base = page.ask(trace.summary, MEASURE), trace.variants[0].name
-gaps = page.ask(leads, trace.frame, "value", base)
-place = state["law"], state["noise"], state["prompts"], state["group_size"], state["seed"]
-distances = page.ask(implied, state["variants"], *place)
-last = gaps.filter(pl.col("step") == pl.col("step").max())
-page.say(reading(standing(trace.frame, "value", last=1), last, distances, base))
+state = fitting(page)
+measure, size = page.ask(measured, state, MEASURE), group_size(state)
+trace = trained(page, state, measure)
+metric, words = goal(trace.frame)
+label = words.split(" ", 1)[1]
+summary, base = page.ask(trace.summary), trace.variants[0].name
+shared = [name for name in (*SHOWN, "gold") if name in trace.frame.columns]
+gaps = page.ask(leads, trace.frame, metric, base)
+distances = None
+if PLACES[state["world"]].listed:
+    distances = page.ask(implied, state["world"], given(state), state["variants"], size, state["seed"])
+page.say(reading(trace.frame, gaps.filter(pl.col("step") == pl.col("step").max()), distances, base))
 with page.panels():
     with st.container():
-        st.subheader("Expected reward", anchor=False)
-        page.show(curves, summary, metric="value", label="expected reward", key="value")
+        st.subheader(label[:1].upper() + label[1:], anchor=False)
+        page.show(curves, summary, metric=metric, label=label, key="value")
     with st.container():
         st.subheader(f"The same, less that of {base}, seed by seed", anchor=False)
         if gaps.height:
-            page.show(curves, gaps, metric="lead", label=f"expected reward above {base}", key="lead")
+            page.show(curves, gaps, metric="lead", label=f"{label} above {base}", key="lead")
         else:
             st.caption("Choose a second variant, and its lead over the first is drawn here.")
+    if distances is not None:
+        with st.container():
+            st.subheader("The reward that it climbs", anchor=False)
+            page.show(implied_distances, distances)
     with st.container():
-        st.subheader("The reward that it climbs", anchor=False)
-        page.show(implied_distances, distances)
-    with st.container():
-        st.subheader("What its advantages promise", anchor=False)
-        st.markdown(promises(state["variants"]))
-        st.caption("As declared by the advantage rule; each yes is tested, and each no has a counterexample.")
+        promised()
 st.subheader("Where the difference comes from", anchor=False)
-page.show(training, summary, metrics=SHOWN, columns=2, height=560)
-page.finish(
-    "\n".join([
-        *code(state, MEASURE),
-        "summary = trace.summary()",
-        'lab.figures.curves(summary, metric="value", label="expected reward")',
-        "",
-        "from lab.trace import leads",
-        f'lab.figures.curves(leads(trace.frame, "value", {base!r}), metric="lead", label="above {base}")'
-        if gaps.height else "",
-        f'lab.figures.training(summary, metrics={SHOWN}, columns=2)',
-        "",
-        f"distances = lab.diagnostics.implied_distance(world, {state['variants']!r},",
-        f"                                             group_size={state['group_size']}, groups=1024, "
-        f"seed={state['seed']})",
-        "lab.figures.implied_distances(distances)",
-    ]),
-    summary,
-)  # fmt: skip
+page.show(training, summary, metrics=shared, columns=2, height=280 * -(-len(shared) // 2))
+absent(state, MEASURE, trace.frame)
+page.finish(lines(), summary)

@@ -17,7 +17,8 @@ from lab.figures.agent_norms import agent_norms
 from lab.figures.gradient_norms import gradient_norms
 from lab.figures.group_matrix import group_matrix
 from lab.figures.prompt_norms import prompt_norms
-from lab.pages.runs import asked, code, controls, made, settings, trained, worlds
+from lab.pages.places import SCENES, made
+from lab.pages.runs import asked, code, controls, fitting, settings, trained
 from lab.pages.shell import Page
 from lab.pages.state import Number, Whole
 
@@ -28,7 +29,6 @@ page = Page(
     "gradient-spikes",
     "Why did the gradient leap?",
     [
-        *worlds(),
         *settings(["dr_grpo", "grpo", "mc-grpo"], law="student_t", noise=0.2, steps=150, runs=8),
         Number(name="threshold", label="Spike from score", low=2, high=50, step=0.5, default=6.0, typed=True, width=130,
                help="Deviations above the median of the steps just before, by the median absolute deviation."),
@@ -48,6 +48,7 @@ page = Page(
         "Several turns: does credit by turns leap less?": {
             "world": "turns", "task": "steps", "lr": 50.0, "variants": ["grpo", "mapo", "a2tgpo"]},
     },
+    SCENES,
 )  # fmt: skip
 
 
@@ -170,8 +171,9 @@ controls(page, state)
 with st.container(horizontal=True, vertical_alignment="bottom", key="controls-spikes"):
     for name in ("threshold", "window", "rank"):
         page.control(name)
+state = fitting(page)
 several = state["world"] == "agents"
-trace = trained(page, NORMS if several else BASIC)
+trace = trained(page, state, NORMS if several else BASIC)
 options = {"threshold": state["threshold"], "window": state["window"]}
 if several:
     marked = page.ask(agent_spikes, trace.frame, agents_of(state), **options)

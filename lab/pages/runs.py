@@ -4,118 +4,163 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import polars as pl
 import streamlit as st
 
 import lab
+from lab.diagnostics.metrics import METRICS
+from lab.errors import worlds_with
+from lab.pages import places
 from lab.pages.background import Job
-from lab.pages.shell import Page
+from lab.pages.places import PLACES, closed, given, group_size, made
+from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Choices, Number, Property, Whole, seed
+from lab.train import Refusal
 from lab.variants import names
-from lab.worlds import world
-from simulators import reward_laws
-from simulators.families import NOISY, graded, noisy
-from simulators.records import World
+from lab.worlds import DEFAULTS
 
 MEASURED = 75  # points of a curve that needs the exact gradient
 AT_ONCE = 1.0  # seconds that a page waits for a run before it shows a progress bar
-LAWS = {law.name: law.name.replace("_", " ") for law in reward_laws.named()} | {"bernoulli": "right or wrong"}
+
+Measure = str | tuple[str, ...]
 
 
 def settings(variants: Sequence[str], **defaults: Any) -> list[Property]:
-    """The properties of a run in a graded bandit, with these variants and defaults."""
-    given = {"group_size": 8, "lr": 2.0, "law": "bernoulli", "noise": 0.3, "prompts": 8, "runs": 16, "steps": 150}
-    start = given | {"epochs": 1} | defaults
-    return [
+    """The properties of a run: its world, these variants, and the rest with these defaults."""
+    start = {"group_size": 8, "lr": 2.0, "runs": 16, "steps": 150, "epochs": 1} | defaults
+    free = [name for name in PLACES if "group_size" not in DEFAULTS.get(name, {})]
+    known = [
+        *places.properties(),
         Choices(name="variants", label="Variants", options=names(), default=[lab.variant(v).name for v in variants],
                 width=440),
-        Whole(name="group_size", label="Group size", low=2, high=32, default=start["group_size"], width=150),
+        Whole(name="group_size", label="Group size", low=2, high=32, default=start["group_size"], width=150,
+              when={"world": free}),
         Number(name="lr", label="Learning rate", low=0, high=100, step=0.5, default=start["lr"], typed=True, width=140,
-               help="Of ascent on the mean objective."),
-        Choice(name="law", label="Reward law", options=list(LAWS), names=LAWS, default=start["law"], width=190,
-               help="How rewards scatter around the expected reward of an arm."),
-        Number(name="noise", label="Noise", low=0, high=2, step=0.05, default=start["noise"], width=150,
-               help="Spread of ordinary rewards; outliers are ten times as wide."),
+               format="%g", help="Of ascent on the mean objective."),
         Choice(name="steps", label="Steps", options=[50, 150, 500, 2000], default=start["steps"]),
-        Whole(name="prompts", label="Prompts", low=1, high=32, default=start["prompts"], width=150,
-              help="From easy (half of the 8 arms are good) to hard (one is)."),
         Whole(name="runs", label="Seeds", low=2, high=64, default=start["runs"], width=150,
               help="Independent runs; the bands are 95% intervals over them."),
         Whole(name="epochs", label="Passes per batch", low=1, high=4, default=start["epochs"], width=150,
               help="Gradient steps per batch of rollouts; with one, clips and ratios do nothing."),
         seed(),
     ]  # fmt: skip
-
-
-WORLDS = {"bandit": "a bandit", "agents": "several agents", "turns": "several turns"}
-PLANS = {"conditional": "called when it goes wrong", "solver-verifier": "solver and verifier", "search": "search"}
-
-
-TASKS = {"dialogue": "dialogue", "search": "search", "steps": "solving in steps"}
-
-
-def worlds() -> list[Property]:
-    """The choice of a world, for pages that offer others than the bandit."""
-    return [
-        Choice(name="world", label="World", options=list(WORLDS), names=WORLDS, default="bandit"),
-        Choice(name="plan", label="Plan", options=list(PLANS), names=PLANS, default="conditional",
-               help="Who is called when."),
-        Choice(name="task", label="Task", options=list(TASKS), names=TASKS, default="dialogue"),
-    ]  # fmt: skip
+    return [replace(each, default=start[each.name]) if each.name in start else each for each in known]
 
 
 def controls(page: Page, state: Mapping[str, Any]) -> None:
-    """The widgets of `settings`, those of the reward only in a bandit, the noise only where the law takes one."""
-    own = {"law": "bandit", "noise": "bandit", "plan": "agents", "task": "turns"}
+    """The widgets of `settings` that matter in the state's world, its variants narrowed to those that can train."""
+    away = closed(state["world"], {}, None, group_size(DEFAULT | {"world": state["world"]}))
     with page.controls():
-        for name in RUN:
-            fits = own.get(name, world_of(state)) == world_of(state)
-            if name in state and fits and (name != "noise" or state["law"] in NOISY):
-                page.control(name)
+        for each in page.properties:
+            if each.name == "variants":
+                page.control("variants", options=[v for v in names() if v not in away or v in state["variants"]])
+            elif each.name in RUN and each.matters(state):
+                page.control(each.name)
+    with st.container(horizontal=True, vertical_alignment="center", key="about-world"):
+        st.caption(f"{places.about(state['world'])} {len(names()) - len(away)} of {len(names())} variants train here.")
+        with st.popover(f"The other {len(away)}", type="tertiary"):
+            st.markdown(_explained(away))
 
 
-def world_of(state: Mapping[str, Any]) -> str:
-    """Name of the world that the page's runs take place in."""
-    return str(state.get("world", "bandit"))
+def _explained(away: Mapping[str, Refusal]) -> str:
+    """The variants that cannot train in a world, by what they lack, as Markdown."""
+    groups: dict[str, list[str]] = {}
+    for name, refusal in away.items():
+        groups.setdefault(_reason(refusal), []).append(f"**{name}**")
+    return "\n\n".join(f"{', '.join(found)}  \n{plain(why)}" for why, found in groups.items())
 
 
-def made(state: Mapping[str, Any]) -> World:
-    """The world of a state."""
-    if world_of(state) == "bandit":
-        return graded(state["prompts"], law=state["law"], noise=state["noise"])
-    own = "plan" if world_of(state) == "agents" else "task"
-    return world(world_of(state), prompts=state["prompts"], **{own: state[own]})
+def _reason(refusal: Refusal) -> str:
+    """Why a variant cannot train here: the fields that are lacking, with the worlds that have them; else its words."""
+    if not refusal.fields:
+        return refusal.words
+    return f"Reads {', '.join(refusal.fields)}, which this world does not have ({worlds_with(refusal.fields)})."
+
+
+def fitting(page: Page) -> dict[str, Any]:
+    """The page's state with the variants that can train in its world; the others are named with the reason."""
+    state = page.state
+    away = page.ask(closed, state["world"], given(state), state["variants"], group_size(state))
+    for name, refusal in away.items():
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.warning(f"**{name}** is left out. {plain(_reason(refusal))}")
+            for place in _homes(refusal):
+                st.button(f"Go to {PLACES[place].label}", on_click=page.enter, args=("world", place),
+                          key=page.key(f"go {name} {place}"))  # fmt: skip
+    left = [name for name in state["variants"] if name not in away]
+    if not left:
+        page.say("None of these variants can train in this world.")
+        st.stop()
+    return state | {"variants": left}
+
+
+def _homes(refusal: Refusal) -> list[str]:
+    """Worlds of the pages that provide all the fields that are lacking."""
+    from simulators import providers
+
+    found = [set(providers(f)) for f in refusal.fields]
+    return [name for name in PLACES if found and all(name in each for each in found)]
 
 
 def asked(state: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `lab.train` for this state."""
+    own = {k: v for k, v in DEFAULTS.get(state["world"], {}).items() if k == "optimizer"}
     return {
         "steps": state["steps"], "seeds": range(state["seed"], state["seed"] + state["runs"]),
-        "group_size": state["group_size"], "lr": state["lr"], "epochs": state["epochs"],
+        "group_size": group_size(state), "lr": state["lr"], "epochs": state["epochs"], **own,
     }  # fmt: skip
 
 
-def pace(state: Mapping[str, Any], measure: str | tuple[str, ...]) -> int:
+def measured(state: Mapping[str, Any], wanted: Sequence[str]) -> tuple[str, ...]:
+    """The measurements among those wanted that the state's world knows and that are not too dear."""
+    world = made(state)
+    more = ("gold",) if hasattr(world, "gold") else () if getattr(world, "exact", True) else ("reward",)
+    return tuple(name for name in (*more, *wanted) if name not in PLACES[state["world"]].dear)
+
+
+def absent(state: Mapping[str, Any], wanted: Sequence[str], frame: pl.DataFrame) -> None:
+    """Says which of the measurements wanted are not there, and why."""
+    away = [name for name in wanted if name not in frame.columns]
+    dear = [METRICS[name].label for name in away if name in PLACES[state["world"]].dear]
+    unknown = [METRICS[name].label for name in away if name not in PLACES[state["world"]].dear]
+    if dear:
+        st.caption(f"Not shown: {', '.join(dear)}, which takes longer here than all the rest; "
+                   'lab.train(..., measure="full") has it.')  # fmt: skip
+    if unknown:
+        st.caption(f"Not shown: {', '.join(unknown)}, which this world cannot know; nothing is guessed in its place.")
+
+
+def goal(frame: pl.DataFrame) -> tuple[str, str]:
+    """What a trace is judged by: the expected reward, or the rollouts' own where the world does not know it."""
+    return ("value", "an expected reward") if "value" in frame.columns else ("reward", "a mean reward")
+
+
+def pace(state: Mapping[str, Any], measure: Measure) -> int:
     """Every how many steps to measure: what needs the exact gradient costs three times a step, so it is done rarely.
 
     A spike lasts one step, so where norms are asked for every step is measured.
     """
-    return 1 if measure == "basic" or "grad_norm" in measure else max(1, state["steps"] // MEASURED)
+    every_step = measure == "basic" or ("grad_norm" in measure and "value" not in measure)
+    return 1 if every_step else max(1, state["steps"] // MEASURED)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def start(state: str, measure: str | tuple[str, ...]) -> Job:
+def start(state: str, measure: Measure) -> Job:
     """The run of a state (as JSON), started once and kept, so that a second look is immediate."""
     wanted = json.loads(state)
     options = asked(wanted) | {"measure": measure, "every": pace(wanted, measure)}
     return Job(partial(lab.train, made(wanted), wanted["variants"], **options))
 
 
-def trained(page: Page, measure: str | tuple[str, ...]) -> lab.Trace:
-    """The trace of the page's state; where it takes longer, a progress bar and a button that stops it."""
-    settled = json.dumps({name: page.state[name] for name in RUN if name in page.state}, sort_keys=True)
+def trained(page: Page, state: Mapping[str, Any], measure: Measure) -> lab.Trace:
+    """The trace of a state; where it takes longer, a progress bar and a button that stops it."""
+    run = {each.name for each in page.properties if each.name in RUN and each.matters(state)}
+    run |= {"group_size", *PLACES[state["world"]].settings.values()}
+    settled = json.dumps({name: state[name] for name in run}, sort_keys=True)
     before = st.session_state.get(page.key("run"))
     if before and before != (settled, measure) and not (old := start(*before)).wait(0):
         old.stop()
@@ -136,12 +181,6 @@ def trained(page: Page, measure: str | tuple[str, ...]) -> lab.Trace:
     return trace
 
 
-RUN = (
-    "world", "plan", "task", "variants", "group_size", "lr", "law", "noise", "steps", "prompts", "runs", "epochs",
-    "seed",
-)  # fmt: skip
-
-
 @st.fragment(run_every=0.3)
 def watch(job: Job) -> None:
     """Progress of a run, and the button that stops it."""
@@ -151,29 +190,28 @@ def watch(job: Job) -> None:
     st.button("Stop and show what is there", on_click=job.stop, icon=":material/stop:")
 
 
-def code(state: Mapping[str, Any], measure: str | tuple[str, ...]) -> list[str]:
+def code(state: Mapping[str, Any], measure: Measure) -> list[str]:
     """Lines that repeat the run."""
     seeds = f"range({state['seed']}, {state['seed'] + state['runs']})" if state["seed"] else str(state["runs"])
+    options = asked(state)
+    more = "".join(f", {k}={v!r}" for k, v in options.items() if k == "optimizer")
     every = f", every={pace(state, measure)}" if pace(state, measure) > 1 else ""
     return [
         "import lab",
-        *_world_lines(state),
-        f"trace = lab.train(world, {state['variants']!r},",
-        f"                  steps={state['steps']}, seeds={seeds}, group_size={state['group_size']},",
-        f"                  lr={state['lr']:g}, epochs={state['epochs']}, measure={measure!r}{every})",
-    ]
-
-
-def _world_lines(state: Mapping[str, Any]) -> list[str]:
-    """Lines that make the world."""
-    name = world_of(state)
-    if name != "bandit":
-        own = state["plan" if name == "agents" else "task"]
-        return [f"from lab.worlds import {name}", "", f"world = {name}({own!r}, prompts={state['prompts']})"]
-    law = noisy(state["law"], state["noise"])
-    noise = f", noise={state['noise']:g}" if law.name in NOISY else ""
-    return [
-        "from simulators.families import graded",
+        "from lab import worlds",
         "",
-        f"world = graded({state['prompts']}, law={law.name!r}{noise})",
+        f"world = {made_by(state)}",
+        f"trace = lab.train(world, {state['variants']!r},",
+        f"                  steps={state['steps']}, seeds={seeds}, group_size={options['group_size']},",
+        f"                  lr={state['lr']:g}, epochs={state['epochs']}{more}, measure={measure!r}{every})",
     ]
+
+
+def made_by(state: Mapping[str, Any]) -> str:
+    """The call that makes the world of a state."""
+    return f"worlds.world({state['world']!r}{''.join(f', {k}={v!r}' for k, v in given(state).items())})"
+
+
+#: Names of the properties that decide a run, and their defaults.
+DEFAULT = {each.name: each.default for each in settings(["grpo"])}
+RUN = tuple(DEFAULT)

@@ -40,7 +40,7 @@ import streamlit as st
 from lab.errors import LabError
 from lab.figures.figure import Figure
 from lab.pages import daylight
-from lab.pages.state import Property, parse, written
+from lab.pages.state import Property, Scenes, parse, written
 
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 SHOWN_ROWS = 200
@@ -55,6 +55,8 @@ class Page:
         title: the page's question.
         properties: the whole state of the page.
         presets: questions, each with the values that differ from the defaults.
+        scenes: values that suit a value of another property; they stand in for the defaults in a preset or an address,
+            and are set when a reader chooses that value.
     """
 
     def __init__(
@@ -63,14 +65,23 @@ class Page:
         title: str,
         properties: Sequence[Property],
         presets: Mapping[str, Mapping[str, Any]] | None = None,
+        scenes: Scenes | None = None,
     ) -> None:
         self.slug, self.title, self.properties = slug, title, list(properties)
         self.defaults = {each.name: each.default for each in properties}
-        self.presets = {name: {**self.defaults, **changes} for name, changes in (presets or {}).items()}
+        self.scenes = scenes or {}
+        self.presets = {name: self._whole(changes) for name, changes in (presets or {}).items()}
         for each in self.presets.values():
             _, notes = parse(self.properties, written(self.properties, each))
             assert not notes, f"{title}: a preset is no state of the page: {'; '.join(notes)}"
         self.state: dict[str, Any] = {}
+
+    def _whole(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """A state from what differs from the defaults."""
+        values = dict(self.defaults)
+        for name, scene in self.scenes.items():
+            values |= scene.get(changes.get(name, values[name]), {})
+        return {**values, **changes}
 
     @property
     def theme(self) -> str:
@@ -108,10 +119,20 @@ class Page:
         """Pictures side by side where the window is wide enough; each goes into an `st.container` of its own."""
         return st.container(key="panels")
 
-    def control(self, name: str) -> Any:
-        """Draws the widget of a property and returns its value."""
+    def control(self, name: str, **more: Any) -> Any:
+        """Draws the widget of a property and returns its value; `more` is for the widget."""
         each = next(each for each in self.properties if each.name == name)
-        return each.widget(self.key(name))
+        if name in self.scenes:
+            more = {"on_change": self.enter, "args": (name,)} | more
+        return each.widget(self.key(name), **more)
+
+    def enter(self, name: str, value: Any = None) -> None:
+        """Takes a value for the property `name` (the widget's, if none is given) with the values that suit it."""
+        chosen = st.session_state[self.key(name)] if value is None else value
+        touched = {each for suits in self.scenes[name].values() for each in suits}
+        suits = self.scenes[name].get(chosen, {})
+        self.set(**{each: self.defaults[each] for each in touched})
+        self.set(**{name: chosen}, **suits)
 
     def ask(self, door: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
         """What a door answers; where it refuses, its words are shown and the page ends there."""
@@ -155,7 +176,7 @@ class Page:
             held = {name: kept["held"][name] if value is None else value for name, value in held.items()}
         untouched = kept and held == kept["held"]
         if not kept or (untouched and query and query != kept["address"]):
-            held, notes = parse(self.properties, query)
+            held, notes = parse(self.properties, query, self.scenes)
         else:
             notes = kept["notes"] if untouched else []
         self._keep(held, notes)
@@ -191,7 +212,9 @@ class Page:
 
     def _presets(self) -> None:
         key = self.key("preset")
-        st.session_state[key] = next((name for name, state in self.presets.items() if state == self.state), None)
+        here = written(self.properties, self.state)
+        same = (name for name, state in self.presets.items() if written(self.properties, state) == here)
+        st.session_state[key] = next(same, None)
         st.pills(
             "Questions", list(self.presets), key=key, label_visibility="collapsed", on_change=self._choose,
         )  # fmt: skip

@@ -9,11 +9,15 @@ reader is told which and why.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
+
+#: Name of a property -> one of its values -> values of other properties that suit it.
+Scenes = Mapping[str, Mapping[Any, Mapping[str, Any]]]
 
 LIST_MARK = "~"  # between the items of a list: a character that addresses leave as it is
 
@@ -28,6 +32,8 @@ class Property:
         label: words beside the widget; the name when empty.
         help: a sentence shown on request.
         width: width of the widget in pixels.
+        when: where it matters, as names of other properties with the values that they must have; elsewhere it is
+            neither asked for nor written into the address.
     """
 
     name: str
@@ -35,6 +41,11 @@ class Property:
     label: str = ""
     help: str | None = None
     width: int = 220
+    when: Mapping[str, Collection[Any]] = field(default_factory=dict)
+
+    def matters(self, values: Mapping[str, Any]) -> bool:
+        """Whether it has a meaning beside these values of the other properties."""
+        return all(values[name] in allowed for name, allowed in self.when.items())
 
     def read(self, text: str) -> Any:
         """Value written in an address; raises ValueError that says what would be right."""
@@ -48,8 +59,8 @@ class Property:
         """The value, or the default where a widget was left empty."""
         return self.default if value is None else value
 
-    def widget(self, key: str) -> Any:
-        """Draws the widget that edits the value kept under `key` in the session."""
+    def widget(self, key: str, **more: Any) -> Any:
+        """Draws the widget that edits the value kept under `key` in the session; `more` is for that widget."""
         raise NotImplementedError
 
     @property
@@ -77,9 +88,9 @@ class Whole(Property):
             raise ValueError(f"{self.name}={text}: {expected} was expected")
         return value
 
-    def widget(self, key: str) -> int:
+    def widget(self, key: str, **more: Any) -> int:
         draw: Callable[..., Any] = st.number_input if self.typed else st.slider
-        return int(draw(min_value=self.low, max_value=self.high, step=self.step, key=key, **self.words))
+        return int(draw(min_value=self.low, max_value=self.high, step=self.step, key=key, **(self.words | more)))
 
 
 def seed(default: int = 0) -> Whole:
@@ -114,10 +125,10 @@ class Number(Property):
     def write(self, value: float) -> str:
         return f"{value:.12g}"
 
-    def widget(self, key: str) -> float:
+    def widget(self, key: str, **more: Any) -> float:
         draw: Callable[..., Any] = st.number_input if self.typed else st.slider
         bounds = {"min_value": float(self.low), "max_value": float(self.high), "step": self.step}
-        return float(draw(key=key, format=self.format, **bounds, **self.words))
+        return float(draw(key=key, format=self.format, **bounds, **(self.words | more)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +143,8 @@ class Flag(Property):
     def write(self, value: bool) -> str:
         return "yes" if value else "no"
 
-    def widget(self, key: str) -> bool:
-        return bool(st.toggle(key=key, **self.words))
+    def widget(self, key: str, **more: Any) -> bool:
+        return bool(st.toggle(key=key, **(self.words | more)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,13 +167,11 @@ class Choice(Property):
         """The words for an option."""
         return self.names.get(option, str(option))
 
-    def widget(self, key: str) -> Any:
+    def widget(self, key: str, **more: Any) -> Any:
+        given = {"options": self.options, "key": key, "format_func": self.shown, **self.words}
         if len(self.options) > 5:
-            return st.selectbox(options=self.options, key=key, format_func=self.shown, **self.words)
-        return st.segmented_control(
-            options=self.options, key=key, format_func=self.shown, required=True,
-            **(self.words | {"width": "content"}),
-        )  # fmt: skip
+            return st.selectbox(**(given | more))
+        return st.segmented_control(**(given | {"width": "content", "required": True} | more))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,11 +200,10 @@ class Choices(Property):
     def usable(self, value: Sequence[Any] | None) -> Sequence[Any]:
         return self.default if value is None or len(value) < self.least else value
 
-    def widget(self, key: str) -> list[Any]:
-        return st.multiselect(
-            options=self.options, key=key, max_selections=self.most, wrap=True,
-            format_func=lambda option: self.names.get(option, str(option)), **self.words,
-        )  # fmt: skip
+    def widget(self, key: str, **more: Any) -> list[Any]:
+        given = {"options": self.options, "max_selections": self.most, "wrap": True, **self.words}
+        named = {"format_func": lambda option: self.names.get(option, str(option))}
+        return st.multiselect(key=key, **(given | named | more))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,8 +219,8 @@ class Text(Property):
             raise ValueError(f"{self.name}: a line of at most {self.most} characters was expected")
         return text
 
-    def widget(self, key: str) -> str:
-        return str(st.text_input(key=key, placeholder=self.placeholder, max_chars=self.most, **self.words))
+    def widget(self, key: str, **more: Any) -> str:
+        return str(st.text_input(key=key, placeholder=self.placeholder, max_chars=self.most, **(self.words | more)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,18 +278,24 @@ def _listed(options: Sequence[Any]) -> str:
     return ", ".join(shown) + (", …" if len(options) > 12 else "")
 
 
-def parse(properties: Sequence[Property], query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def parse(
+    properties: Sequence[Property], query: Mapping[str, str], scenes: Scenes = MappingProxyType({})
+) -> tuple[dict[str, Any], list[str]]:
     """Reads a state from the names and texts of an address.
 
     Args:
         properties: what the page's state consists of.
         query: names and texts as they stand in the address.
+        scenes: values that stand in for the defaults beside a value of another property.
 
     Returns:
         The value of every property, and a sentence for each part that could not be read.
     """
     values = {each.name: each.default for each in properties}
     known = {each.name: each for each in properties}
+    for name, scene in scenes.items():
+        chosen = {str(value): suits for value, suits in scene.items()}
+        values |= chosen.get(query.get(name, known[name].write(values[name])), {})
     notes = []
     for name, text in query.items():
         if name not in known:
@@ -295,5 +309,5 @@ def parse(properties: Sequence[Property], query: Mapping[str, str]) -> tuple[dic
 
 
 def written(properties: Sequence[Property], values: Mapping[str, Any]) -> dict[str, str]:
-    """The whole state as names and texts for the address, defaults included."""
-    return {each.name: each.write(values[each.name]) for each in properties}
+    """The whole state as names and texts for the address, defaults included; what does not matter is left out."""
+    return {each.name: each.write(values[each.name]) for each in properties if each.matters(values)}

@@ -1,15 +1,14 @@
-"""Train: curves of several variants on the same draws."""
+"""Train: curves of several variants on the same draws, in any world of the lab."""
 
 from __future__ import annotations
 
 import polars as pl
 
 from lab.figures.training import GLANCE, training
-from lab.pages.runs import code, controls, settings, trained
+from lab.pages.places import SCENES
+from lab.pages.runs import absent, code, controls, fitting, goal, measured, settings, trained
 from lab.pages.shell import Page
 from lab.trace import lead, standing
-
-MEASURE = GLANCE
 
 page = Page(
     "train",
@@ -22,18 +21,35 @@ page = Page(
         "Are two rollouts enough?": {"law": "normal", "group_size": 2},
         "Does filling up the batch pay?": {"variants": ["grpo", "dapo", "ngrpo"], "group_size": 4},
         "What breaks at a large learning rate?": {"lr": 16.0},
+        "Several turns: does credit by turns pay?": {"world": "turns", "variants": ["grpo", "mapo", "a2tgpo"]},
+        "Several agents: one mean for all, or one each?": {
+            "world": "agents", "variants": ["grpo", "dr-mas-global", "dr-mas"]},
+        "Which edges of a graph matter?": {"world": "graphs", "variants": ["grpo", "graph-grpo"]},
+        "Token by token: does length in the denominator matter?": {
+            "world": "toy-lm", "variants": ["grpo", "dr_grpo", "luspo"]},
+        "Does steering by token influence help?": {
+            "world": "hidden-lm", "variants": ["grpo", "thr", "thr@explore"]},
+        "Captions of three qualities: what does masking by length do?": {
+            "world": "captions", "variants": ["grpo", "gdpo", "balcaprl"]},
+        "A judge with moods: scores, or tournaments?": {"world": "judged", "variants": ["grpo", "arenarl"]},
+        "Preference pairs: do token rewards help?": {
+            "world": "preferences", "variants": ["simpo-reg", "t-reg", "t-reg@static"]},
+        "A metric that can be gamed: does the gold follow?": {"world": "reward-hacks", "variants": ["grpo", "rloo"]},
     },
-)
+    SCENES,
+)  # fmt: skip
 
 
 def reading(frame: pl.DataFrame) -> str:
     """The sentence: who ends highest, by how much on the same draws, and who gave the most wrong signs."""
-    ends = standing(frame, "value", last=1).drop_nulls("mean").sort("mean", descending=True)
-    flips = standing(frame, "sign_flip").drop_nulls("mean").sort("mean", descending=True)
+    metric, words = goal(frame)
+    ends = standing(frame, metric, last=1).drop_nulls("mean").sort("mean", descending=True)
     best = ends.row(0, named=True)
-    sentence = f"**{best['variant']}** ends highest, with an expected reward of {interval(best)}"
+    sentence = f"**{best['variant']}** ends highest, with {words} of {interval(best)}"
     if ends.height > 1:
-        sentence += ahead(frame, best["variant"], ends["variant"][1])
+        sentence += ahead(frame, metric, best["variant"], ends["variant"][1])
+    flips = standing(frame, "sign_flip") if "sign_flip" in frame.columns else ends.clear()
+    flips = flips.drop_nulls("mean").sort("mean", descending=True)
     if flips.height:
         most = flips.row(0, named=True)
         least = f", {flips['variant'][-1]} the fewest ({flips['mean'][-1]:.0%})" if flips.height > 1 else ""
@@ -41,9 +57,9 @@ def reading(frame: pl.DataFrame) -> str:
     return sentence + "."
 
 
-def ahead(frame: pl.DataFrame, first: str, second: str) -> str:
+def ahead(frame: pl.DataFrame, metric: str, first: str, second: str) -> str:
     """How far the first lies ahead of the second, seed by seed."""
-    gap = lead(frame, "value", first, second, last=1).row(0, named=True)
+    gap = lead(frame, metric, first, second, last=1).row(0, named=True)
     if gap["low"] is None or gap["low"] <= 0:
         return f", not told apart from {second}"
     return f", {interval(gap)} above {second}"
@@ -58,8 +74,12 @@ def interval(row: dict[str, float | None]) -> str:
 
 state = page.open()
 controls(page, state)
-trace = trained(page, MEASURE)
-summary = page.ask(trace.summary, GLANCE)
+state = fitting(page)
+measure = page.ask(measured, state, GLANCE)
+trace = trained(page, state, measure)
+summary = page.ask(trace.summary)
 page.say(reading(trace.frame))
-page.show(training, summary)
-page.finish("\n".join([*code(state, MEASURE), "lab.figures.training(trace.summary())"]), summary)
+page.show(training, summary, metrics=measure, height=290 * -(-summary["metric"].n_unique() // 3))
+absent(state, GLANCE, trace.frame)
+lines = [*code(state, measure), f"lab.figures.training(trace.summary(), metrics={measure!r})"]
+page.finish("\n".join(lines), summary)

@@ -67,7 +67,7 @@ def _trained(world: Preferences, seed: int, alphas: tuple[float, ...], number: i
     found = {}
     for alpha in alphas:
         policy = Policy(trace.parameters(_name(alpha)), np.array(seeds, np.uint64))
-        learnt, gold = (x - x.mean(axis=-1, keepdims=True) for x in (policy.parameters, world.gold(policy)))
+        learnt, gold = (x - x.mean(axis=-1, keepdims=True) for x in (policy.parameters, world.gold_rewards(policy)))
         sizes = np.sqrt((learnt**2).sum((1, 2)) * (gold**2).sum((1, 2)))
         reward = world.truth(policy, world.rollout(policy), gradient=False).value[:, 0]
         found[_name(alpha)] = {"correlation": (learnt * gold).sum((1, 2)) / sizes, "gold reward": reward}

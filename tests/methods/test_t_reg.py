@@ -103,7 +103,7 @@ def test_the_data_belong_to_the_seed_and_stay() -> None:
 def test_preferences_follow_the_gold_rewards() -> None:
     world = Preferences(20_000, length=4, vocabulary=3)
     policy = world.init([0])
-    gold, y = world.gold(policy)[0], world.rollout(policy).actions[0]
+    gold, y = world.gold_rewards(policy)[0], world.rollout(policy).actions[0]
     total = gold[np.arange(4), y].sum(axis=-1)
     gap = np.abs(total[:, 0] - total[:, 1])
     right = (total[:, 0] > total[:, 1])[gap > 0]
@@ -129,7 +129,7 @@ def test_gradients_and_truth_against_differences() -> None:
 
 def test_truth_by_enumeration() -> None:
     pi = np.exp(POLICY.parameters) / np.exp(POLICY.parameters).sum(-1, keepdims=True)
-    gold, truth = WORLD.gold(POLICY), WORLD.truth(POLICY, DATA, weights=[2.0])
+    gold, truth = WORLD.gold_rewards(POLICY), WORLD.truth(POLICY, DATA, weights=[2.0])
     every = np.array(list(np.ndindex(4, 4, 4)))
     chance, worth = (t[:, np.arange(3), every] for t in (pi, gold))
     value = 2 * (chance.prod(-1) * worth.sum(-1)).sum(-1)

@@ -100,10 +100,39 @@ def test_where_no_agent_leaps_the_page_says_so(opened):
     assert test.markdown[0].value.startswith("No agent's gradient leaps here; the ")
 
 
-def test_a_rule_of_agents_in_a_bandit_is_refused_with_words(opened):
-    test = opened("gradient_spikes", variants="dr-mas", steps="50")
-    assert not test.exception
-    assert "reads agent" in test.error[0].value
+def test_a_variant_without_its_fields_is_left_out_with_words_and_led_to_its_world(opened):
+    test = settled(opened("train", variants="dr-mas~grpo", steps="50", runs="2"))
+    assert not test.exception and not test.error
+    assert "dr-mas** is left out" in test.warning[0].value and "agents" in test.warning[0].value
+    assert test.markdown[0].value.startswith("**grpo** ends highest")
+    button(test, "Go to several agents").click().run()
+    settled(test)
+    assert not test.warning and test.session_state["train:world"] == "agents"
+    assert "dr-mas" in test.markdown[0].value
+
+
+def test_where_no_variant_can_train_the_page_says_so(opened):
+    test = opened("compare", variants="dr-mas", steps="50")
+    assert not test.exception and not test.error
+    assert test.markdown[0].value == "None of these variants can train in this world."
+
+
+def test_a_world_brings_what_suits_it_and_the_address_what_matters_there(opened):
+    test = settled(opened("train", steps="50", runs="2"))
+    test.selectbox(key="train:world").set_value("preferences").run()
+    settled(test)
+    assert test.number_input(key="train:lr").value == 20 and "mc-grpo** is left out" in test.warning[0].value
+    assert {"pairs", "signal"} <= set(test.query_params) and not {"law", "prompts", "task"} & set(test.query_params)
+    test.selectbox(key="train:world").set_value("bandit").run()
+    settled(test)
+    assert test.number_input(key="train:lr").value == 2 and not test.warning
+    again = settled(opened("train", world="graphs", steps="50", runs="2"))
+    assert again.number_input(key="train:lr").value == 4, "a link that leaves it open gets what suits the world"
+
+
+def test_what_is_too_dear_is_named(opened):
+    test = settled(opened("train", world="turns", variants="mapo", steps="50", runs="2"))
+    assert any("cosine" in each.value and "takes longer" in each.value for each in test.caption)
 
 
 def test_spikes_of_several_turns(opened):

@@ -1,0 +1,72 @@
+"""Every variant has a world: by `lab.train`, by `advlab run`, and as the pages list it."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
+
+import lab
+from lab.cli import app
+from lab.errors import LabError
+from lab.pages.places import PLACES
+from lab.train import refused
+from lab.variants import names
+from lab.worlds import DEFAULTS, WORLDS, settings, world
+
+LIVE = [name for name in WORLDS if name != "small-lm"]
+
+
+def size(name):
+    return DEFAULTS.get(name, {}).get("group_size", 4)
+
+
+def trains(place, variant, group_size):
+    try:
+        lab.train(place, variant, steps=2, seeds=2, group_size=group_size, measure="full")
+    except (LabError, ValueError):
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def away():
+    """Name of a world -> the variants that are refused there."""
+    return {name: refused(world(name), group_size=size(name)) for name in LIVE}
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_what_is_refused_is_what_does_not_train(away, name):
+    place = world(name)
+    assert [v for v in names() if not trains(place, v, size(name))] == list(away[name])
+
+
+def test_a_refusal_names_the_fields_and_the_worlds_that_have_them(away):
+    refusal = away["bandit"]["dr-mas"]
+    assert refusal.fields == ("agent",) and "world 'agents'" in refusal.words
+    assert away["bandit"]["graph-grpo"].fields == () and "world of graphs" in away["bandit"]["graph-grpo"].words
+    assert refused(world("bandit"), ["dr-mas", "graph-grpo"], tried=False).keys() == {"dr-mas"}
+
+
+def test_every_variant_runs_by_name_from_the_shell(away, tmp_path):
+    homes = {v: next(name for name in LIVE if v not in away[name]) for v in names()}
+    for name in dict.fromkeys(homes.values()):
+        chosen = [part for v, home in homes.items() if home == name for part in ("--variant", v)]
+        numbers = ["--steps", "2", "--seeds", "1", "--group-size", str(size(name)), "--measure", "none"]
+        place = ["--world", name, "--name", name, "--runs", str(tmp_path)]
+        ran = CliRunner().invoke(app, ["run", *place, *chosen, *numbers])
+        assert ran.exit_code == 0, ran.output
+    assert sum(len(lab.store.find(name, tmp_path).config.variants) for name in set(homes.values())) == len(names())
+
+
+@pytest.mark.parametrize("name", ["bandit", "agents", "preferences"])
+def test_the_pages_list_what_trains(root, away, name):
+    page = AppTest.from_file(str(root / "lab" / "pages" / "train.py"), default_timeout=60)
+    page.query_params.update({"world": name, "variants": "grpo", "steps": "50", "runs": "2"})
+    page.run()
+    assert not page.exception and not page.error
+    assert page.multiselect(key="train:variants").options == [v for v in names() if v not in away[name]]
+
+
+def test_the_pages_know_every_world_and_its_settings():
+    assert set(PLACES) == set(WORLDS)
+    for name, place in PLACES.items():
+        assert set(place.settings) <= set(settings(name))
