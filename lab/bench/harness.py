@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.errors import UnknownNameError
 
-__all__ = ["Benchmark", "Row", "alternate", "benchmark", "names", "run"]
+__all__ = ["Benchmark", "Row", "alternate", "benchmark", "names", "run", "taking_turns"]
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def run(chosen: Iterable[str] = (), progress: Callable[[str], None] | None = Non
     return rows
 
 
-def alternate(tasks: dict[str, Callable[[], Any]], runs: int = 7) -> dict[str, float]:
-    """Median seconds of each task, the tasks taking turns so that a busy moment hits them all; one warm-up each."""
+def taking_turns(tasks: dict[str, Callable[[], Any]], runs: int = 7) -> dict[str, list[float]]:
+    """Seconds of each run of each task, taking turns so that a busy moment hits them all; one warm-up each."""
     for task in tasks.values():
         task()
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
@@ -103,4 +103,9 @@ def alternate(tasks: dict[str, Callable[[], Any]], runs: int = 7) -> dict[str, f
             start = time.perf_counter()
             task()
             seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+    return seconds
+
+
+def alternate(tasks: dict[str, Callable[[], Any]], runs: int = 7) -> dict[str, float]:
+    """Median seconds of each task, the tasks taking turns."""
+    return {name: statistics.median(times) for name, times in taking_turns(tasks, runs).items()}

@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from lab.bench.harness import Row, alternate, benchmark
+from lab.bench.harness import Row, benchmark, taking_turns
 
-PROMPTS, GROUP_SIZE, LENGTH, LAYERS, WIDTH, HEADS, STEPS, TOGETHER, RUNS = 8, 8, 16, 2, 32, 2, 20, 4, 5
+PROMPTS, GROUP_SIZE, LENGTH, LAYERS, WIDTH, HEADS, STEPS, TOGETHER, RUNS = 8, 8, 16, 2, 32, 2, 20, 4, 7
 UNIT = "steps/s"
 
 
@@ -32,15 +33,18 @@ def small_lm() -> list[Row]:
     theirs = _trl()
     if theirs is not None:
         tasks["TRL"], count["TRL"] = theirs, STEPS
-    seconds = alternate(tasks, RUNS)
-    speed = {name: count[name] / seconds[name] for name in tasks}
-    base = "TRL" if theirs is not None else ""
-    rows = [
-        Row(n, v, UNIT, base if n != base else "", v / speed[base] if base and n != base else None, RUNS)
-        for n, v in speed.items()
-    ]
+    seconds = taking_turns(tasks, RUNS)
+    speeds = {name: [count[name] / each for each in times] for name, times in seconds.items()}
+    rows = [Row(name, median(speed), UNIT, *_beside(name, speeds), RUNS) for name, speed in speeds.items()]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [*rows, Row("peak memory of the process", peak, "MiB", "", None, 1)]
+
+
+def _beside(name: str, speeds: dict[str, list[float]]) -> tuple[str, float | None]:
+    """What it is compared with, and the median over the runs of the ratio of two speeds measured in turn."""
+    if name == "TRL" or "TRL" not in speeds:
+        return "", None
+    return "TRL", median(ours / theirs for ours, theirs in zip(speeds[name], speeds["TRL"], strict=True))
 
 
 def _trl() -> Callable[[], Any] | None:

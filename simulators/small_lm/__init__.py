@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -89,6 +90,7 @@ class SmallLM:
         self.tokens = (END, _PAD, *TAGS, *sorted(set(text) - {END, _PAD, *TAGS}))
         self._number = {token: i for i, token in enumerate(self.tokens)}
         before = [self._coded([p.prompt for p in some]) for some in (self.train, self.test)]
+        self._padded = any((b == self._number[_PAD]).any() for b in before)
         self._before, self._before_test = (torch.from_numpy(b).to(self.device) for b in before)
 
     def _coded(self, texts: Sequence[str], *, right: int = 0) -> NDArray[np.int64]:
@@ -99,14 +101,11 @@ class SmallLM:
 
     def text(self, tokens: Sequence[int] | NDArray[Any]) -> str:
         """A response as text up to its end token, tags written out."""
-        return shown(self._raw(tokens))
+        return shown("".join(self.tokens[int(t)] for t in tokens).partition(END)[0])
 
     def pieces(self, tokens: Sequence[int] | NDArray[Any]) -> list[str]:
         """What each token of a response adds to its text, tags written out and "" for what ends it."""
         return ["" if t in self.ends else shown(self.tokens[t]) for t in map(int, tokens)]
-
-    def _raw(self, tokens: Any) -> str:
-        return "".join(self.tokens[int(t)] for t in tokens).partition(END)[0]
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The pretrained weights [S, N] for S seeds: a tensor on the world's device."""
@@ -151,31 +150,39 @@ class SmallLM:
     def _generate(self, parameters: Tensor, before: Tensor, draws: Tensor | None) -> tuple[Any, Any, Any]:
         """Tokens, their log-probabilities and the entropy of each choice [S, P, G, T]; the likeliest without draws."""
         groups = 1 if draws is None else draws.shape[2]
-        weights, real = self.model.split(parameters), before != self._number[_PAD]
-        padded = None if bool(real.all()) else real
+        weights, padded = self.model.split(parameters), self._unseen(before)
+        draws = None if draws is None else draws.to(parameters.dtype)
         cache = Cache(self.shape.layers, before.shape[2] + self.length)
-        logits = self.model.logits(weights, before, padded, cache)[:, :, -1].repeat_interleave(groups, dim=1)
+        logits = self.model.logits(weights, before, padded, cache, last=1).repeat_interleave(groups, dim=1)
         cache = cache.repeated(groups)
-        if padded is not None:
-            padded = torch.nn.functional.pad(padded.repeat_interleave(groups, dim=1), (0, self.length), value=True)
-        told = []
+        padded = None if padded is None else self._unseen(before.repeat_interleave(groups, dim=1))
+        tokens, told = [], []
         for t in range(self.length):
-            told.append(_drawn(logits, None if draws is None else draws[..., t].reshape(logits.shape[:2])))
-            token = told[-1][0]
-            if t + 1 < self.length:
-                here = None if padded is None else padded[..., : cache.filled + 1]
-                logits = self.model.logits(weights, token[..., None], here, cache)[:, :, 0]
-        parts = [torch.stack(each, -1).unflatten(1, (-1, groups)).cpu().numpy() for each in zip(*told, strict=True)]
-        parts[0] = np.where(_mask(parts[0], self.ends), parts[0], self.ends[0])
-        return parts[0], parts[1], parts[2]
+            if t:
+                logits = self.model.logits(weights, tokens[-1][..., None], padded, cache)
+            told.append(logits)
+            tokens.append(logits[:, :, 0].argmax(-1) if draws is None else _picked(logits[:, :, 0], draws[..., t]))
+        logp = torch.cat(told, dim=2).double().log_softmax(-1)
+        actions = torch.stack(tokens, dim=2)
+        chosen, entropy = logp.gather(-1, actions[..., None])[..., 0], -(logp.exp() * logp).sum(-1)
+        parts = [part.unflatten(1, (-1, groups)).cpu().numpy() for part in (actions, chosen, entropy)]
+        return np.where(_mask(parts[0], self.ends), parts[0], self.ends[0]), parts[1], parts[2]
+
+    def _unseen(self, before: Tensor) -> Tensor | None:
+        """Padding of the questions [S, B, L], with room for the responses, as the model takes it; None for none."""
+        if not self._padded:
+            return None
+        return self.model.hidden(F.pad(before != self._number[_PAD], (0, self.length), value=True))
 
     def _scored(self, actions: NDArray[np.int64], problems: Sequence[Sequence[Any]]) -> Floats:
         """Reward components [S, P, G, K]."""
-        runs, prompts, groups, length = actions.shape
-        rewards = np.zeros((runs, prompts, groups, len(COMPONENTS)))
-        for s, p, g in np.ndindex(runs, prompts, groups):
-            text, problem = self._raw(actions[s, p, g]), problems[s][p]
-            if len(text) < length:
+        length = actions.shape[-1]
+        texts = np.array(self.tokens)[actions].view(f"U{length}")[..., 0]  # a token is one character
+        rewards = np.zeros((*texts.shape, len(COMPONENTS)))
+        for (s, p, g), written in np.ndenumerate(texts):
+            text, end, _ = written.partition(END)
+            if end:
+                problem = problems[s][p]
                 near = 1 - abs(len(text) - len(problem.solution)) / length
                 rewards[s, p, g] = (*score(self.task, problem, text), max(near, 0.0))
         return rewards
@@ -183,21 +190,20 @@ class SmallLM:
     def token_logp(self, parameters: Tensor, rollouts: Rollouts) -> Tensor:
         """Log-probability of every token [S, P, G, T], differentiable; 0 behind the end token."""
         assert rollouts.prompt is not None and rollouts.mask is not None
-        groups = rollouts.actions.shape[2]
-        before = self._before[torch.from_numpy(rollouts.prompt).to(self.device)].repeat_interleave(groups, dim=1)
-        actions = torch.from_numpy(rollouts.actions).to(self.device).flatten(1, 2)
-        logp = self._continued(parameters, before, actions)
-        mask = torch.from_numpy(rollouts.mask).to(self.device)
-        return torch.where(mask, logp.unflatten(1, (-1, groups)), 0.0)
+        before = self._before[torch.from_numpy(rollouts.prompt).to(self.device)]
+        logp = self._continued(parameters, before, torch.from_numpy(rollouts.actions).to(self.device))
+        return torch.where(torch.from_numpy(rollouts.mask).to(self.device), logp, 0.0)
 
     def _continued(self, parameters: Tensor, before: Tensor, actions: Tensor) -> Tensor:
-        """Log-probability of each token of the responses [S, B, T] behind what stands before [S, B, L]."""
-        whole = torch.cat((before, actions[..., :-1]), dim=-1)
-        real = torch.ones_like(whole, dtype=torch.bool)
-        real[..., : before.shape[-1]] = before != self._number[_PAD]
-        logits = self.model.logits(self.model.split(parameters), whole, None if bool(real.all()) else real)
-        logp = logits[:, :, before.shape[-1] - 1 :].log_softmax(-1)
-        return logp.gather(-1, actions[..., None])[..., 0]
+        """Log-probability of each token of the responses [S, P, G, T] to the questions [S, P, L], each read once."""
+        groups, weights, cache = actions.shape[2], self.model.split(parameters), Cache(self.shape.layers)
+        first = self.model.logits(weights, before, self._unseen(before), cache, last=1)
+        logits, rows = first.repeat_interleave(groups, dim=1), actions.flatten(1, 2)
+        if rows.shape[-1] > 1:
+            unseen = self._unseen(before.repeat_interleave(groups, dim=1))
+            further = self.model.logits(weights, rows[..., :-1], unseen, cache.repeated(groups))
+            logits = torch.cat((logits, further), dim=2)
+        return logits.log_softmax(-1).gather(-1, rows[..., None])[..., 0].unflatten(1, (-1, groups))
 
     @torch.no_grad()
     def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:
@@ -255,7 +261,7 @@ class SmallLM:
         real = torch.from_numpy(_mask(solutions.cpu().numpy(), self.ends)).to(self.device)
 
         def loss(weights: Tensor, some: Tensor) -> Tensor:
-            logp = self._continued(weights, self._before[some][None], solutions[some][None])[0]
+            logp = self._continued(weights, self._before[some][None], solutions[some][None, :, None])[0, :, 0]
             return -(logp * real[some]).sum() / real[some].sum()
 
         def sampled(weights: Tensor) -> float:
@@ -275,15 +281,10 @@ def _mask(actions: NDArray[np.int64], ends: Sequence[int]) -> NDArray[np.bool_]:
     return np.cumsum(ended, axis=-1) - ended == 0
 
 
-def _drawn(logits: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens for logits [..., V] and uniforms [...] (the likeliest without), their log-probability, the entropy."""
-    logp = logits.double().log_softmax(-1)
-    p = logp.exp()
-    if draws is None:
-        token = logp.argmax(-1)
-    else:
-        token = (p.cumsum(-1) <= draws[..., None]).sum(-1).clamp_(max=logits.shape[-1] - 1)
-    return token, logp.gather(-1, token[..., None])[..., 0], -(p * logp).sum(-1)
+def _picked(logits: Tensor, u: Tensor) -> Tensor:
+    """Tokens [S, B] by the inverse of the distribution function at u [S, P, G]."""
+    below = logits.softmax(-1).cumsum(-1)[..., :-1] <= u.flatten(1)[..., None]
+    return below.sum(-1)
 
 
 def _device(name: str) -> torch.device:

@@ -3,18 +3,25 @@
 Pre-norm blocks with rotary positions, RMSNorm without bias, a feed-forward layer of squared ReLUs and the embedding
 reused as the unembedding. All parameters of a run are one row of a flat buffer [S, N]; a matrix product of [S, rows, d]
 with [S, d, k] then serves all runs in one call, and one backward pass gives every run its own gradient.
+
+A model this small spends its time on calls, not on arithmetic. So the gain of a norm is multiplied into the matrix
+behind it, and one complex product turns queries and keys and scales the queries.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Cache", "Shape", "Transformer"]
+__all__ = ["Block", "Cache", "Shape", "Transformer", "Weights"]
+
+_NEVER = -1e30  # added to the score of what is not to be seen; finite, for rows that see nothing
+_SHORT = 64  # positions up to which two plain products are quicker on a CPU than the fused attention
 
 
 @dataclass(frozen=True)
@@ -45,36 +52,62 @@ class Shape:
             raise ValueError(f"width={self.width}, heads={self.heads}; width / heads must be whole and even")
 
 
+class Block(NamedTuple):
+    """Matrices of a block [S, d, 3d], [S, d, d], [S, d, inner], [S, inner, d], the gains of its norms in them."""
+
+    qkv: Tensor
+    out: Tensor
+    up: Tensor
+    down: Tensor
+
+
+class Weights(NamedTuple):
+    """Parameters as the model reads them.
+
+    Attributes:
+        embedding: of all runs, one behind the other [S · V, d].
+        first: the row at which each run begins [S, 1, 1].
+        blocks: one after the other.
+        head: the unembedding with the last norm's gain [S, d, V].
+    """
+
+    embedding: Tensor
+    first: Tensor
+    blocks: list[Block]
+    head: Tensor
+
+
 class Cache:
     """Keys and values of what was read so far, so that the next token costs one position.
 
     Args:
         layers: number of blocks.
-        length: most positions.
+        length: most positions, for which room is made at once; 0: it grows, in a way that autograd can follow.
     """
 
-    def __init__(self, layers: int, length: int) -> None:
+    def __init__(self, layers: int, length: int = 0) -> None:
         self.length, self.filled = length, 0
-        self.keys: list[Tensor | None] = [None] * layers
-        self.values: list[Tensor | None] = [None] * layers
+        self._past: list[Tensor | None] = [None] * layers
 
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Append keys and values [..., L, dh] of one block; returns all that are there."""
-        if self.keys[layer] is None:
-            room = (*key.shape[:-2], self.length, key.shape[-1])
-            self.keys[layer], self.values[layer] = key.new_empty(room), key.new_empty(room)
-        keys, values = self.keys[layer], self.values[layer]
-        assert keys is not None and values is not None
-        end = self.filled + key.shape[-2]
-        keys[..., self.filled : end, :], values[..., self.filled : end, :] = key, value
-        return keys[..., :end, :], values[..., :end, :]
+    def extend(self, layer: int, new: Tensor) -> Tensor:
+        """Append keys and values [rows, heads, L, 2, dh] of one block; returns all that are there."""
+        past = self._past[layer]
+        if not self.length:
+            past = self._past[layer] = new if past is None else torch.cat((past, new), dim=2)
+            return past
+        if past is None:
+            past = self._past[layer] = new.new_empty((*new.shape[:2], self.length, *new.shape[3:]))
+        end = self.filled + new.shape[2]
+        past[:, :, self.filled : end] = new
+        return past[:, :, :end]
 
     def repeated(self, times: int) -> Cache:
-        """The same past for `times` continuations of each row: [S, P, ...] -> [S, P · times, ...]."""
-        new = Cache(len(self.keys), self.length)
+        """The same past for `times` continuations of each row."""
+        new = Cache(len(self._past), self.length)
+        for layer, past in enumerate(self._past):
+            if past is not None:
+                new.extend(layer, past[:, :, : self.filled].repeat_interleave(times, dim=0))
         new.filled = self.filled
-        new.keys = [k.repeat_interleave(times, dim=1) for k in self.keys if k is not None]
-        new.values = [v.repeat_interleave(times, dim=1) for v in self.values if v is not None]
         return new
 
 
@@ -100,10 +133,8 @@ class Transformer:
             self.parts |= {f"{layer}.{name}": size for name, size in block.items()}
         self._sizes = [math.prod(size) for size in self.parts.values()]
         self.size = sum(self._sizes)
-        half = d // shape.heads // 2
-        angle = torch.arange(length)[:, None] * shape.base ** (-torch.arange(half) / half)
-        self._cos, self._sin = angle.cos().to(device), angle.sin().to(device)
-        self._causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()
+        self._phase = _phases(length, d // shape.heads // 2, shape.base).to(device)
+        self._future = torch.full((length, length), _NEVER).triu(1).to(device)
 
     def initial(self, seed: int) -> Tensor:
         """Fresh parameters of one run [N]: normal weights of deviation 1/√fan-in, gains of 1."""
@@ -119,75 +150,126 @@ class Transformer:
             parts.append(torch.randn(size, generator=draw) * scale)
         return torch.cat([part.reshape(-1) for part in parts])
 
-    def split(self, parameters: Tensor) -> dict[str, Tensor]:
-        """Named views [S, ...] of a buffer [S, N]."""
+    def split(self, parameters: Tensor) -> Weights:
+        """The matrices in a buffer [S, N], differentiable."""
         pieces = parameters.split(self._sizes, dim=1)
         named = zip(self.parts.items(), pieces, strict=True)
-        return {name: piece.unflatten(1, size) for (name, size), piece in named}
+        of = {name: piece.unflatten(1, size) for (name, size), piece in named}
+
+        def normed(gain: str, matrix: Tensor) -> Tensor:
+            return (of[gain] * self.shape.width**0.5)[..., None] * matrix
+
+        blocks = [
+            Block(normed(f"{i}.norm1", of[f"{i}.qkv"]), of[f"{i}.out"], normed(f"{i}.norm2", of[f"{i}.up"]),
+                  of[f"{i}.down"])
+            for i in range(self.shape.layers)
+        ]  # fmt: skip
+        table = of["embedding"]
+        first = torch.arange(len(table), device=table.device)[:, None, None] * self.shape.vocabulary
+        return Weights(table.flatten(0, 1), first, blocks, normed("norm", table.mT))
+
+    def hidden(self, real: Tensor) -> Tensor:
+        """What `logits` needs to know of padding: [S, B, L] where tokens are real -> [S · B · heads, 1, L]."""
+        bias = torch.where(real, 0.0, _NEVER).flatten(0, 1)
+        return bias.repeat_interleave(self.shape.heads, dim=0)[:, None]
 
     def logits(
-        self, weights: dict[str, Tensor], tokens: Tensor, real: Tensor | None, cache: Cache | None = None
+        self, weights: Weights, tokens: Tensor, hidden: Tensor | None = None, cache: Cache | None = None, last: int = 0
     ) -> Tensor:
         """Logits of the next token at every position [S, B, L, V].
 
         Args:
             weights: `split` of the parameters.
             tokens: [S, B, L]; with a cache these are the L tokens behind what was read.
-            real: which positions may be attended to, cached ones included [S, B, past + L]; padding stands in front,
-                and rotary positions are relative, so it moves nothing. None: all.
+            hidden: positions, cached ones included, that may not be attended to; see the method of that name. Padding
+                stands in front, and rotary positions are relative, so it moves nothing. None: all are real.
             cache: what was read so far; it is extended.
+            last: only for so many positions at the end; 0: for all.
         """
         runs, rows, length = tokens.shape
         past = 0 if cache is None else cache.filled
-        embedding = weights["embedding"]
-        # one lookup for all runs: rows of run s stand V · s further down
-        offset = torch.arange(runs, device=tokens.device)[:, None] * self.shape.vocabulary
-        x = F.embedding(tokens.reshape(runs, -1) + offset, embedding.reshape(-1, self.shape.width))
-        turn = self._cos[past : past + length, None], self._sin[past : past + length, None]
-        seen = self._seen(real, past, length)
-        for layer in range(self.shape.layers):
-            own = {name: weights[f"{layer}.{name}"] for name in ("norm1", "qkv", "out", "norm2", "up", "down")}
-            x = x + self._attention(own, _normed(x, own["norm1"]), (runs, rows, length), turn, seen, cache, layer)
-            x = x + F.relu(_normed(x, own["norm2"]) @ own["up"]).square() @ own["down"]
+        x = F.embedding(tokens + weights.first, weights.embedding).flatten(1, 2)
+        phase, bias = self._phase[past : past + length], self._bias(hidden, past, length, x.dtype)
+        for layer, own in enumerate(weights.blocks):
+            pairs = torch.bmm(_normed(x), own.qkv).to(x.dtype).view(runs * rows, length, self.shape.heads, 3, -1, 2)
+            turned = torch.view_as_real(torch.view_as_complex(pairs) * phase).flatten(-2).transpose(1, 2)
+            query, new = turned.split((1, 2), dim=3)
+            key, value = (new if cache is None else cache.extend(layer, new)).flatten(0, 1).unbind(2)
+            mixed = _attention(query.flatten(0, 1).squeeze(2), key, value, bias)
+            mixed = mixed.unflatten(0, (runs * rows, -1)).transpose(1, 2).reshape(x.shape)
+            x = x + torch.bmm(mixed, own.out)
+            x = x + torch.bmm(_squared(torch.bmm(_normed(x), own.up)), own.down)
         if cache is not None:
             cache.filled = past + length
-        return (_normed(x, weights["norm"]) @ embedding.mT).unflatten(1, (rows, length))
+        x = x.unflatten(1, (rows, length))[:, :, -last:].flatten(1, 2)
+        return torch.bmm(_normed(x), weights.head).to(x.dtype).unflatten(1, (rows, -1))
 
-    def _seen(self, real: Tensor | None, past: int, length: int) -> Tensor | None:
-        """Which positions each position sees [S, B, 1, L, past + L], None for all so far; a padded one sees itself."""
-        if real is None and (length == 1 or not past):
-            return None
-        causal = self._causal[past : past + length, : past + length]
-        if real is None:
-            return causal
-        own = torch.eye(past + length, dtype=torch.bool, device=real.device)[past:]
-        return (causal & real[:, :, None, None, :]) | own
-
-    def _attention(
-        self, own: dict[str, Tensor], x: Tensor, size: tuple[int, int, int], turn: tuple[Tensor, Tensor],
-        seen: Tensor | None, cache: Cache | None, layer: int,
-    ) -> Tensor:  # fmt: skip
-        runs, rows, length = size
-        heads = self.shape.heads
-        qkv = (x @ own["qkv"]).view(runs, rows, length, 3 * heads, -1)
-        turned = _turned(qkv[..., : 2 * heads, :], *turn)
-        query, key = turned.transpose(2, 3).split(heads, dim=2)
-        value = qkv[..., 2 * heads :, :].transpose(2, 3)
-        if cache is not None:
-            key, value = cache.extend(layer, key, value)
-        if seen is None and length == 1:
-            mixed = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1) @ value  # for one position the quicker way
-        else:
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, is_causal=seen is None)
-        return mixed.transpose(2, 3).reshape(runs, rows * length, -1) @ own["out"]
+    def _bias(self, hidden: Tensor | None, past: int, length: int, kind: torch.dtype) -> Tensor | None:
+        """What is added to the scores of L queries and past + L keys, None for nothing."""
+        unseen = None if hidden is None else hidden[..., : past + length].to(kind)
+        if length == 1:
+            return unseen
+        future = self._future[past : past + length, : past + length].to(kind)
+        return future if unseen is None else future + unseen
 
 
-def _normed(x: Tensor, gain: Tensor) -> Tensor:
-    """RMSNorm of [S, rows, d] with a gain for each run [S, d]; torch's own takes twice as long for rows this short."""
-    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * gain[:, None]
+def _phases(length: int, pairs: int, base: float) -> Tensor:
+    """Factors of the pairs of coordinates of query, key and value at each position [L, 1, 3, pairs], complex."""
+    angle = torch.arange(length)[:, None] * base ** (-torch.arange(pairs) / pairs)
+    turn = torch.polar(torch.ones_like(angle), angle)
+    return torch.stack((turn / math.sqrt(2 * pairs), turn, torch.ones_like(turn)), dim=1)[:, None]
 
 
-def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions: pairs of coordinates of [..., L, heads, dh] turned by their position's angle."""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+def _attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """softmax(query · key + bias) · value of [n, L, dh]."""
+    if query.is_cuda or query.shape[1] > _SHORT:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
+    scores = torch.bmm(query, key.mT) if bias is None else torch.baddbmm(bias, query, key.mT)
+    return torch.bmm(scores.softmax(-1).to(value.dtype), value)
+
+
+def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of [..., d] at length 1, and their lengths: RMSNorm, whose √d and gain are in the matrix behind it."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min_(1e-6)
+    return x / length, length
+
+
+class _Unit(torch.autograd.Function):
+    """`_unit`, with a gradient in four calls instead of a dozen."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y, length = _unit(x)
+        ctx.save_for_backward(y, length)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        y, length = ctx.saved_tensors
+        return torch.addcmul(g, y, (g * y).sum(-1, keepdim=True), value=-1).div_(length)
+
+
+def _normed(x: Tensor) -> Tensor:
+    return _Unit.apply(x) if x.requires_grad else _unit(x)[0]
+
+
+class _SquaredRelu(torch.autograd.Function):
+    """max(x, 0)² with its gradient 2 max(x, 0)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        positive = x.relu()
+        ctx.save_for_backward(positive)
+        return positive * positive
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (positive,) = ctx.saved_tensors
+        return torch.addcmul(g.new_zeros(()), g, positive, value=2)
+
+
+def _squared(x: Tensor) -> Tensor:
+    if x.requires_grad:
+        return _SquaredRelu.apply(x)
+    positive = x.relu_()
+    return positive * positive

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from simulators.errors import check_count
 from simulators.records import Floats, Policy, Rollouts
-from simulators.small_lm import SmallLM, _device, _drawn, _mask
+from simulators.small_lm import SmallLM, _device, _mask
 from simulators.small_lm.hub import LowRank, Whole, load
 from simulators.small_lm.tasks import FORM, Problem, marked, score, shown, task
 
@@ -258,3 +258,14 @@ def _ends(model: Any, tokenizer: Any) -> tuple[int, ...]:
         raise ValueError("the model names no end token, and its tokenizer neither")
     first = tokenizer.eos_token_id if tokenizer.eos_token_id in own else min(own)
     return (first, *sorted(own - {first}))
+
+
+def _drawn(logits: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens for logits [..., V] and uniforms [...] (the likeliest without), their log-probability, the entropy."""
+    logp = logits.double().log_softmax(-1)
+    p = logp.exp()
+    if draws is None:
+        token = logp.argmax(-1)
+    else:
+        token = (p.cumsum(-1) <= draws[..., None]).sum(-1).clamp_(max=logits.shape[-1] - 1)
+    return token, logp.gather(-1, token[..., None])[..., 0], -(p * logp).sum(-1)

@@ -80,7 +80,7 @@ def test_what_comes_later_changes_nothing_before_it():
     tokens = torch.randint(7, (1, 4, 9), generator=torch.Generator().manual_seed(0))
     changed = tokens.clone()
     changed[..., 5:] = (changed[..., 5:] + 1) % 7
-    a, b = (model.logits(weights, t, None) for t in (tokens, changed))
+    a, b = (model.logits(weights, t) for t in (tokens, changed))
     assert torch.equal(a[:, :, :5], b[:, :, :5]) and not torch.equal(a[:, :, 5:], b[:, :, 5:])
 
 
@@ -88,13 +88,13 @@ def test_padding_in_front_moves_nothing_and_a_cache_of_two_parts_neither():
     model = Transformer(Shape(7, 2, 16, 2), 12)
     weights = model.split(model.initial(0)[None].double())
     tokens = torch.randint(7, (1, 2, 6), generator=torch.Generator().manual_seed(1))
-    plain = model.logits(weights, tokens, None)
+    plain = model.logits(weights, tokens)
     padded = torch.nn.functional.pad(tokens, (3, 0), value=1)
     real = torch.arange(9).expand(1, 2, 9) >= 3
-    assert torch.allclose(model.logits(weights, padded, real)[:, :, 3:], plain, atol=1e-12)
+    assert torch.allclose(model.logits(weights, padded, model.hidden(real))[:, :, 3:], plain, atol=1e-12)
     cache = Cache(2, 9)
-    first = model.logits(weights, padded[..., :5], real[..., :5], cache)[:, :, 3:]
-    second = model.logits(weights, padded[..., 5:], real, cache)
+    first = model.logits(weights, padded[..., :5], model.hidden(real), cache)[:, :, 3:]
+    second = model.logits(weights, padded[..., 5:], model.hidden(real), cache)
     assert torch.allclose(torch.cat((first, second), 2), plain, atol=1e-12)
 
 
