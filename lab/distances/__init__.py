@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 from lab.distances.canonical import CANONS, Array, canonical_form, given
 from lab.distances.correlation import NAMED
 from lab.distances.distance import PROPERTIES, Distance, between, family, standard
+from lab.distances.sampled import epic_of_samples, sampled_epic
 from lab.errors import InputError, UnknownNameError
 from lab.registry import fold
 from lab.walk import import_all
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "CANONS", "PROPERTIES", "Distance", "canonical_form", "compare", "compute", "distance", "matrix", "names", "table",
+    "CANONS", "PROPERTIES", "Distance", "canonical_form", "compare", "compute", "distance", "epic_of_samples", "matrix",
+    "names", "sampled_epic", "table",
 ]  # fmt: skip
 
 import_all(__name__, __path__)
