@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from simulators import planning
 from simulators.records import Floats, Ints
@@ -146,6 +146,13 @@ class MDP:
         """
         r, leading = self._flat(reward)
         return planning.best(self.transition, self.discount, r)[0].reshape(*leading, self.states)
+
+    def best_actions(self, reward: ArrayLike) -> NDArray[np.bool_]:
+        """All actions that an optimal policy may take, Booleans [..., S, A]: equally good ones as in `optimal`."""
+        r, leading = self._flat(reward)
+        q = r + self.discount * (self._best(r)[1] @ self.transition.reshape(-1, self.states).T).reshape(r.shape)
+        good = q >= q.max(axis=-1, keepdims=True) - planning.slack(r, self.discount)[:, None, None]
+        return good.reshape(*leading, self.states, self.actions)
 
     def span(self, reward: ArrayLike) -> Any:
         """Return of the best policy minus return of the worst; exactly 0 for a reward that tells no policies apart."""

@@ -77,13 +77,14 @@ def deterministic(states: int = 16, actions: int = 4, discount: float = 0.9, *, 
     return MDP(np.eye(states)[rng.integers(states, size=(states, actions))], discount)
 
 
-def grid(size: int = 4, discount: float = 0.9, *, goal: int | None = None) -> MDP:
+def grid(size: int = 4, discount: float = 0.9, *, goal: int | None = None, slip: float = 0.0) -> MDP:
     """A size x size grid, state = row * size + column; actions up, right, down, left; walls bounce.
 
     Args:
         size: Cells along a side, at least 1.
         discount: g.
         goal: A state that is never left; the last one by default, -1 for none.
+        slip: Probability that one of the three other moves happens instead.
     """
     n = check_count("size", size, least=1)
     row, column = np.divmod(np.arange(n * n), n)
@@ -93,9 +94,12 @@ def grid(size: int = 4, discount: float = 0.9, *, goal: int | None = None) -> MD
     end = n * n - 1 if goal is None else goal
     if end >= n * n:
         raise ValueError(f"goal={goal}; the grid has states 0..{n * n - 1}")
+    if not 0 <= slip <= 1:
+        raise ValueError(f"slip must lie in [0, 1], not {slip!r}")
     if end >= 0:
         successor[end] = end
-    return MDP(np.eye(n * n)[successor], discount)
+    moves = np.eye(n * n)[successor]
+    return MDP((1 - slip) * moves + slip / 3 * (moves.sum(axis=1, keepdims=True) - moves), discount)
 
 
 def goal_grid(size: int = 3, discount: float = 0.9) -> tuple[MDP, Floats, dict[str, Floats]]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lab.diagnostics.gradient import clip_norm, cosine, norm, relative_error, spikes
     from lab.diagnostics.implied_reward import implied_distance, implied_reward_study
     from lab.diagnostics.reward_hacking import hacking_study
+    from lab.diagnostics.reward_pairs import reward_map, reward_pair, reward_walk
     from lab.diagnostics.shaping import shaping_policies, shaping_scores, shaping_study
     from lab.diagnostics.sign_flips import sign_flip_study
     from lab.diagnostics.tokens import token_weights, weight_spread
@@ -39,6 +40,7 @@ _HOME = {
     "gradient": ("clip_norm", "cosine", "norm", "relative_error", "spikes"),
     "implied_reward": ("implied_distance", "implied_reward_study"),
     "reward_hacking": ("hacking_study",),
+    "reward_pairs": ("reward_map", "reward_pair", "reward_walk"),
     "shaping": ("shaping_policies", "shaping_scores", "shaping_study"),
     "sign_flips": ("sign_flip_study",),
     "tokens": ("token_weights", "weight_spread"),
@@ -50,9 +52,9 @@ __all__ = [
     "advantage_spread", "advantage_summary", "advantage_table", "agent_spikes", "agent_tails", "blend_policies",
     "blend_study", "clip_norm", "cosine", "diagnose", "distance_study", "distinct_levels", "effective_rollouts",
     "hacking_study", "implied_distance", "implied_reward_study", "largest_advantage", "level_counts",
-    "no_signal_share", "norm", "parting", "regret_correlations", "relative_error", "shaping_policies",
-    "shaping_scores", "shaping_study", "sign_flip_rate", "sign_flip_study", "signal_study", "spikes",
-    "token_weights", "weight_spread",
+    "no_signal_share", "norm", "parting", "regret_correlations", "relative_error", "reward_map", "reward_pair",
+    "reward_walk", "shaping_policies", "shaping_scores", "shaping_study", "sign_flip_rate", "sign_flip_study",
+    "signal_study", "spikes", "token_weights", "weight_spread",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lab import distances
 from lab.errors import InputError
+from simulators.mdp import MDP
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,7 +25,7 @@ SHOWN = ("val-l2-l2", "dard-l2-l2", "epic-l2-l2", "none-l2-l2")
 
 def distance_study(
     names: Iterable[str] = SHOWN, *, environments: int = 24, pairs: int = 4, steps: int = 8, states: int = 32,
-    actions: int = 4, discount: float = 0.95, seed: int = 0,
+    actions: int = 4, discount: float = 0.95, mdp: MDP | None = None, seed: int = 0,
 ) -> pl.DataFrame:  # fmt: skip
     """STARC's experiment: from one random reward to another in equal steps, distance and regret at each.
 
@@ -39,6 +40,7 @@ def distance_study(
         states: S.
         actions: A, at least 2.
         discount: g < 1.
+        mdp: One world instead of the random ones; only the rewards are drawn then, and the three sizes are its own.
         seed: Another seed, other worlds.
 
     Returns:
@@ -53,7 +55,9 @@ def distance_study(
 
     chosen = [distances.distance(n).name for n in names]
     frames = [
-        pl.DataFrame({"environment": e, **_environment(chosen, (pairs, steps), (states, actions, discount), (seed, e))})
+        pl.DataFrame(
+            {"environment": e, **_environment(chosen, (pairs, steps), mdp or (states, actions, discount), (seed, e))}
+        )
         for e in range(environments)
     ]
     if not frames:
@@ -62,13 +66,13 @@ def distance_study(
 
 
 def _environment(
-    names: Sequence[str], counts: tuple[int, int], world: tuple[int, int, float], place: tuple[int, int]
+    names: Sequence[str], counts: tuple[int, int], world: MDP | tuple[int, int, float], place: tuple[int, int]
 ) -> dict[str, Array]:
     """The rows of one world as columns [pairs * steps]; regret is NaN for a trivial interpolant."""
     from simulators import mdp_families as families
 
     rng, (pairs, steps) = families.environment(*place), counts
-    mdp = families.sparse(*world, source=rng)
+    mdp = families.sparse(*world, source=rng) if isinstance(world, tuple) else world
     drawn = np.stack([[families.random_reward(mdp, rng) for _ in range(2)] for _ in range(pairs)])
     first, share = drawn[:, :1], np.arange(1, steps + 1)[:, None, None, None] / steps
     between = first + (drawn[:, 1:] - first) * share
