@@ -12,6 +12,7 @@ st.navigation(
         st.Page("lab/pages/sign_flips.py", title="Sign flips"),
         st.Page("lab/pages/collapse.py", title="Collapse"),
         st.Page("lab/pages/implied_reward.py", title="Implied reward"),
+        st.Page("lab/pages/reward_distances.py", title="Reward distances"),
         st.Page("lab/pages/tokens.py", title="Tokens"),
         st.Page("lab/pages/gradient_spikes.py", title="Gradient spikes"),
         st.Page("lab/pages/reward_hacking.py", title="Reward hacking"),

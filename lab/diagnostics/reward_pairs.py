@@ -17,7 +17,7 @@ from simulators.mdp import MDP
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["CHANGES", "arriving", "reward_map", "reward_pair", "reward_walk"]
+__all__ = ["CHANGES", "arriving", "between", "reward_map", "reward_pair", "reward_walk"]
 
 Array = NDArray[Any]
 
@@ -79,7 +79,7 @@ _CHANGES: dict[str, tuple[str, Callable[[_Made, Array], Array]]] = {
     "flip": ("flip one state", lambda m, r: r - 2 * r * _arrived(m, 1.0)),
     "learned": ("learn it from noisy comparisons", _learned),
     "opposite": ("turn it round", lambda m, r: -r),
-    "shared": ("give both a large reward for what never happens", _shared),
+    "shared": ("both pay for what never happens", _shared),
 }
 
 #: Changes of a reward by name, in words.
@@ -136,6 +136,13 @@ def arriving(mdp: MDP, reward: ArrayLike) -> Array:
     return np.asarray(np.einsum("...sat,sat->...t", rewards, weight) / weight.sum(axis=(0, 1)))
 
 
+def between(mdp: MDP, first: ArrayLike, last: ArrayLike, steps: int = 32) -> Array:
+    """R1 + t (R2 - R1) for t from 0 to 1 in equal steps: [steps + 1, S, A, S]."""
+    share = np.linspace(0, 1, check_whole("steps", steps, least=1) + 1)[:, None, None, None]
+    start, end = mdp.rewards(first), mdp.rewards(last)
+    return np.asarray((1 - share) * start + share * end)
+
+
 def reward_map(mdp: MDP, rewards: Mapping[str, ArrayLike]) -> pl.DataFrame:
     """Rewards as a map shows them, one row for each reward and state.
 
@@ -144,21 +151,22 @@ def reward_map(mdp: MDP, rewards: Mapping[str, ArrayLike]) -> pl.DataFrame:
         that are optimal there), shared (whether one of them is optimal under the first reward too).
 
     Raises:
-        ValueError: A reward does not fit the world, or the discount is 1.
+        InputError: No rewards. ValueError: A reward does not fit the world, or the discount is 1.
     """
     import polars as pl
 
-    frames, first = [], None
-    for name, reward in rewards.items():
-        best = mdp.best_actions(reward)
-        first = best if first is None else first
-        columns = {
-            "reward": [name] * mdp.states, "state": range(mdp.states), "arriving": arriving(mdp, reward),
-            "value": mdp.value(reward, mdp.optimal(reward)), "best": [np.flatnonzero(row).tolist() for row in best],
-            "shared": (best & first).any(axis=-1),
-        }  # fmt: skip
-        frames.append(pl.DataFrame(columns, schema_overrides={"best": pl.List(pl.Int64)}))
-    return pl.concat(frames)
+    if not rewards:
+        raise InputError("a map needs at least one reward")
+    every = np.stack([mdp.rewards(r) for r in rewards.values()])
+    best, optimal = mdp.best_actions(every), mdp.optimal(every)
+    value = np.concatenate([mdp.value(r, p) for r, p in zip(every, optimal, strict=True)])
+    columns = {
+        "reward": np.repeat(list(rewards), mdp.states), "state": np.tile(np.arange(mdp.states), len(every)),
+        "arriving": arriving(mdp, every).ravel(), "value": value,
+        "best": [np.flatnonzero(row).tolist() for row in best.reshape(-1, mdp.actions)],
+        "shared": (best & best[:1]).any(axis=-1).ravel(),
+    }  # fmt: skip
+    return pl.DataFrame(columns, schema_overrides={"reward": pl.String, "best": pl.List(pl.Int64)})
 
 
 def reward_walk(
@@ -185,12 +193,10 @@ def reward_walk(
     """
     import polars as pl
 
-    share = np.arange(check_whole("steps", steps, least=1) + 1) / steps
-    start = mdp.rewards(first)
-    between = start + (mdp.rewards(last) - start) * share[:, None, None, None]
-    regret, back = mdp.regret(start, between), mdp.regret(between, start)
+    way, step = between(mdp, first, last, steps), np.arange(steps + 1)
+    regret, back = mdp.regret(way[0], way), mdp.regret(way, way[0])
     columns = {
-        "step": np.arange(len(share)), "share": share, "regret": regret, "back": back,
-        "mean_regret": (regret + back) / 2, "worst_case": mdp.worst_case_regret(start, between),
+        "step": step, "share": step / steps, "regret": regret, "back": back,
+        "mean_regret": (regret + back) / 2, "worst_case": mdp.worst_case_regret(way[0], way),
     }  # fmt: skip
-    return pl.DataFrame(columns | distances.compare(mdp, start, between, names))
+    return pl.DataFrame(columns | distances.compare(mdp, way[0], way, names))

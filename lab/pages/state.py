@@ -272,6 +272,28 @@ class Rewards(Property):
         return "__".join("_".join(LIST_MARK.join(f"{r:.12g}" for r in cell) for cell in group) for group in value)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Numbers(Property):
+    """A row of numbers in `low`..`high`, at most `most`, without a widget of its own. In the address: `1_0_0.5`."""
+
+    low: float
+    high: float
+    most: int = 64
+
+    def read(self, text: str) -> list[float]:
+        expected = f"numbers from {self.low:g} to {self.high:g}, such as 1_0_0.5, were expected"
+        try:
+            value = [float(part) for part in text.split("_")]
+        except ValueError:
+            raise ValueError(f"{self.name}={text[:60]}: {expected}") from None
+        if len(value) > self.most or not all(self.low <= number <= self.high for number in value):
+            raise ValueError(f"{self.name}={text[:60]}: at most {self.most} {expected}")
+        return value
+
+    def write(self, value: Sequence[float]) -> str:
+        return "_".join(f"{number:.12g}" for number in value)
+
+
 def _listed(options: Sequence[Any]) -> str:
     """Options as a sentence lists them, shortened after a dozen."""
     shown = [str(option) for option in options[:12]]

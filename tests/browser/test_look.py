@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.serving import Opener, settle
 
-PAGES = ["sign_flips", "collapse", "tokens", "compare", "implied_reward", "reward_hacking"]
+PAGES = ["sign_flips", "collapse", "tokens", "compare", "implied_reward", "reward_distances", "reward_hacking"]
 
 
 def drawn(page: Page) -> None:

@@ -1,0 +1,326 @@
+// Two rewards on one map, everything on the way between them, and what each distance says of it. No formula lives
+// here: for every step of the way Python has sent the rewards, the best actions, regret and distances; walking looks
+// them up. Dragging a cell shows its number; letting go tells Python, which sends all of it anew.
+
+const SVG = "http://www.w3.org/2000/svg";
+const PER_UNIT = 60, KNOB = 9, ROW = 27;
+
+export default function (component) {
+  const host = component.parentElement.querySelector(".bench");
+  const bench = host.bench ?? (host.bench = new Bench(host));
+  bench.receive(component.data, (value) => component.setTriggerValue("change", value));
+}
+
+function element(name, attributes, parent, text) {
+  const made = document.createElementNS(SVG, name);
+  set(made, attributes);
+  if (text !== undefined) made.textContent = text;
+  parent.appendChild(made);
+  return made;
+}
+
+function set(made, attributes) {
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+}
+
+function bytes(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+}
+
+function short(value, digits = 2) {
+  const text = String(Number(value.toFixed(digits)));
+  return (text === "-0" ? "0" : text).replaceAll("-", "−");
+}
+
+function percent(value) {
+  const size = 100 * value;
+  return size < 0.05 ? "0%" : size < 9.95 ? `${size.toFixed(1)}%` : `${size.toFixed(0)}%`;
+}
+
+class Bench {
+  constructor(host) {
+    this.host = host;
+    this.svg = element("svg", { role: "group", "aria-label": "Two rewards, and what distances say of them" }, host);
+    this.observer = new ResizeObserver(() => this.data && this.width !== host.clientWidth && this.build());
+    this.observer.observe(host);
+    for (const [name, act] of Object.entries({
+      keydown: "key", pointerdown: "down", pointermove: "move", pointerup: "up", pointercancel: "up", dblclick: "zero",
+    })) this.svg.addEventListener(name, (event) => this[act](event));
+  }
+
+  // A new payload: what is being dragged keeps its place, everything else is as Python says.
+  receive(data, report) {
+    this.report = report;
+    this.data = data;
+    this.best = new Uint8Array(bytes(data.best));
+    this.apart = new Uint8Array(bytes(data.apart));
+    this.pays = new Float32Array(bytes(data.pays));
+    const kept = this.held?.cell !== undefined ? this.values[this.held.cell] : undefined;
+    this.values = [...data.reward];
+    if (kept !== undefined && this.held.cell < this.values.length) this.values[this.held.cell] = kept;
+    if (!this.held?.walk) this.at = data.at;
+    for (const [name, color] of Object.entries(data.colors)) this.host.style.setProperty(`--${name}`, color);
+    this.build();
+  }
+
+  // ---- geometry
+  build() {
+    this.width = this.host.clientWidth;
+    if (!this.width) return;
+    const focus = this.svg.querySelector(":focus")?.dataset.focus;
+    this.svg.replaceChildren();
+    this.marker = element("defs", {}, this.svg);
+    const wide = this.width >= 1000, gap = wide ? 44 : 28, { map } = this.data;
+    const side = Math.min(wide ? (this.width - 2 * gap) * 0.27 : (this.width - gap) / 2, 400);
+    const tall = map.kind === "grid" ? Math.max(side * map.rows / map.columns, 90) : side;
+    this.cell = side / map.columns;
+    this.first = this.map(0, 0, side, true);
+    this.second = this.map(side + gap, 0, side, false);
+    this.dim = element("g", { class: "later" }, this.svg);
+    const chart = wide ? [2 * (side + gap), 0, this.width - 2 * (side + gap), Math.max(tall, 260)]
+      : [0, tall + 84, this.width, 260];
+    this.chart(...chart);
+    const below = Math.max(tall, wide ? chart[3] : 0) + 88 + (wide ? 0 : chart[3] + 88);
+    this.table(below);
+    const height = below + 46 + ROW * this.data.rows.length + (wide ? 0 : 18);
+    set(this.svg, { height, viewBox: `0 0 ${this.width} ${height}` });
+    this.draw();
+    if (focus !== undefined) this.svg.querySelector(`[data-focus="${focus}"]`)?.focus({ preventScroll: true });
+  }
+
+  map(left, top, side, own) {
+    const { map, reward, words } = this.data, group = element("g", own ? {} : { class: "later" }, this.svg);
+    element("text", { x: left, y: top + 14, class: "name" }, group, own ? words.first : words.second);
+    element("text", { x: left, y: top + 32, class: "muted small" }, group, own ? words.edit : words.place);
+    const place = map.kind === "grid"
+      ? (s) => [left + (map.x[s] + 0.5) * this.cell, top + 48 + (map.y[s] + 0.5) * this.cell]
+      : (s) => [left + side * (0.5 + 0.4 * map.x[s]), top + 48 + side * (0.5 + 0.4 * map.y[s])];
+    if (map.kind === "graph") for (const [s, t, p] of map.edges) if (s !== t)
+      element("path", { d: this.arc(place(s), place(t)), class: "edge", "stroke-opacity": 0.15 + 0.6 * p }, group);
+    const arrows = element("g", { class: "arrows" }, group);
+    const cells = reward.map((_, s) => this.box(s, place(s), group, own));
+    if (map.kind === "grid") group.appendChild(arrows);
+    return { group, place, cells, arrows };
+  }
+
+  box(s, [x, y], parent, own) {
+    const grid = this.data.map.kind === "grid", half = grid ? this.cell / 2 - 1.5 : 21;
+    const attributes = own
+      ? { class: "own cell", tabindex: 0, role: "slider", "data-cell": s, "data-focus": `c${s}`,
+          "aria-label": `reward of state ${s}`, "aria-valuemin": this.data.low, "aria-valuemax": this.data.high }
+      : { class: "cell", "data-place": s, "data-focus": `p${s}`, tabindex: 0, role: "button", "aria-label": `choose state ${s}` };
+    const group = element("g", attributes, parent);
+    const shape = grid
+      ? element("rect", { x: x - half, y: y - half, width: 2 * half, height: 2 * half, rx: 4 }, group)
+      : element("circle", { cx: x, cy: y, r: half }, group);
+    const label = element("text", { x, y: grid ? y - half + Math.min(16, half * 0.62) : y + 4.5, "text-anchor": "middle" }, group);
+    if (!own && s === this.data.place) shape.classList.add("chosen");
+    return { group, shape, label };
+  }
+
+  // A curve between two nodes, bent to its right, ending before the node.
+  arc([x0, y0], [x1, y1]) {
+    const dx = x1 - x0, dy = y1 - y0, length = Math.hypot(dx, dy), bend = 0.16;
+    const [mx, my] = [(x0 + x1) / 2 - dy * bend, (y0 + y1) / 2 + dx * bend];
+    const reach = (x, y) => { const d = Math.hypot(mx - x, my - y); return [x + (mx - x) * 24 / d, y + (my - y) * 24 / d]; };
+    if (!length) return "";
+    const [[ax, ay], [bx, by]] = [reach(x0, y0), reach(x1, y1)];
+    return `M${ax} ${ay} Q${mx} ${my} ${bx} ${by}`;
+  }
+
+  chart(left, top, width, tall) {
+    const { rows, losses, words, share } = this.data, axis = 44, high = (tall + 48 - 96) / 2;
+    const x0 = left + axis, x1 = left + width - 12;
+    this.x = (k) => x0 + (x1 - x0) * share[k];
+    this.walkEnds = [x0, x1];
+    const panels = [[top + 24, rows, words.distance], [top + 24 + high + 44, losses, ""]];
+    this.dots = [];
+    panels.forEach(([y, lines, title], k) => {
+      const place = (value) => y + high * (1 - Math.min(Math.max(value, 0), 1));
+      const heading = element("text", { x: left, y: y - 10, class: "small strong" }, this.dim, title);
+      if (k) this.loss = heading;
+      else element("text", { x: x1, y: y - 10, "text-anchor": "end", class: "muted small" }, this.dim, words.drag);
+      for (const [tick, text] of [[0, k ? "0%" : "0"], [0.5, k ? "50%" : "½"], [1, k ? "100%" : "1"]]) {
+        element("line", { x1: x0, x2: x1, y1: place(tick), y2: place(tick), class: tick ? "grid" : "zero" }, this.dim);
+        element("text", { x: x0 - 7, y: place(tick) + 4, "text-anchor": "end", class: "muted small" }, this.dim, text);
+      }
+      for (const line of lines) {
+        const d = line.drawn.map((value, i) => `${i ? "L" : "M"}${this.x(i)} ${place(value)}`).join(" ");
+        element("path", { d, class: "line", stroke: line.color, "stroke-dasharray": line.dash ?? "none" }, this.dim);
+        const dot = element("circle", { r: 4, fill: line.color, class: "dot" }, this.dim);
+        this.dots.push({ dot, line, place });
+      }
+    });
+    const base = panels[1][0] + high;
+    for (const [i, text] of [[0, words.start], [share.length - 1, words.end]])
+      element("text", { x: this.x(i), y: base + 34, "text-anchor": i ? "end" : "start", class: "muted small" }, this.dim, text);
+    this.rule = element("line", { y1: top + 24, y2: base + 10, class: "rule" }, this.svg);
+    element("rect", { x: x0 - 8, width: x1 - x0 + 16, y: top + 20, height: base - top + 22, class: "hit", "data-walk": 1 }, this.svg);
+    this.knob = element("g", {
+      class: "walk", tabindex: 0, role: "slider", "data-walk": 1, "data-focus": "walk", "aria-label": words.walk,
+      "aria-valuemin": 0, "aria-valuemax": 1,
+    }, this.svg);
+    element("circle", { r: KNOB + 4, class: "ring", cy: base + 10 }, this.knob);
+    element("circle", { r: KNOB, class: "knob", cy: base + 10 }, this.knob);
+    this.share = element("text", { y: base + 34, "text-anchor": "middle", class: "small strong" }, this.svg);
+  }
+
+  table(top) {
+    const { rows, sees, words, made } = this.data, narrow = this.width < 1000, each = narrow ? 62 : 92;
+    const name = narrow ? 138 : 170, right = this.width - each * (sees.length + 1) - 8, end = right - 62;
+    element("text", { x: 0, y: top, class: "small strong" }, this.dim, words.table);
+    made.forEach((now, k) => now && element("rect", {
+      x: right + each * k + 3, y: top - 18, width: each - 6, height: 30 + ROW * rows.length, rx: 6, class: "now",
+    }, this.dim));
+    [...sees, words.starc].forEach((text, k) => element("text", {
+      x: right + each * (k + 0.5), y: top, "text-anchor": "middle", class: "small strong",
+    }, this.dim, text));
+    this.bars = rows.map((row, i) => {
+      const y = top + 22 + ROW * i;
+      const words = element("text", { x: 0, y: y + 4, class: "label" }, this.dim, row.name);
+      words.style.fill = row.color;
+      element("rect", { x: name, width: end - name, y: y - 8, height: 16, rx: 3, class: "track" }, this.dim);
+      const bar = element("rect", { x: name, y: y - 8, height: 16, rx: 3, fill: row.color }, this.dim);
+      const value = element("text", { x: right - 8, y: y + 4, "text-anchor": "end" }, this.dim);
+      row.blind.forEach((blind, k) => {
+        const at = { cx: right + each * (k + 0.5), cy: y, r: 5 };
+        const dot = element("circle", { ...at, class: blind ? "blind" : "seeing" }, this.dim);
+        element("title", {}, dot, blind ? `does not see: ${sees[k]}` : `sees: ${sees[k]}`);
+      });
+      const mark = { x: right + each * (sees.length + 0.5), y: y + 4, "text-anchor": "middle", class: row.starc ? "strong" : "muted" };
+      element("text", mark, this.dim, row.starc ? "yes" : "no");
+      return { bar, value, row, room: end - name };
+    });
+    words.legend.forEach((text, k) => {
+      const place = { x: k && !narrow ? this.width : 0, y: top + 36 + ROW * rows.length + (narrow ? 18 * k : 0) };
+      element("text", { ...place, "text-anchor": k && !narrow ? "end" : "start", class: "muted small" }, this.dim, text);
+    });
+  }
+
+  // ---- drawing: only numbers looked up in what Python sent
+  draw() {
+    const { reward, words, losses } = this.data, states = reward.length;
+    this.svg.classList.toggle("waiting", this.values.some((value, s) => Math.abs(value - reward[s]) > 1e-9));
+    this.paint(this.first, this.values, 0);
+    this.paint(this.second, this.pays.subarray(this.at * states, (this.at + 1) * states), this.at);
+    const x = this.x(this.at), share = short(this.data.share[this.at]);
+    set(this.rule, { x1: x, x2: x });
+    set(this.knob, { transform: `translate(${x} 0)`, "aria-valuenow": this.data.share[this.at], "aria-valuetext": share });
+    const [low, high] = this.walkEnds, room = 92;
+    set(this.share, { x: Math.min(Math.max(x, low + room), high - room) });
+    this.share.textContent = `t = ${share}`;
+    for (const { dot, line, place } of this.dots) set(dot, { cx: x, cy: place(line.drawn[this.at]) });
+    this.loss.textContent = `${words.lost} ${losses.map((line) => `${line.name} ${percent(line.drawn[this.at])}`).join(" · ")}`;
+    for (const { bar, value, row, room: all } of this.bars) {
+      set(bar, { width: Math.max(all * Math.min(row.drawn[this.at], 1), 0) });
+      value.textContent = `${row.values[this.at].toFixed(3)}`;
+    }
+  }
+
+  paint({ cells, arrows, place }, values, step) {
+    const { map, limit } = this.data, states = cells.length, actions = this.best.length / states / this.data.share.length;
+    arrows.replaceChildren();
+    cells.forEach(({ group, shape, label }, s) => {
+      const value = values[s], part = Math.min(Math.abs(value) / limit, 1);
+      shape.style.fill = `color-mix(in srgb, var(${value < 0 ? "--under" : "--over"}) ${(8 + 52 * part) * (part > 0.002)}%, var(--panel))`;
+      label.textContent = Math.abs(value) < 0.005 && map.kind === "grid" ? "" : short(value);
+      if (group.dataset.cell) set(group, { "aria-valuenow": value, "aria-valuetext": short(value) });
+      const good = [...Array(actions).keys()].filter((a) => this.best[(step * states + s) * actions + a]);
+      const kind = this.apart[step * states + s] ? "arrow apart" : "arrow";
+      this.arrow(place(s), s, good, actions, kind, arrows, place);
+    });
+  }
+
+  arrow([x, y], s, good, actions, kind, parent, place) {
+    const { map } = this.data;
+    if (map.kind === "graph") {
+      for (const a of good) {
+        const t = map.successor[s][a];
+        if (t === s) continue;
+        const d = this.arc([x, y], place(t)), path = element("path", { d, class: kind }, parent);
+        const length = path.getTotalLength(), [tip, back] = [path.getPointAtLength(length), path.getPointAtLength(length - 9)];
+        this.head(tip.x, tip.y, Math.atan2(tip.y - back.y, tip.x - back.x), kind, parent);
+      }
+      return;
+    }
+    const cy = y + Math.min(9, this.cell * 0.16), reach = Math.min(this.cell * 0.27, 20);
+    element("circle", { cx: x, cy, r: 2, class: `${kind} dotted` }, parent);
+    if (good.length === actions) return;
+    for (const a of good) {
+      const [dx, dy] = map.ways[a], [tx, ty] = [x + dx * reach, cy + dy * reach];
+      element("path", { d: `M${x} ${cy} L${tx} ${ty}`, class: kind }, parent);
+      this.head(tx, ty, Math.atan2(dy, dx), kind, parent);
+    }
+  }
+
+  head(x, y, angle, kind, parent) {
+    const corner = (turn) => `${x - 7 * Math.cos(angle + turn)} ${y - 7 * Math.sin(angle + turn)}`;
+    element("path", { d: `M${corner(0.5)} L${x} ${y} L${corner(-0.5)}`, class: kind }, parent);
+  }
+
+  // ---- gestures
+  down(event) {
+    const at = event.target.closest("[data-cell], [data-place], [data-walk]");
+    if (!at) return;
+    if (at.dataset.place !== undefined) return this.tell({ place: Number(at.dataset.place) });
+    this.held = at.dataset.walk ? { walk: true } : { cell: Number(at.dataset.cell), y: event.clientY, from: this.values[at.dataset.cell] };
+    this.svg.setPointerCapture(event.pointerId);
+    (at.dataset.walk ? this.knob : at).focus({ preventScroll: true });
+    event.preventDefault();
+    if (this.held.walk) this.move(event);
+  }
+
+  move(event) {
+    if (!this.held) return;
+    if (this.held.walk) {
+      const [low, high] = this.walkEnds, last = this.data.share.length - 1;
+      const part = (event.clientX - this.svg.getBoundingClientRect().left - low) / (high - low);
+      this.at = Math.round(Math.min(Math.max(part, 0), 1) * last);
+    } else this.change(this.held.cell, this.held.from + (this.held.y - event.clientY) / PER_UNIT);
+    this.draw();
+  }
+
+  up() {
+    const held = this.held;
+    this.held = undefined;
+    if (held?.walk) this.tell({ at: this.at });
+    else if (held && this.values[held.cell] !== held.from) this.tell({ reward: this.values });
+  }
+
+  zero(event) {
+    const at = event.target.closest("[data-cell]");
+    if (!at || !this.values[at.dataset.cell]) return;
+    this.values[at.dataset.cell] = 0;
+    this.draw();
+    this.tell({ reward: this.values });
+  }
+
+  change(cell, value) {
+    const { low, high, step } = this.data;
+    this.values[cell] = Number((Math.round(Math.min(Math.max(value, low), high) / step) * step).toFixed(6));
+  }
+
+  key(event) {
+    const at = event.target.closest("[data-cell], [data-place], .walk");
+    if (!at) return;
+    if (at.dataset.place !== undefined) {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); this.tell({ place: Number(at.dataset.place) }); }
+      return;
+    }
+    const steps = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 5, PageDown: -5 }[event.key];
+    const { low, high, step, share } = this.data, walk = at.dataset.walk, cell = Number(at.dataset.cell);
+    const ends = { Home: walk ? 0 : low, End: walk ? share.length - 1 : high, Delete: walk ? undefined : 0 }[event.key];
+    if (steps === undefined && ends === undefined) return;
+    event.preventDefault();
+    if (walk) this.at = Math.min(Math.max(ends ?? this.at + steps, 0), share.length - 1);
+    else this.change(cell, ends ?? this.values[cell] + steps * step);
+    this.draw();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.tell(walk ? { at: this.at } : { reward: this.values }), 250);
+  }
+
+  tell(news) {
+    clearTimeout(this.timer);
+    this.report(news);
+  }
+}

@@ -1,0 +1,136 @@
+"""The bench of two rewards: a map that is edited by hand, the way to the second reward, what distances say on it.
+
+Python stays the only place with formulas: for every step of the way the component is sent what the doors say, so
+walking only looks up; letting go of a cell reports the new reward.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import streamlit as st
+from numpy.typing import NDArray
+
+from lab import distances
+from lab.figures.reward_pairs import distance_color, place_states
+from lab.figures.theme import palette
+from simulators.mdp import MDP
+
+__all__ = ["draw", "payload"]
+
+HERE = Path(__file__).parent
+KEY = "reward-bench"
+
+#: Changes that a distance may be blind to, as the columns of the table.
+SEES = {"potential": "potential", "offset": "offset", "redistribution": "spread", "scale": "scale"}
+
+#: Change -> the property of being blind to it, where it has another name.
+SAME = {"potential": "shaping"}
+
+_mount = st.components.v2.component(
+    "advantage_lab_reward_bench",
+    html='<div class="bench"></div>',
+    css=HERE.joinpath("bench.css").read_text(encoding="utf-8"),
+    js=HERE.joinpath("bench.js").read_text(encoding="utf-8"),
+)
+
+
+def payload(
+    mdp: MDP, walk: pl.DataFrame, maps: pl.DataFrame, names: Sequence[str], reward: Sequence[float], *,
+    layout: str, state: int, changes: Sequence[str], at: int, reach: tuple[float, float, float], theme: str,
+) -> dict[str, Any]:  # fmt: skip
+    """What the component draws.
+
+    Args:
+        mdp: The world.
+        walk: `lab.diagnostics.reward_walk`.
+        maps: `lab.diagnostics.reward_map` of the reward at each step of the way.
+        names: Distances, one row each.
+        reward: The numbers that are edited, one per state.
+        layout: "grid" or "graph", see `lab.figures.reward_pairs.place_states`.
+        state: The chosen state.
+        changes: What was done to the reward, see `lab.diagnostics.reward_pairs.CHANGES`.
+        at: Step that is shown first.
+        reach: Lowest and highest number of a cell, and the step between numbers.
+        theme: "light" or "dark".
+    """
+    colors, low, high, step = palette(theme), *reach
+    x, y = place_states(layout, mdp.states)
+    pays = maps["arriving"].to_numpy()
+    best = np.array([[action in good for action in range(mdp.actions)] for good in maps["best"].to_list()])
+    named = {name: getattr(colors, name) for name in ("paper", "panel", "text", "muted", "grid", "axis", "flip")}
+    losses = {"optimising the second": ("regret", None), "at worst": ("worst_case", "5 4")}
+    return {
+        "map": _map(mdp, layout, x, y), "reward": list(reward), "low": low, "high": high, "step": step,
+        "place": state, "share": walk["share"].to_list(), "at": at, "pays": _packed(pays, np.float32),
+        "best": _packed(best, np.uint8), "apart": _packed(~maps["shared"].to_numpy(), np.uint8),
+        "limit": max(1.0, float(np.abs(pays).max())), "sees": list(SEES.values()),
+        "made": [made in changes for made in SEES],
+        "rows": [_row(name, walk[name], theme) for name in names],
+        "losses": [{"name": n, "color": colors.flip, "dash": dash, "drawn": walk[column].to_list()}
+                   for n, (column, dash) in losses.items()],
+        "colors": named | {"focus": colors.hues[0], "over": colors.hues[0], "under": colors.hues[1]},
+        "words": WORDS,
+    }  # fmt: skip
+
+
+WORDS = {
+    "first": "R₁, the reward that is meant",
+    "second": "R₁ + t (R₂ − R₁), the one that is trained on",
+    "edit": "drag a cell up or down, or use arrow keys; double click: 0",
+    "place": "red: no best action in common; click chooses a state",
+    "distance": "distance from R₁, of the largest possible",
+    "drag": "drag the line to walk from R₁ to R₂",
+    "lost": "lost of R₁:",
+    "start": "R₁",
+    "end": "R₂",
+    "walk": "share of the way from the first reward to the second",
+    "table": "distance from R₁",
+    "starc": "STARC",
+    "legend": [
+        "bar: of the largest possible, that of a reward and its negative",
+        "● does not see such a change · ○ sees it · shaded: made here · STARC: bounds worst-case regret both ways",
+    ],
+}
+
+
+def draw(data: dict[str, Any], on_change: Callable[..., None]) -> None:
+    """Mounts the bench; `on_change` is called with `reward=`, `state=` or `at=`, whatever was let go or chosen."""
+
+    def heard() -> None:
+        change = st.session_state[KEY].change
+        if change:
+            news = {"place": "state"}
+            on_change(**{news.get(name, name): value for name, value in change.items()})
+
+    _mount(key=KEY, data=data, on_change_change=heard)
+
+
+def _map(mdp: MDP, layout: str, x: NDArray[Any], y: NDArray[Any]) -> dict[str, Any]:
+    """Places of the states and what connects them."""
+    shown: dict[str, Any] = {"kind": "graph" if layout == "graph" else "grid", "x": x.tolist(), "y": y.tolist()}
+    if layout != "graph":
+        ways = [[0, -1], [1, 0], [0, 1], [-1, 0]] if mdp.actions == 4 else [[-1, 0], [1, 0]]
+        return shown | {"columns": int(x.max()) + 1, "rows": int(y.max()) + 1, "ways": ways}
+    likely = mdp.transition.max(axis=1)
+    edges = [[int(s), int(t), float(likely[s, t])] for s, t in np.argwhere(likely > 0)]
+    successor = mdp.transition.argmax(axis=-1).tolist()
+    return shown | {"columns": 1, "rows": 1, "successor": successor, "edges": edges}
+
+
+def _row(name: str, values: pl.Series, theme: str) -> dict[str, Any]:
+    known = distances.distance(name)
+    blind = [SAME.get(change, change) in known.properties for change in SEES]
+    return {
+        "name": name, "color": distance_color(name, theme), "values": values.to_list(),
+        "drawn": (values / (known.maximum or 1.0)).to_list(), "blind": blind, "starc": "starc" in known.properties,
+    }  # fmt: skip
+
+
+def _packed(array: NDArray[Any], kind: Any) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, dtype=kind).tobytes()).decode("ascii")
