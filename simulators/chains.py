@@ -71,11 +71,11 @@ class Chain:
             )
 
     @classmethod
-    def gate(cls, success: float, length: int = 20, discount: float = 0.95, horizon: int = 60) -> Chain:
+    def gate(cls, success: float, length: int = 20, discount: float = 0.95, horizon: int = 60, every: int = 0) -> Chain:
         """A chain whose last forward move succeeds with probability `success` and otherwise throws back to 0."""
         slip = np.zeros(check_count("length", length, least=2))
         slip[-1] = 1 - success
-        return cls(length, discount, horizon, tuple(slip))
+        return cls(length, discount, horizon, tuple(slip.tolist()), every)
 
     @property
     def goal(self) -> int:

@@ -30,7 +30,7 @@ class Learned:
     """What Q-learning did; S runs, E episodes.
 
     Attributes:
-        q: Action values at the end [S, F, L + 1, A]; F = 1, or 2^K by the bits of the K events seen in the episode.
+        q: Action values at the end [S, F, L + 1, A]; F = 1, or 2^K by the bits of the K events remembered.
         meant: Discounted sum of the reward that is meant [S, E].
         trained: Discounted sum of the reward that was trained on, counted pay included [S, E].
         steps: Steps taken [S, E].
@@ -57,7 +57,7 @@ class Learned:
 
 def learn(
     chain: Chain, reward: ArrayLike, *, episodes: int = 3000, seeds: int | Sequence[int] = 8, first: ArrayLike = 0.0,
-    pay: ArrayLike = 0.0, beta: float = 0.0, remember: bool = False, alpha: float = 0.2, explore: float = 0.1,
+    pay: ArrayLike = 0.0, beta: float = 0.0, remember: ArrayLike = False, alpha: float = 0.2, explore: float = 0.1,
     record: bool = False,
 ) -> Learned:  # fmt: skip
     """Q(s, a) += α (r + g max Q(s′, ·) − Q(s, a)), acting greedily but for a share `explore` of random actions.
@@ -73,7 +73,8 @@ def learn(
         pay: What the n-th occurrence of an event within an episode adds, times n^-beta: a number for all, one for each
             event [K], or for each episode and event [E, K].
         beta: How fast that decays.
-        remember: The learner sees which events have happened in the episode (F = 2^K), else the position alone.
+        remember: Whether the learner sees that an event has happened in the episode, for all or for each [K]; with none
+            of them it sees the position alone.
         alpha: Step size in (0, 1].
         explore: Share of random actions in [0, 1].
         record: Keep the trail.
@@ -88,7 +89,8 @@ def learn(
     for name, share in (("alpha", alpha), ("explore", explore)):
         if not 0 <= share <= 1:
             raise ValueError(f"{name}={share!r}; it must lie in [0, 1]")
-    memories = 1 << chain.events if remember else 1
+    known = np.array(np.broadcast_to(remember, chain.events), np.bool_)
+    memories = 1 << chain.events if known.any() else 1
     q = np.empty((runs.size, memories, *chain.mdp.transition.shape[:2]))
     q[...] = _table(first, q.shape[2:])
     q[:, :, chain.end] = 0.0
@@ -98,7 +100,7 @@ def learn(
     trail = np.full((*size, chain.horizon) if record else (size[0], 0, 0), -1)
     _learn(
         *_outcomes(chain, chain.mdp.rewards(reward)), chain.end, _pays(pay, size[1], chain.events),
-        float(beta), chain.discount, chain.horizon, alpha, explore, runs, remember, q, meant, trained, steps, reached,
+        float(beta), chain.discount, chain.horizon, alpha, explore, runs, known, q, meant, trained, steps, reached,
         idle, events, trail,
     )  # fmt: skip
     return Learned(q, meant, trained, steps, reached, idle, events, trail)
@@ -164,7 +166,7 @@ def _outcome(running: Any, level: float) -> int:
 @kernel
 def _learn(
     after: Any, running: Any, meant: Any, reward: Any, event: Any, end: Any, pay: Any, beta: float, discount: float,
-    horizon: int, alpha: float, explore: float, seeds: Any, remember: bool, q: Any, earned: Any, trained: Any,
+    horizon: int, alpha: float, explore: float, seeds: Any, remember: Any, q: Any, earned: Any, trained: Any,
     steps: Any, reached: Any, idle: Any, events: Any, trail: Any,
 ) -> None:  # fmt: skip
     """Every run's episodes; fills q and all behind it."""
@@ -181,7 +183,7 @@ def _learn(
             if k >= 0:
                 events[i, e, k] += 1
                 r += pay[e, k] * float(events[i, e, k]) ** -beta
-                known = f | (1 << k) if remember else f
+                known = f | (1 << k) if remember[k] else f
             now = after[s, a, m]
             best = q[i, known, now].max()
             q[i, f, s, a] += alpha * (r + discount * best - q[i, f, s, a])

@@ -1,7 +1,8 @@
 """Dense rewards side by side in a small chain: what each teaches, where its greedy policy goes, how far off it is.
 
-A *construction* makes the reward that is trained on out of the reward that is meant. `CONSTRUCTIONS` holds those known
-by name; a paper adds its own with `add_construction`, and a `Construction` of one's own is taken wherever a name is.
+A *construction* makes the reward that is trained on out of the reward that is meant
+(`lab.diagnostics.constructions`). `CONSTRUCTIONS` holds those known by name; a paper adds its own with
+`add_construction`, and a `Construction` of one's own is taken wherever a name is.
 
 >>> from lab import diagnostics
 >>> study = diagnostics.shaping_study(["sparse", "bonus"], seeds=2, episodes=100, buckets=2)
@@ -16,15 +17,16 @@ Three functions, the same first arguments: `shaping_study` trains (a trace, fit 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab import distances
-from lab.errors import InputError, UnknownNameError, check_number, check_whole
+from lab.diagnostics import messages  # noqa: F401  (its constructions)
+from lab.diagnostics.constructions import CHAIN, CONSTRUCTIONS, Construction, add_construction, chosen, meant
+from lab.errors import check_number, check_whole
 from lab.rewards import shaping
 from simulators.chains import ACTIONS, Chain
 
@@ -41,84 +43,10 @@ __all__ = [
 
 Array = NDArray[Any]
 
-#: The chain of a study unless another is given.
-CHAIN = Chain.gate(0.5, length=12, discount=0.95)
 #: What `shaping_scores` measures.
 SCORES = ("distance", "alignment", "regret", "worst_case_regret")
 
 _MOST = 6
-
-
-@dataclass(frozen=True)
-class Construction:
-    """A way to make a dense reward.
-
-    Attributes:
-        name: What it is called.
-        words: What it pays, in a few words.
-        reward: (chain, size of the bonus) -> reward trained on, R [L + 1, 3, L + 1] or what broadcasts to it.
-        pay: (chain, size of the bonus) -> what each event pays besides [K], divided by N^beta at its N-th occurrence in
-            an episode, to a learner who sees which events have happened; None: nothing.
-        beta: How fast such pay fades.
-    """
-
-    name: str
-    words: str
-    reward: Callable[[Chain, float], Array]
-    pay: Callable[[Chain, float], Array] | None = None
-    beta: float = 3.0
-
-
-#: Constructions by name.
-CONSTRUCTIONS: dict[str, Construction] = {}
-
-
-def add_construction(one: Construction) -> Construction:
-    """Make a construction known by its name, and return it.
-
-    Raises:
-        InputError: Another construction has that name.
-    """
-    if CONSTRUCTIONS.setdefault(one.name, one) != one:
-        raise InputError(f"construction {one.name!r} exists already; choose another name")
-    return one
-
-
-def _pbrs(chain: Chain, bonus: float) -> Array:
-    phi = np.where(chain.end, 0.0, chain.progress)
-    return shaping.pbrs(chain.reward, phi[:, None, None], phi, discount=chain.discount)
-
-
-def _increment(chain: Chain, bonus: float) -> Array:
-    return shaping.increment(chain.reward, chain.progress[:, None, None], chain.progress)
-
-
-def _progress(chain: Chain, bonus: float) -> Array:
-    return _increment(chain, bonus) - chain.reward
-
-
-def _bonus(chain: Chain, bonus: float) -> Array:
-    return shaping.bonus(chain.reward, chain.event == 0, size=bonus)
-
-
-def meant(chain: Chain, bonus: float) -> Array:
-    """The reward that is meant, as it is [L + 1, 3, L + 1]: where a construction only adds pay for events."""
-    return chain.reward
-
-
-def _lure(chain: Chain, bonus: float) -> Array:
-    return bonus * np.eye(chain.events)[0]
-
-
-for _one in (
-    Construction("sparse", "the goal alone", meant),
-    Construction("pbrs", "goal + γΦ(s′) − Φ(s), Φ the progress", _pbrs),
-    Construction("increment", "goal + Φ(s′) − Φ(s), without the discount", _increment),
-    Construction("progress", "Φ(s′) − Φ(s) alone", _progress),
-    Construction("bonus", "goal + a bonus for every search at the lure", _bonus),
-    Construction("count", "goal + the bonus over N³ for the N-th search at the lure", meant, _lure),
-):
-    add_construction(_one)
 
 
 def shaping_study(
@@ -152,7 +80,7 @@ def shaping_study(
     width = check_whole("episodes", episodes, 1) // min(check_whole("buckets", buckets, 1), episodes)
     starts = np.arange(0, episodes, width)
     frames = []
-    for one in _chosen(constructions):
+    for one in chosen(constructions):
         run = learned(one, chain, seeds=seeds, episodes=episodes, bonus=bonus, alpha=alpha, explore=explore)
         steps = _sums(run.steps, starts)
         count = np.diff(np.append(starts, episodes))
@@ -194,7 +122,7 @@ def shaping_policies(
 
     frames = []
     here = np.arange(chain.goal)
-    for one in _chosen(constructions):
+    for one in chosen(constructions):
         run = learned(one, chain, seeds=seeds, episodes=episodes, bonus=bonus, alpha=alpha, explore=explore)
         taken = run.policy[:, 0, : chain.goal, None] == np.arange(len(ACTIONS))
         best = _optimum(one, chain, bonus).ravel()
@@ -231,7 +159,7 @@ def shaping_scores(
     import polars as pl
 
     name, rows = distances.distance(distance).name, []
-    for one in _chosen(constructions):
+    for one in chosen(constructions):
         found = _scores(name, *tables) if (tables := _tables(one, chain, bonus)) else dict.fromkeys(SCORES)
         rows.append({"variant": one.name, "words": one.words, **found})
     schema = {"variant": pl.String, "words": pl.String, **dict.fromkeys(SCORES, pl.Float64)}
@@ -242,10 +170,10 @@ def learned(construction: str | Construction, chain: Chain = CHAIN, *, bonus: fl
     """Q-learning on one construction; `settings` as in `simulators.q_learning.learn`."""
     from simulators.q_learning import learn
 
-    one = _chosen([construction])[0]
+    one = chosen([construction])[0]
     check_number("bonus", bonus, np.isfinite, "a finite number")
     if one.pay is not None:
-        settings = {"pay": one.pay(chain, bonus), "beta": one.beta, "remember": True} | settings
+        settings = {"pay": one.pay(chain, bonus), "beta": one.beta, "remember": one.pay(chain, bonus) != 0} | settings
     return learn(chain, one.reward(chain, bonus), **settings)
 
 
@@ -284,12 +212,3 @@ def _optimum(one: Construction, chain: Chain, bonus: float) -> Array:
 def _sums(table: Array, starts: Array) -> Array:
     """Sums over the buckets of episodes [S, B]."""
     return np.add.reduceat(table, starts, axis=1, dtype=np.float64)
-
-
-def _chosen(constructions: Iterable[str | Construction] | None) -> list[Construction]:
-    """The constructions of those names."""
-    asked = list(CONSTRUCTIONS) if constructions is None else list(constructions)
-    for one in asked:
-        if isinstance(one, str) and one not in CONSTRUCTIONS:
-            raise UnknownNameError("construction", one, CONSTRUCTIONS)
-    return [CONSTRUCTIONS[one] if isinstance(one, str) else one for one in asked]

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 
 from lab.advantages.statistics import Array
 from lab.errors import InputError, check_number, check_whole
+from lab.rewards.shaping import pbrs
 
 __all__ = [
     "advance", "agreement", "anchored", "balanced", "conservative", "fused", "gap_bin", "gold", "hop", "hop_bin",
-    "incremental", "progress_labels",
+    "incremental", "process_reward", "progress_labels",
 ]  # fmt: skip
 
 HOP_BINS, GAP_BINS = 25, 4
@@ -228,6 +229,24 @@ def gold(progress: ArrayLike, *, delta: float = 0.05) -> Array:
     Source: arXiv 2512.23703, policy-invariant shaping.
     """
     return np.asarray(np.asarray(progress) >= 1 - delta, dtype=float)
+
+
+def process_reward(before: ArrayLike, after: ArrayLike, *, discount: float, delta: float = 0.05) -> Array:
+    """r = gold(P') + γ P' - P: the sparse reward, and progress as a potential; all [...].
+
+    Args:
+        before: Progress P of the state [...].
+        after: Progress P' of the next [...].
+        discount: γ of the learner.
+        delta: See `gold`.
+
+    Returns:
+        Rewards [...]. A goal that is never left goes on paying γ - 1, so that the potential's end takes nothing away;
+        where the episode ends instead, end it with Φ = 0 (`lab.rewards.shaping.pbrs`).
+
+    Source: arXiv 2512.23703, policy-invariant shaping.
+    """
+    return pbrs(gold(after, delta=delta), before, after, discount=discount)
 
 
 def _clipped(hops: ArrayLike) -> Array:
