@@ -88,8 +88,8 @@ def unseen(seed: int) -> Measurement:
     "and by 0.03 at 1000; without mistakes and with many messages it falls behind.",
     criterion="accuracy of ranking less that of classification, with a fifth of the labels wrong: at least 0.05 at 100 "
     "messages and above 0 at 1000; below 0 at 1000 without mistakes; 95% intervals over 96 worlds included",
-    note="The value is the lead at 100 messages. Seeds 0 to 4: 0.083 to 0.106. With 16 worlds .086 and .024 were reported; "
-    "worlds differ so much (one message in seven is the commonest) that 16 don't settle the second.",
+    note="The value is the lead at 100 messages. Seeds 0 to 4: 0.083 to 0.106. With 16 worlds .086 and .024 were "
+    "reported; worlds differ so much (one message in seven is the commonest) that 16 don't settle the second.",
 )
 def noisy(seed: int) -> Measurement:
     """Lead of ranking over classification with 100 messages and a fifth of the labels wrong."""
@@ -253,8 +253,8 @@ def beaten(seed: int) -> Measurement:
     criterion="success over the last 500 episodes with β = 3 less that of the sparse reward below −0.1, 95% interval "
     "over 24 runs included; median episodes to 50% success (window of 20) at least half of the sparse reward's",
     note="The value is the difference in final success. Seeds 0 to 4: −0.28 to −0.22. .39 against .69 was reported, "
-    "and 1268 episodes against 1831 as a gain in speed; over five seeds the medians are 1270 to 2585 against 1314 to 1751, "
-    "lower in two seeds of five: no gain can be told.",
+    "and 1268 episodes against 1831 as a gain in speed; over five seeds the medians are 1270 to 2585 against 1314 to "
+    "1751, lower in two seeds of five: no gain can be told.",
 )
 def longer(seed: int) -> Measurement:
     """Final success with fading messages less that without, with 21 positions."""
