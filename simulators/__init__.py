@@ -57,6 +57,9 @@ _HOMES = {
     "Turns": "simulators.turns",
 }
 
+_TORCH = {"small-lm": ("mask", "greedy_rewards", "hidden", "prediction_error")}
+"""What a world of torch provides, which is not imported for it."""
+
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
@@ -68,7 +71,8 @@ def providers(field: str) -> list[str]:
     """Names of the worlds that can fill an optional field of `Rollouts`, in alphabetical order."""
     homes = (getattr(import_module(home), name) for name, home in _HOMES.items())
     worlds = [found for found in homes if hasattr(found, "provides")]
-    return sorted({world.name for world in worlds if field in world.provides})
+    of_torch = {name for name, provided in _TORCH.items() if field in provided}
+    return sorted({world.name for world in worlds if field in world.provides} | of_torch)
 
 
 def warm() -> None:

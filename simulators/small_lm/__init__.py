@@ -19,7 +19,7 @@ from torch import Tensor
 from simulators.errors import check_count, unknown_name
 from simulators.random import DRAWS, uniforms
 from simulators.records import Floats, Policy, Rollouts, Truth
-from simulators.small_lm.model import Cache, Shape, Transformer
+from simulators.small_lm.model import Cache, Shape, Transformer, Weights
 from simulators.small_lm.pretrain import cached, imitate
 from simulators.small_lm.tasks import COMPONENTS, END, TAGS, score, shown, task
 
@@ -56,7 +56,7 @@ class SmallLM:
     """
 
     name = "small-lm"
-    provides: tuple[str, ...] = ("mask", "greedy_rewards")
+    provides: tuple[str, ...] = ("mask", "greedy_rewards", "hidden", "prediction_error")
     components = COMPONENTS
     exact = False
     together = 4
@@ -117,6 +117,14 @@ class SmallLM:
     ) -> Rollouts:
         """Sample G responses to each of P problems drawn for this step; `prompt` [S, P] says which of `train`.
 
+        Args:
+            policy: Weights and seeds of the runs.
+            group_size: G.
+            step: This and `attempt` tell the draws.
+            attempt: Number of the draw, for a step that samples again.
+            fields: "greedy_rewards"; "hidden", the state in front of the unembedding, and "prediction_error", one-hot
+                minus probabilities, both 0 behind the end token.
+
         Raises:
             ValueError: G < 1, a negative counter, or a field that this world does not provide.
         """
@@ -141,8 +149,9 @@ class SmallLM:
             likely, _, _ = self._generate(policy.parameters, before, None)
             greedy = self._scored(likely, problems)[:, :, 0]
         rollouts = Rollouts(
-            self._scored(actions, problems), actions, np.where(mask, logp, 0.0), mask, prompt, greedy_rewards=greedy
-        )
+            self._scored(actions, problems), actions, np.where(mask, logp, 0.0), mask, prompt, greedy_rewards=greedy,
+            **self._inside(policy.parameters, before, actions, mask, fields),
+        )  # fmt: skip
         policy.memo["rollouts"], policy.memo["entropy"] = rollouts, (entropy * mask).sum(-1).mean((1, 2))
         return rollouts
 
@@ -153,13 +162,16 @@ class SmallLM:
         weights, padded = self.model.split(parameters), self._unseen(before)
         draws = None if draws is None else draws.to(parameters.dtype)
         cache = Cache(self.shape.layers, before.shape[2] + self.length)
-        logits = self.model.logits(weights, before, padded, cache, last=1).repeat_interleave(groups, dim=1)
+        logits = self.model.logits(weights, self.model.states(weights, before, padded, cache, last=1))
+        logits = logits.repeat_interleave(groups, dim=1)
         cache = cache.repeated(groups)
         padded = None if padded is None else self._unseen(before.repeat_interleave(groups, dim=1))
-        tokens, told = [], []
+        tokens: list[Tensor] = []
+        told: list[Tensor] = []
         for t in range(self.length):
             if t:
-                logits = self.model.logits(weights, tokens[-1][..., None], padded, cache)
+                states = self.model.states(weights, tokens[-1][..., None], padded, cache)
+                logits = self.model.logits(weights, states)
             told.append(logits)
             tokens.append(logits[:, :, 0].argmax(-1) if draws is None else _picked(logits[:, :, 0], draws[..., t]))
         logp = torch.cat(told, dim=2).double().log_softmax(-1)
@@ -172,7 +184,7 @@ class SmallLM:
         """Padding of the questions [S, B, L], with room for the responses, as the model takes it; None for none."""
         if not self._padded:
             return None
-        return self.model.hidden(F.pad(before != self._number[_PAD], (0, self.length), value=True))
+        return self.model.unseen(F.pad(before != self._number[_PAD], (0, self.length), value=True))
 
     def _scored(self, actions: NDArray[np.int64], problems: Sequence[Sequence[Any]]) -> Floats:
         """Reward components [S, P, G, K]."""
@@ -195,15 +207,39 @@ class SmallLM:
         return torch.where(torch.from_numpy(rollouts.mask).to(self.device), logp, 0.0)
 
     def _continued(self, parameters: Tensor, before: Tensor, actions: Tensor) -> Tensor:
-        """Log-probability of each token of the responses [S, P, G, T] to the questions [S, P, L], each read once."""
-        groups, weights, cache = actions.shape[2], self.model.split(parameters), Cache(self.shape.layers)
-        first = self.model.logits(weights, before, self._unseen(before), cache, last=1)
-        logits, rows = first.repeat_interleave(groups, dim=1), actions.flatten(1, 2)
-        if rows.shape[-1] > 1:
-            unseen = self._unseen(before.repeat_interleave(groups, dim=1))
-            further = self.model.logits(weights, rows[..., :-1], unseen, cache.repeated(groups))
-            logits = torch.cat((logits, further), dim=2)
-        return logits.log_softmax(-1).gather(-1, rows[..., None])[..., 0].unflatten(1, (-1, groups))
+        """Log-probability of each token of the responses [S, P, G, T] to the questions [S, P, L]."""
+        weights, rows = self.model.split(parameters), actions.flatten(1, 2)
+        logp = self.model.logits(weights, self._read(weights, before, actions)).log_softmax(-1)
+        return logp.gather(-1, rows[..., None])[..., 0].unflatten(1, actions.shape[1:3])
+
+    def _read(self, weights: Weights, before: Tensor, actions: Tensor) -> Tensor:
+        """State in front of each token of the responses [S, P · G, T, d]; a question is read once for its group."""
+        groups, cache = actions.shape[2], Cache(self.shape.layers)
+        states = self.model.states(weights, before, self._unseen(before), cache, last=1)
+        states = states.repeat_interleave(groups, dim=1)
+        if actions.shape[3] == 1:
+            return states
+        unseen, read = self._unseen(before.repeat_interleave(groups, dim=1)), actions.flatten(1, 2)[..., :-1]
+        return torch.cat((states, self.model.states(weights, read, unseen, cache.repeated(groups))), dim=2)
+
+    @torch.inference_mode()
+    def _inside(
+        self, parameters: Tensor, before: Tensor, actions: NDArray[Any], mask: NDArray[Any], fields: Sequence[str]
+    ) -> dict[str, Floats]:
+        """Those of the fields hidden [S, P, G, T, d] and prediction_error [S, P, G, T, V] that are asked for."""
+        if {"hidden", "prediction_error"}.isdisjoint(fields):
+            return {}
+        weights, tokens = self.model.split(parameters), torch.from_numpy(actions).to(self.device)
+        states = self._read(weights, before, tokens)
+        p = self.model.logits(weights, states).double().softmax(-1)
+        found = {
+            "hidden": states * weights.gain,
+            "prediction_error": F.one_hot(tokens.flatten(1, 2), len(self.tokens)) - p,
+        }
+        return {
+            name: np.where(mask[..., None], part.double().unflatten(1, tokens.shape[1:3]).cpu().numpy(), 0.0)
+            for name, part in found.items() if name in fields
+        }  # fmt: skip
 
     @torch.no_grad()
     def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:

@@ -68,12 +68,14 @@ class Weights(NamedTuple):
         embedding: of all runs, one behind the other [S · V, d].
         first: the row at which each run begins [S, 1, 1].
         blocks: one after the other.
-        head: the unembedding with the last norm's gain [S, d, V].
+        gain: of the last norm, with its √d [S, 1, 1, d].
+        head: the unembedding, multiplied with that gain [S, d, V].
     """
 
     embedding: Tensor
     first: Tensor
     blocks: list[Block]
+    gain: Tensor
     head: Tensor
 
 
@@ -166,30 +168,35 @@ class Transformer:
         ]  # fmt: skip
         table = of["embedding"]
         first = torch.arange(len(table), device=table.device)[:, None, None] * self.shape.vocabulary
-        return Weights(table.flatten(0, 1), first, blocks, normed("norm", table.mT))
+        gain = of["norm"][:, None, None] * self.shape.width**0.5
+        return Weights(table.flatten(0, 1), first, blocks, gain, normed("norm", table.mT))
 
-    def hidden(self, real: Tensor) -> Tensor:
-        """What `logits` needs to know of padding: [S, B, L] where tokens are real -> [S · B · heads, 1, L]."""
+    def unseen(self, real: Tensor) -> Tensor:
+        """What `states` needs to know of padding: [S, B, L] where tokens are real -> [S · B · heads, 1, L]."""
         bias = torch.where(real, 0.0, _NEVER).flatten(0, 1)
         return bias.repeat_interleave(self.shape.heads, dim=0)[:, None]
 
-    def logits(
-        self, weights: Weights, tokens: Tensor, hidden: Tensor | None = None, cache: Cache | None = None, last: int = 0
+    def logits(self, weights: Weights, states: Tensor) -> Tensor:
+        """Logits of the next token [..., V] in the states [S, B, L, d]."""
+        return torch.bmm(states.flatten(1, 2), weights.head).to(states.dtype).unflatten(1, states.shape[1:3])
+
+    def states(
+        self, weights: Weights, tokens: Tensor, unseen: Tensor | None = None, cache: Cache | None = None, last: int = 0
     ) -> Tensor:
-        """Logits of the next token at every position [S, B, L, V].
+        """State behind every position [S, B, L, d], of length 1; times `gain` it is what the unembedding multiplies.
 
         Args:
             weights: `split` of the parameters.
             tokens: [S, B, L]; with a cache these are the L tokens behind what was read.
-            hidden: positions, cached ones included, that may not be attended to; see the method of that name. Padding
+            unseen: positions, cached ones included, that may not be attended to; see the method of that name. Padding
                 stands in front, and rotary positions are relative, so it moves nothing. None: all are real.
             cache: what was read so far; it is extended.
-            last: only for so many positions at the end; 0: for all.
+            last: only of so many positions at the end; 0: of all.
         """
         runs, rows, length = tokens.shape
         past = 0 if cache is None else cache.filled
         x = F.embedding(tokens + weights.first, weights.embedding).flatten(1, 2)
-        phase, bias = self._phase[past : past + length], self._bias(hidden, past, length, x.dtype)
+        phase, bias = self._phase[past : past + length], self._bias(unseen, past, length, x.dtype)
         for layer, own in enumerate(weights.blocks):
             pairs = torch.bmm(_normed(x), own.qkv).to(x.dtype).view(runs * rows, length, self.shape.heads, 3, -1, 2)
             turned = torch.view_as_real(torch.view_as_complex(pairs) * phase).flatten(-2).transpose(1, 2)
@@ -201,12 +208,11 @@ class Transformer:
             x = x + torch.bmm(_squared(torch.bmm(_normed(x), own.up)), own.down)
         if cache is not None:
             cache.filled = past + length
-        x = x.unflatten(1, (rows, length))[:, :, -last:].flatten(1, 2)
-        return torch.bmm(_normed(x), weights.head).to(x.dtype).unflatten(1, (rows, -1))
+        return _normed(x.unflatten(1, (rows, length))[:, :, -last:])
 
-    def _bias(self, hidden: Tensor | None, past: int, length: int, kind: torch.dtype) -> Tensor | None:
+    def _bias(self, unseen: Tensor | None, past: int, length: int, kind: torch.dtype) -> Tensor | None:
         """What is added to the scores of L queries and past + L keys, None for nothing."""
-        unseen = None if hidden is None else hidden[..., : past + length].to(kind)
+        unseen = None if unseen is None else unseen[..., : past + length].to(kind)
         if length == 1:
             return unseen
         future = self._future[past : past + length, : past + length].to(kind)

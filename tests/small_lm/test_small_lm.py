@@ -7,9 +7,10 @@ import pytest
 import torch
 
 import lab
+import simulators
 from lab import worlds
 from lab.config import Config
-from lab.errors import InputError
+from lab.errors import InputError, MissingFieldError
 from lab.executors import Threads
 from lab.experiment import replay, run
 from simulators import ToyLM
@@ -80,7 +81,7 @@ def test_what_comes_later_changes_nothing_before_it():
     tokens = torch.randint(7, (1, 4, 9), generator=torch.Generator().manual_seed(0))
     changed = tokens.clone()
     changed[..., 5:] = (changed[..., 5:] + 1) % 7
-    a, b = (model.logits(weights, t) for t in (tokens, changed))
+    a, b = (model.logits(weights, model.states(weights, t)) for t in (tokens, changed))
     assert torch.equal(a[:, :, :5], b[:, :, :5]) and not torch.equal(a[:, :, 5:], b[:, :, 5:])
 
 
@@ -88,14 +89,15 @@ def test_padding_in_front_moves_nothing_and_a_cache_of_two_parts_neither():
     model = Transformer(Shape(7, 2, 16, 2), 12)
     weights = model.split(model.initial(0)[None].double())
     tokens = torch.randint(7, (1, 2, 6), generator=torch.Generator().manual_seed(1))
-    plain = model.logits(weights, tokens)
+    plain = model.states(weights, tokens)
     padded = torch.nn.functional.pad(tokens, (3, 0), value=1)
     real = torch.arange(9).expand(1, 2, 9) >= 3
-    assert torch.allclose(model.logits(weights, padded, model.hidden(real))[:, :, 3:], plain, atol=1e-12)
-    cache = Cache(2, 9)
-    first = model.logits(weights, padded[..., :5], model.hidden(real), cache)[:, :, 3:]
-    second = model.logits(weights, padded[..., 5:], model.hidden(real), cache)
-    assert torch.allclose(torch.cat((first, second), 2), plain, atol=1e-12)
+    unseen = model.unseen(real)
+    assert torch.allclose(model.states(weights, padded, unseen)[:, :, 3:], plain, atol=1e-12)
+    for cache in (Cache(2, 9), Cache(2)):
+        first = model.states(weights, padded[..., :5], unseen, cache)[:, :, 3:]
+        second = model.states(weights, padded[..., 5:], unseen, cache)
+        assert torch.allclose(torch.cat((first, second), 2), plain, atol=1e-12)
 
 
 def test_it_agrees_with_the_tabular_world():
@@ -120,6 +122,38 @@ def test_it_agrees_with_the_tabular_world():
     assert np.abs(table.log_prob(policy, rollouts) - rollouts.logp).max() < 1e-12
     gradient = table.gradient(policy, rollouts, weights).numpy()
     assert np.abs(gradient - toy.gradient(tabular, rollouts, weights)).max() < 1e-12
+
+
+@pytest.mark.parametrize("variant", lab.variants()["name"])
+def test_every_variant_whose_inputs_a_language_model_has_runs_by_name(variant):
+    world = SmallLM(prompts=4, layers=1, width=8, heads=1, accuracy=0.0, problems=40, device="cpu")
+    given = {"steps": 2, "seeds": 1, "group_size": 4, "lr": 1e-3, "measure": ["grad_norm"], "threads": 1}
+    try:
+        trace = lab.train(world, variant, **given)
+    except MissingFieldError as said:
+        lacking = str(said).partition(" reads ")[2].partition(";")[0].split(", ")
+        assert lacking and set(lacking) <= {"agent", "turn", "turn_rewards", "token_rewards"}, said
+    except InputError as said:
+        assert variant.startswith("graph-grpo") and "edge" in str(said)
+    else:
+        assert trace.frame.height == 2 and trace.frame["grad_norm"].is_finite().all()
+
+
+def test_the_state_and_the_error_that_a_rule_reads_are_the_models(world):
+    policy = in_double(world.init([0, 1]))
+    rollouts = world.rollout(policy, 3, 0, fields=("hidden", "prediction_error"))
+    hidden, error = rollouts.hidden, rollouts.prediction_error
+    assert hidden.shape == (*rollouts.actions.shape, 16) and error.shape == (*rollouts.actions.shape, len(world.tokens))
+    assert (hidden[~rollouts.mask] == 0).all() and np.abs(error.sum(-1)).max() < 1e-12
+    told = np.take_along_axis(error, rollouts.actions[..., None], -1)[..., 0]  # 1 - p of the token itself
+    assert np.allclose(np.log1p(-told[rollouts.mask]), rollouts.logp[rollouts.mask], atol=1e-10)
+    table = world.model.split(policy.parameters).embedding.unflatten(0, (2, -1)).numpy()
+    logits = np.einsum("spgtd,svd->spgtv", hidden, table)
+    shifted = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    own = np.take_along_axis(shifted, rollouts.actions[..., None], -1)[..., 0]
+    assert np.allclose(own[rollouts.mask], rollouts.logp[rollouts.mask], atol=1e-10)
+    assert simulators.providers("hidden") == ["hidden-lm", "small-lm"]
+    assert simulators._TORCH[world.name] == world.provides
 
 
 @pytest.mark.parametrize("variant", ["grpo", "gdpo", "mc-grpo", "dapo", "remax", "grpo-kl", "gspo"])
