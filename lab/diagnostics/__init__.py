@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lab.diagnostics.blending import blend_policies, blend_study
     from lab.diagnostics.collapse import level_counts, signal_study
     from lab.diagnostics.distance_regret import distance_study, regret_correlations
+    from lab.diagnostics.field_samples import field_table, sample_fields
     from lab.diagnostics.gold import parting
     from lab.diagnostics.gradient import clip_norm, cosine, norm, relative_error, spikes
     from lab.diagnostics.implied_reward import implied_distance, implied_reward_study
@@ -36,6 +37,7 @@ _HOME = {
     "blending": ("blend_policies", "blend_study"),
     "collapse": ("level_counts", "signal_study"),
     "distance_regret": ("distance_study", "regret_correlations"),
+    "field_samples": ("field_table", "sample_fields"),
     "gold": ("parting",),
     "gradient": ("clip_norm", "cosine", "norm", "relative_error", "spikes"),
     "implied_reward": ("implied_distance", "implied_reward_study"),
@@ -51,10 +53,10 @@ _HOME = {
 __all__ = [
     "advantage_spread", "advantage_summary", "advantage_table", "agent_spikes", "agent_tails", "blend_policies",
     "blend_study", "clip_norm", "cosine", "diagnose", "distance_study", "distinct_levels", "effective_rollouts",
-    "hacking_study", "implied_distance", "implied_reward_study", "largest_advantage", "level_counts",
+    "field_table", "hacking_study", "implied_distance", "implied_reward_study", "largest_advantage", "level_counts",
     "no_signal_share", "norm", "parting", "regret_correlations", "relative_error", "reward_map", "reward_pair",
-    "reward_walk", "shaping_policies", "shaping_scores", "shaping_study", "sign_flip_rate", "sign_flip_study",
-    "signal_study", "spikes", "token_weights", "weight_spread",
+    "reward_walk", "sample_fields", "shaping_policies", "shaping_scores", "shaping_study", "sign_flip_rate",
+    "sign_flip_study", "signal_study", "spikes", "token_weights", "weight_spread",
 ]  # fmt: skip
 
 

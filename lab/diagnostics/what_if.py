@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,12 @@ from lab.advantages import credit
 from lab.advantages.statistics import NO_SIGNAL
 from lab.diagnostics.advantage import NO_TRUTH, per_rollout
 from lab.errors import InputError
+from lab.registry import find
 
-__all__ = ["FLIPPED", "REFUSED", "UNUSED", "WhatIf", "advantage_summary", "advantage_table", "grid", "what_if"]
+__all__ = [
+    "FLIPPED", "REFUSED", "UNUSED", "WhatIf", "advantage_summary", "advantage_table", "grid", "read_by",
+    "what_if",
+]  # fmt: skip
 
 Array = NDArray[Any]
 
@@ -55,6 +59,7 @@ def what_if(
     true_mean: float,
     precision: str = "float64",
     weights: ArrayLike | None = None,
+    fields: Mapping[str, Array] | None = None,
 ) -> WhatIf:
     """Every rule's advantages with each single reward set to each value, the others left as they are.
 
@@ -65,15 +70,27 @@ def what_if(
         true_mean: Expected total reward of the policy; what is above it deserves a positive advantage.
         precision: As in `lab.advantages.compute`.
         weights: Weight of each component [K]; ones by default.
+        fields: What rules read beside the rewards, the same whatever these are: [P, G, ...], or [P].
 
     Raises:
-        InputError: Rewards are not [P, G, K].
+        InputError: Rewards are not [P, G, K]. MissingFieldError: a rule reads a field that is not given.
     """
     scenarios = _scenarios(np.asarray(rewards, dtype=float), np.asarray(values, dtype=float))
     total = scenarios.sum(-1) if weights is None else scenarios @ np.asarray(weights, dtype=float)
-    seen = [_seen(rule, scenarios, total - true_mean, precision=precision, weights=weights) for rule in rules]
+    options = {"precision": precision, "weights": weights}
+    seen = [_seen(rule, scenarios, total - true_mean, read_by(rule, fields or {}), **options) for rule in rules]
     advantage, mark = (np.stack(part) for part in zip(*seen, strict=True))
     return WhatIf(advantage, mark, total, total.mean(-1))
+
+
+def read_by(rule: str, fields: Mapping[str, Array]) -> dict[str, Array]:
+    """Those of the fields that a rule reads beside rewards set by hand.
+
+    Rewards of turns are left to the rules that cannot do without: the others would let them stand in for the rewards.
+    """
+    record = find("advantage", rule)
+    wanted = {f for f in record.fields if f != "turn_rewards" or f in record.required}
+    return {f: array for f, array in fields.items() if f in wanted}
 
 
 def _scenarios(rewards: Array, values: Array) -> Array:
@@ -86,16 +103,19 @@ def _scenarios(rewards: Array, values: Array) -> Array:
     return np.concatenate([rewards[None], moved.reshape(-1, *rewards.shape)])
 
 
-def _seen(rule: str, rewards: Array, truth: Array, **options: Any) -> tuple[Array, Array]:
+def _seen(rule: str, rewards: Array, truth: Array, fields: Mapping[str, Array], **options: Any) -> tuple[Array, Array]:
     """Advantage and mark [S, P, G] of one rule, scenario by scenario where it refuses one of them."""
+    given: dict[str, Any] = {
+        f: x if f == "task" else np.broadcast_to(x, (len(rewards), *x.shape)) for f, x in fields.items()
+    }
     try:
-        made = credit(rule, rewards, **options)
+        made = credit(rule, rewards, **given, **options)
     except InputError:
         if len(rewards) == 1:
             return np.full(truth.shape, np.nan), np.full(truth.shape, REFUSED)
-        parts = [_seen(rule, rewards[s : s + 1], truth[s : s + 1], **options) for s in range(len(rewards))]
+        parts = [_seen(rule, rewards[s : s + 1], truth[s : s + 1], fields, **options) for s in range(len(rewards))]
         return np.concatenate([a for a, _ in parts]), np.concatenate([m for _, m in parts])
-    advantage = per_rollout(made.advantage)
+    advantage = per_rollout(made.advantage, given.get("mask"))
     opposite = (advantage > 0) != (truth > 0)
     mark = np.where(opposite & (np.abs(advantage) > NO_SIGNAL) & (np.abs(truth) > NO_TRUTH), FLIPPED, 0)
     return advantage, mark if made.keep is None else np.where(made.keep, mark, UNUSED)
@@ -108,6 +128,7 @@ def advantage_table(
     true_mean: float,
     precision: str = "float64",
     weights: ArrayLike | None = None,
+    fields: Mapping[str, Array] | None = None,
 ) -> pl.DataFrame:
     """What each rule makes of the rewards of a few groups, tidy.
 
@@ -117,6 +138,7 @@ def advantage_table(
         true_mean: Expected total reward of the policy.
         precision: As in `lab.advantages.compute`.
         weights: Weight of each component [K]; ones by default.
+        fields: As in `what_if`; a rule's advantages per token are averaged over the valid ones.
 
     Returns:
         Columns variant, prompt, rollout (counted from 1), reward (components weighted and added), true_advantage,
@@ -125,7 +147,7 @@ def advantage_table(
     """
     given = np.asarray(rewards, dtype=float)
     cube = given.reshape(1, -1, 1) if given.ndim == 1 else given[..., None] if given.ndim == 2 else given
-    seen = what_if(rules, cube, [], true_mean=true_mean, precision=precision, weights=weights)
+    seen = what_if(rules, cube, [], true_mean=true_mean, precision=precision, weights=weights, fields=fields)
     shape = seen.advantage[:, 0].shape
     prompt, rollout = np.indices(shape)[1:] + 1
     total = np.broadcast_to(seen.total[0], shape)

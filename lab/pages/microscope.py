@@ -7,12 +7,13 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from lab import advantages
-from lab.diagnostics.what_if import advantage_summary, advantage_table, grid, what_if
+from lab import advantages, worlds
+from lab.diagnostics.field_samples import SOURCES, FieldSample, field_source, field_table, sample_fields
+from lab.diagnostics.what_if import advantage_summary, advantage_table, grid, read_by, what_if
 from lab.figures.groups import advantage_bars
 from lab.pages import strip
 from lab.pages.shell import Page, plain
-from lab.pages.state import Choice, Choices, Number, Rewards, Whole
+from lab.pages.state import Choice, Choices, Number, Rewards, Whole, seed
 from lab.registry import PROPERTIES
 
 RANGES = {"unit": (0.0, 1.0), "double": (0.0, 2.0), "signed": (-1.0, 1.0), "large": (-10.0, 10.0)}
@@ -21,7 +22,9 @@ BADGES = {
     "shift": "unchanged by a shift", "scale": "unchanged by scale", "permutation": "permutes along",
     "zero_sum": "sums to zero", "bounded": "bounded", "silent": "silent when all agree", "groupwise": "group alone",
 }  # fmt: skip
-RULES = [name for name in advantages.names() if not advantages.rule(name).required]
+RULES = advantages.names()
+FITTING = "fitting"
+SOURCE_NAMES = {FITTING: "the world that fits the rules"}
 TRAINERS = [
     "grpo@trl", "grpo@verl", "grpo@openrlhf", "grpo@nemo-rl", "grpo@rlhf-book", "grpo@nano-aha-moment",
     "grpo@grpo-zero", "grpo@grpo-advantage",
@@ -36,6 +39,9 @@ def group(*rewards: float) -> list[list[list[float]]]:
 OUTLIER = group(0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 2.0)
 REWARDS = Rewards(name="rewards", default=OUTLIER)
 SOME = ["grpo", "dr_grpo", "mc-grpo", "ngrpo", "bnpo"]
+MIXED = group(0, 1, 0, 1, 0, 1, 1, 0)
+ONE = group(0, 0, 0, 0, 1, 0, 0, 0)
+JUDGED = group(-0.292, -0.61, 0.29, -0.494, 0.582, 0.671, 0.34, -0.109)
 CANCEL = [[[1, 0], [1, 0], [1, 0], [1, 0], [1, 0], [1, 1], [0, 1], [0, 1]]]
 
 page = Page(
@@ -51,6 +57,9 @@ page = Page(
                names={1: "±1", 3: "±3", 10: "±10", 100: "±100"}),
         Choice(name="precision", label="Arithmetic", options=["float64", "float32"], default="float64"),
         Whole(name="rollout", default=4, low=1, high=64),
+        Choice(name="source", label="Fields from", options=[FITTING, *SOURCES], names=SOURCE_NAMES, default=FITTING,
+               help="Where turns, agents, hidden states and the like come from; the rewards stay yours."),
+        seed(),
     ],
     {
         "One outlier: who gets the wrong sign?": {},
@@ -69,17 +78,75 @@ page = Page(
         "Eight times 0.3 in float64?": {
             "rewards": group(*[0.3] * 8), "truth": 0.3, "range": "unit", "scale": 1, "rollout": 1,
             "rules": TRAINERS},
+        "Several turns: who gets the credit?": {
+            "rewards": MIXED, "truth": 0.55, "range": "unit", "rollout": 2,
+            "rules": ["grpo", "mapo", "a2tgpo", "igpo"]},
+        "Several agents: one mean for all, or one each?": {
+            "rewards": MIXED, "truth": 0.51, "range": "unit", "rollout": 2,
+            "rules": ["grpo", "dr-mas-global", "dr-mas"]},
+        "Whose tokens move the others' most?": {
+            "rewards": MIXED, "truth": 0.5, "range": "unit", "rollout": 2, "rules": ["grpo", "nthr", "thr"]},
+        "Which edges of a graph deserve it?": {
+            "rewards": ONE, "truth": 0.09, "range": "unit", "rollout": 5, "rules": ["grpo", "graph-grpo"]},
+        "A judge's comparisons: what does a tournament say?": {
+            "rewards": JUDGED, "truth": 0.35, "range": "signed", "rollout": 2, "source": "judged",
+            "rules": ["grpo", "arenarl", "arenarl@swiss"]},
     },
 )  # fmt: skip
 
 Groups = list[list[list[float]]]
+Fields = dict[str, Any]
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def scene(rules: list[str], rewards: Groups, reach: str, truth: float, precision: str, **look: Any) -> dict[str, Any]:
+def sampled(world: str, prompts: int, rollouts: int, seed: int) -> FieldSample:
+    """Fields of a few rollouts of a world."""
+    return sample_fields(worlds.world(world), prompts=prompts, rollouts=rollouts, seed=seed)
+
+
+def source(state: dict[str, Any]) -> str | None:
+    """The world that fields come from; None where no rule needs any and none was asked for."""
+    return field_source(state["rules"]) if state["source"] == FITTING else str(state["source"])
+
+
+def served(rules: list[str], world: str | None) -> list[str]:
+    """The rules that have all their fields; the others are named with what they lack."""
+    has = SOURCES[world] if world else frozenset()
+    left = [name for name in rules if has >= set(advantages.rule(name).required)]
+    for name in rules:
+        if name not in left:
+            lacks = ", ".join(f for f in advantages.rule(name).required if f not in has)
+            homes = [home for home, found in SOURCES.items() if found >= set(advantages.rule(name).required)]
+            st.warning(f"**{name}** is left out: it reads {plain(lacks)}, which {plain(world)} does not have. "
+                       f"Take the fields from {' or '.join(homes)} to see it.")  # fmt: skip
+    return left
+
+
+def fields_below(sample: FieldSample) -> None:
+    """Where the fields come from, the fields themselves, and a way to take over the rewards of that world."""
+    names = ", ".join(sorted(sample.fields))
+    st.caption(
+        f"Rewards are yours. The rest ({names}) comes from rollouts of the world {sample.world} under its first "
+        "policy, drawn with the seed above; scores of turns and of a judge count beside your rewards or in their "
+        "place. An advantage per turn, token or edge is drawn as its mean over the rollout; under Why it is in full."
+    )
+    with st.expander("The fields of each rollout"):
+        st.dataframe(field_table(sample), hide_index=True)
+        st.button("Take that world's own rewards too", on_click=take, args=(sample,))
+
+
+def take(sample: FieldSample) -> None:
+    """Sets the rewards and the true mean to those of the sample."""
+    page.set(rewards=REWARDS.fitted(sample.rewards.tolist()), truth=round(float(sample.value.mean()), 4))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def scene(
+    rules: list[str], rewards: Groups, reach: str, truth: float, precision: str, fields: Fields, **look: Any
+) -> dict[str, Any]:
     """What the strip draws for these settings."""
     values = grid(*RANGES[reach], rewards)
-    seen = what_if(rules, rewards, values, true_mean=truth, precision=precision)
+    seen = what_if(rules, rewards, values, true_mean=truth, precision=precision, fields=fields)
     return strip.payload(seen, rewards, rules, values, true_mean=truth, **look)
 
 
@@ -156,7 +223,7 @@ def contrast(summary: pl.DataFrame) -> str:
     )
 
 
-def why(rules: list[str], rewards: Groups, rollout: int, precision: str) -> None:
+def why(rules: list[str], rewards: Groups, rollout: int, precision: str, fields: Fields) -> None:
     """The formula of every rule with the numbers of the chosen rollout, and what the rule is known to keep."""
     prompt, place = divmod(rollout - 1, len(rewards[0]))
     st.subheader(f"Why? Rollout {place + 1}" + (f" of prompt {prompt + 1}" if len(rewards) > 1 else ""), anchor=False)
@@ -166,7 +233,8 @@ def why(rules: list[str], rewards: Groups, rollout: int, precision: str) -> None
             with st.container(border=True, gap="small"):
                 st.markdown(f"**{name}** &ensp; {plain(rule.equation)}")
                 with page.words_of_doors():
-                    filled = advantages.explain(name, rewards, prompt=prompt, rollout=place, precision=precision)
+                    own = read_by(name, fields)
+                    filled = advantages.explain(name, rewards, prompt=prompt, rollout=place, precision=precision, **own)
                     st.code(filled, language=None, wrap_lines=True)
                 badges(rule.properties)
 
@@ -179,33 +247,50 @@ def badges(properties: frozenset[str]) -> None:
                 st.badge(words, color="blue", help=PROPERTIES[name])
 
 
+def lines(world: str | None) -> str:
+    """The code of the page."""
+    drawn, given = [], ""
+    if world:
+        shape = f"prompts={len(state['rewards'])}, rollouts={len(state['rewards'][0])}, seed={state['seed']}"
+        drawn = [f"sample = lab.diagnostics.sample_fields(worlds.world({world!r}), {shape})"]
+        given = ", fields=sample.fields"
+    return "\n".join([
+        "import lab", *(["from lab import worlds"] if world else []), "",
+        f"rewards = {state['rewards']}", f"rules = {rules}", *drawn,
+        f"table = lab.diagnostics.advantage_table(rules, rewards, true_mean={state['truth']},",
+        f'                                        precision="{state["precision"]}"{given})',
+        f"lab.figures.advantage_bars(table, scale={state['scale']})",
+    ])  # fmt: skip
+
+
 state = page.open()
+home = source(state)
 with page.controls():
     page.control("rules")
     page.control("truth")
     page.control("precision")
+    if home:
+        page.control("source", width=230)
+        page.control("seed")
     with st.popover("Shape and scales", icon=":material/tune:"):
         page.control("range")
         page.control("scale")
         shape_fields(state["rewards"])
-cells = len(state["rewards"]) * len(state["rewards"][0])
-rollout = min(state["rollout"], cells)
+rules = served(state["rules"], home)
+if not rules:
+    page.say("None of these rules has the fields that it reads.")
+    st.stop()
+size = len(state["rewards"]), len(state["rewards"][0])
+sample = page.ask(sampled, home, *size, state["seed"]) if home else None
+rollout = min(state["rollout"], size[0] * size[1])
 look = {"scale": state["scale"], "selected": rollout - 1, "theme": page.theme}
-chosen = {"rewards": state["rewards"], "precision": state["precision"]}
-table = page.ask(advantage_table, state["rules"], true_mean=state["truth"], **chosen)
+chosen = {"rewards": state["rewards"], "precision": state["precision"], "fields": dict(sample.fields) if sample else {}}
+table = page.ask(advantage_table, rules, true_mean=state["truth"], **chosen)
 page.say(reading(advantage_summary(table), state["precision"]))
-data = page.ask(scene, state["rules"], reach=state["range"], truth=state["truth"], **chosen, **look)
+data = page.ask(scene, rules, reach=state["range"], truth=state["truth"], **chosen, **look)
 strip.draw(data, moved)
 st.caption(advantage_bars.guide)
-why(state["rules"], rollout=rollout, **chosen)
-page.finish(
-    f"""
-import lab
-
-rewards = {state["rewards"]}
-rules = {state["rules"]}
-table = lab.diagnostics.advantage_table(rules, rewards, true_mean={state["truth"]}, precision="{state["precision"]}")
-lab.figures.advantage_bars(table, scale={state["scale"]})
-""",
-    table,
-)
+if sample:
+    fields_below(sample)
+why(rules, rollout=rollout, **chosen)
+page.finish(lines(home), table)

@@ -261,6 +261,11 @@ class Rewards(Property):
                 f"{self.rollouts}, {self.components} and {self.most} numbers in all were expected"
             )
 
+    def fitted(self, value: list[list[list[float]]]) -> Any:
+        """Rewards from elsewhere, cut to the shape that a link can hold."""
+        sizes = len(value), len(value[0]), len(value[0][0])
+        return self.reshaped(value, *map(min, sizes, (self.prompts, self.rollouts, self.components)))
+
     def reshaped(self, value: list[list[list[float]]], prompts: int, rollouts: int, components: int) -> Any:
         """The rewards cut or grown to a shape; what is new repeats the last one. Rollouts give way to the limit."""
         cells = [[cell[:components] + cell[-1:] * (components - len(cell)) for cell in group] for group in value]

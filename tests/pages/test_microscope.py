@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lab import advantages
-from lab.diagnostics.what_if import advantage_summary, advantage_table, grid, what_if
+from lab import advantages, worlds
+from lab.diagnostics.field_samples import field_source, sample_fields
+from lab.diagnostics.what_if import advantage_summary, advantage_table, grid, read_by, what_if
 from lab.errors import InputError
 from lab.pages.state import Rewards
 from lab.pages.strip import payload
@@ -124,3 +125,47 @@ def test_a_group_of_one_shows_what_rules_say_of_it(page):
     page.query_params["rewards"] = "1"
     page.run()
     assert not page.exception
+
+
+def test_every_rule_can_be_looked_at_with_fields_from_a_world(page):
+    for name in advantages.names():
+        needed = set(advantages.rule(name).required)
+        world = field_source([name])
+        assert (world is None) == (not needed)
+        sample = sample_fields(worlds.world(world), prompts=2, rollouts=4) if world else None
+        table = advantage_table([name], [[0, 1, 0, 0], [1, 1, 0, 1]], true_mean=0.5, fields=sample and sample.fields)
+        assert table["advantage"].null_count() == 0 and table["advantage"].abs().max() > 0
+
+
+def test_rules_of_several_worlds_are_left_out_with_words_where_fields_are_of_another(page):
+    page.query_params.update({"rules": "grpo~mapo~thr~dr-mas", "rewards": "1_0_0_1", "source": "turns", "seed": "3"})
+    page.run()
+    assert not page.exception and not page.error
+    assert [each.value.split("**")[1] for each in page.warning] == ["thr", "dr-mas"]
+    assert any("turn_rewards" in each.value.columns for each in page.dataframe)
+    assert any("world turns" in each.value for each in page.caption)
+    lines = next(each.value for each in page.code if each.language == "python")
+    exec(compile(lines, "microscope: code", "exec"), {})
+
+
+def test_rewards_by_hand_count_where_rewards_of_calls_are_optional():
+    fields = sample_fields(worlds.world("agents"), prompts=1, rollouts=4).fields
+    assert "turn_rewards" in fields and set(read_by("dr-mas", fields)) == {"agent", "mask"}
+    assert "turn_rewards" in read_by("mapo", fields)
+
+
+def test_the_worlds_own_rewards_can_be_taken_over(page):
+    page.query_params.update({"rules": "dr-mas", "rewards": "1_0_0_1"})
+    page.run()
+    next(each for each in page.button if "own rewards" in each.label).click().run()
+    assert not page.exception and not page.error
+    assert shape(page) == (1, 4, 2)
+    sample = sample_fields(worlds.world("agents"), prompts=1, rollouts=4)
+    assert page.session_state["microscope:rewards"] == sample.rewards.tolist()
+
+
+def test_fields_come_only_from_a_world_that_has_some():
+    with pytest.raises(InputError, match="captions"):
+        sample_fields(worlds.world("captions"), prompts=1, rollouts=2)
+    with pytest.raises(InputError, match="prompts=9"):
+        sample_fields(worlds.world("turns"), prompts=9, rollouts=2)

@@ -1,0 +1,105 @@
+"""A few rollouts of a world for rules that read more than rewards: its fields, beside rewards set by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lab.errors import InputError, check_whole
+from lab.registry import find
+from simulators.records import World
+
+__all__ = ["SOURCES", "FieldSample", "field_source", "field_table", "sample_fields"]
+
+Array = NDArray[Any]
+
+#: World -> fields that a rule can get from its rollouts, the worlds with the most telling fields first.
+SOURCES: Mapping[str, frozenset[str]] = {
+    "turns": frozenset(("mask", "turn", "turn_rewards")),
+    "agents": frozenset(("mask", "agent", "turn_rewards")),
+    "hidden-lm": frozenset(("mask", "greedy_rewards", "task", "hidden", "prediction_error")),
+    "graphs": frozenset(("actions",)),
+    "judged": frozenset(("greedy_rewards", "pair_scores")),
+    "toy-lm": frozenset(("mask", "greedy_rewards", "task")),
+    "bandit": frozenset(("greedy_rewards",)),
+}
+
+
+@dataclass(frozen=True)
+class FieldSample:
+    """Rollouts of a world's first policy.
+
+    Attributes:
+        world: name of the world.
+        fields: field -> array [P, G, ...], or [P] for a field of the prompt.
+        rewards: what the world itself gave them [P, G, K].
+        value: expected reward of each prompt, components added [P].
+    """
+
+    world: str
+    fields: Mapping[str, Array]
+    rewards: Array
+    value: Array
+
+
+def field_source(rules: Iterable[str]) -> str | None:
+    """The world whose fields serve most of the rules that need any; None where no rule does."""
+    needed = [need for name in rules if (need := set(find("advantage", name).required))]
+    served = {world: sum(need <= has for need in needed) for world, has in SOURCES.items()}
+    return max(served, key=lambda world: served[world]) if needed else None
+
+
+def sample_fields(world: World, *, prompts: int, rollouts: int, seed: int = 0) -> FieldSample:
+    """Draw rollouts of the first prompts of a world, at its first policy.
+
+    Args:
+        world: one whose name is among `SOURCES`.
+        prompts: P, at most as many as the world has.
+        rollouts: G.
+        seed: of the draws.
+
+    Raises:
+        InputError: no such source, or more prompts than it has.
+    """
+    if world.name not in SOURCES:
+        raise InputError(f"world {world.name!r}; fields can be drawn from {', '.join(SOURCES)}")
+    if not 1 <= prompts <= world.prompts:
+        raise InputError(f"prompts={prompts}; world {world.name!r} has {world.prompts}")
+    policy, size = world.init([check_whole("seed", seed, 0)]), check_whole("rollouts", rollouts, 1)
+    wanted = sorted(SOURCES[world.name])
+    drawn = world.rollout(policy, size, 0, fields=[f for f in wanted if f != "actions"])
+    held = {f: getattr(drawn, f) for f in wanted}
+    fields = {f: (x if f == "task" else x[0])[:prompts] for f, x in held.items() if x is not None}
+    if "greedy_rewards" in fields:
+        fields["greedy_rewards"] = fields["greedy_rewards"].sum(axis=-1)
+    value = world.truth(policy, drawn, gradient=False).value
+    return FieldSample(world.name, fields, drawn.rewards[0, :prompts], value[0, :prompts])
+
+
+def field_table(sample: FieldSample) -> pl.DataFrame:
+    """The fields of each rollout as text: prompt, rollout (counted from 1), then one column per field.
+
+    Padding is left out, and of a field with an axis beyond tokens (a hidden state) the shape is told.
+    """
+    shape = sample.rewards.shape[:2]
+    mask = sample.fields.get("mask")
+    rows = []
+    for p, g in np.ndindex(*shape):
+        row: dict[str, Any] = {"prompt": p + 1, "rollout": g + 1}
+        for name, array in sample.fields.items():
+            if name != "mask":
+                row[name] = _shown(array[p, g] if array.ndim > 1 else array[p], None if mask is None else mask[p, g])
+        rows.append(row)
+    return pl.DataFrame(rows)
+
+
+def _shown(value: Array, real: Array | None) -> str:
+    if value.ndim > 1:
+        return f"{' × '.join(map(str, value.shape))} numbers"
+    kept = value[real] if real is not None and value.shape == real.shape else value
+    return ", ".join(f"{x:.3g}" for x in np.atleast_1d(kept))
