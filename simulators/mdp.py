@@ -36,7 +36,8 @@ class MDP:
 
     Attributes:
         transition: P[s, a, s'] [S, A, S], each row a distribution over s'. Kept read-only.
-        discount: g in [0, 1]. With 1 an infinite sum of rewards need not exist: the methods below then raise.
+        discount: g in [0, 1]. With 1 an infinite sum of rewards need not exist, and within 1e-8 of it is lost in
+            rounding: the methods below then raise.
         start: Distribution of the first state [S]; uniform by default.
 
     Raises:
@@ -84,7 +85,8 @@ class MDP:
         """The reward as checked float64 [..., S, A, S]; [S, A] and [S] are spread out.
 
         Raises:
-            ValueError: Another shape, or a value that is not finite (named with its place) or beyond 1e150.
+            ValueError: Another shape, a value that is not finite (named with its place) or beyond 1e150, or nothing but
+                values below 1e-140.
         """
         array = np.asarray(reward, dtype=np.float64)
         full = self.transition.shape
@@ -94,7 +96,8 @@ class MDP:
             array = np.broadcast_to(array[..., None], full)
         if array.shape[-3:] != full:
             raise ValueError(f"reward has shape {array.shape}; this world needs {full}, {full[:2]} or {full[2:]}")
-        if not math.isfinite(np.vdot(array, array)):
+        square = np.vdot(array, array)
+        if not 1e-280 <= square < math.inf:
             _refuse(array)
         return array
 
@@ -115,10 +118,16 @@ class MDP:
         return r
 
     def _flat(self, reward: ArrayLike) -> tuple[Floats, tuple[int, ...]]:
-        if self.discount == 1:
-            raise ValueError("with a discount of 1 returns need not be finite; values need a discount below 1")
+        self._needs_discount("values")
         r = self.expected(reward)
         return r.reshape(-1, *r.shape[-2:]), r.shape[:-2]
+
+    def _needs_discount(self, what: str) -> None:
+        if self.discount > planning.LARGEST_DISCOUNT:
+            raise ValueError(
+                f"with a discount of {self.discount:.12g} returns are not finite, or lost in rounding; "
+                f"{what}: needs a discount below 1, of at most 1 - 1e-8"
+            )
 
     def value(self, reward: ArrayLike, policy: ArrayLike | None = None) -> Floats:
         """Value of each state under a policy, V = (I - g P_pi)^-1 r_pi: [..., S].
@@ -161,8 +170,7 @@ class MDP:
 
     def occupancy(self, policy: ArrayLike | None = None) -> Floats:
         """Discounted visits d[s, a] of a policy [S, A]: they sum to 1/(1 - g), and J = sum of r d."""
-        if self.discount == 1:
-            raise ValueError("with a discount of 1 visits are not finite; occupancy needs a discount below 1")
+        self._needs_discount("occupancy")
         pi = self.probabilities(policy)
         system = np.eye(self.states) - self.discount * (pi[:, None] @ self.transition)[:, 0].T
         return np.linalg.solve(system, self.start)[:, None] * pi
@@ -269,8 +277,10 @@ def _distributions(name: str, array: Floats, axes: str) -> Floats:
 
 
 def _refuse(array: Floats) -> None:
-    """Say which value of a reward cannot be used; values whose squares only add up to infinity are named too."""
+    """Say which value of a reward cannot be used, if any: squares of what is too large or too small are no numbers."""
     bad = ~(np.abs(array) <= 1e150)
     if bad.any():
         place = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(f"reward holds {array[place]} at {place}; rewards must be finite and below 1e150")
+    if not bad.any() and array.any() and np.abs(array).max() < 1e-140:
+        raise ValueError(f"rewards are at most {np.abs(array).max():g}, which is lost in rounding; scale them up")

@@ -10,10 +10,13 @@ import numpy as np
 
 from simulators.records import Floats, Ints
 
-__all__ = ["ROUNDING", "best", "evaluate", "slack", "worst_case"]
+__all__ = ["LARGEST_DISCOUNT", "ROUNDING", "best", "evaluate", "slack", "worst_case"]
 
 #: What counts as equal: differences of returns below this share of the largest possible return max|r| / (1 - g).
 ROUNDING = 1e-11
+
+#: With a discount nearer to 1 differences of returns are lost in rounding.
+LARGEST_DISCOUNT = 1 - 1e-8
 
 _STEPS = 1000
 _BLOCK = 1 << 22

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lab.distances.canonical import CANONS, Array, canonical_form, given
+from lab.distances.canonical import CANONS, Array, canonical_form, check_world, given
 from lab.distances.correlation import NAMED
 from lab.distances.distance import PROPERTIES, Distance, between, family, standard
 from lab.distances.sampled import epic_of_samples, sampled_epic
@@ -153,7 +153,8 @@ def matrix(name: str, mdp: MDP, rewards: ArrayLike, **options: Any) -> Array:
         [N, N], from the first reward (row) to the second (column).
     """
     chosen = distance(name)
-    stacked = np.stack([mdp.rewards(r) for r in rewards])  # type: ignore[union-attr]
+    listed = [check_world(mdp).rewards(r) for r in rewards]  # type: ignore[union-attr]
+    stacked = np.stack(listed) if listed else np.empty(0)
     if stacked.ndim != 4:
         raise InputError(f"matrix takes a list of N rewards of the world, or [N, S, A, S], not shape {stacked.shape}")
     i, j = np.indices((len(stacked), len(stacked))).reshape(2, -1)
@@ -183,7 +184,7 @@ def table() -> pl.DataFrame:
 
 def _stack(mdp: MDP, r1: ArrayLike, r2: ArrayLike) -> tuple[Array, Array, Array, tuple[int, ...]]:
     """Rewards of both sides in one array [N, S, A, S], the two indices of each pair, and the leading axes."""
-    full = mdp.transition.shape
+    full = check_world(mdp).transition.shape
     a, b = mdp.rewards(r1), mdp.rewards(r2)
     if a.ndim == b.ndim == 3:
         return np.concatenate([a[None], b[None]]), _ZERO, _ONE, ()

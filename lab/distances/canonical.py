@@ -18,7 +18,7 @@ from lab.errors import InputError, UnknownNameError
 from lab.registry import fold
 from simulators.mdp import MDP
 
-__all__ = ["CANONS", "Canon", "Form", "canon", "canonical_form", "distribution", "given"]
+__all__ = ["CANONS", "Canon", "Form", "canon", "canonical_form", "check_world", "distribution", "given"]
 
 Array = NDArray[Any]
 
@@ -118,12 +118,19 @@ def canonical_form(name: str, mdp: MDP, reward: ArrayLike, **options: Any) -> Ar
         ValueError: The reward does not fit the world, or is not finite.
     """
     chosen = find(name)
-    rewards = mdp.rewards(reward)
+    rewards = check_world(mdp).rewards(reward)
     flat = rewards.reshape(-1, *mdp.transition.shape)
     form = chosen.function(mdp, flat, **given(chosen.name, chosen.options, options))
     if form.kind == "full":
         return form.values.reshape(rewards.shape)
     return (form.values.reshape(-1, mdp.states, mdp.actions, 1) * spread(mdp, form.kind)).reshape(rewards.shape)
+
+
+def check_world(mdp: Any) -> MDP:
+    """The world, if it is one; InputError otherwise."""
+    if not isinstance(mdp, MDP):
+        raise InputError(f"rewards are compared in a world, simulators.MDP(transition, discount), not {type(mdp)}")
+    return mdp
 
 
 def distribution(name: str, given: ArrayLike | None, size: int) -> Array:

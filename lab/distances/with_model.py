@@ -11,6 +11,7 @@ from lab.distances.canonical import Array, Form, canon
 from lab.distances.without_model import SHAPING, shaped
 from lab.errors import InputError
 from simulators.mdp import MDP
+from simulators.planning import LARGEST_DISCOUNT
 
 __all__ = ["minimal", "minimal_w", "policy_value", "val", "valpotential"]
 
@@ -39,8 +40,8 @@ def _moves(mdp: MDP) -> Array:
 
 
 def _needs_discount(mdp: MDP) -> None:
-    if mdp.discount == 1:
-        raise InputError("forms that plan need a discount below 1; with a discount of 1 use 'epic' or 'dard'")
+    if mdp.discount > LARGEST_DISCOUNT:
+        raise InputError("forms that plan need a discount below 1, by 1e-8 at least; otherwise use 'epic' or 'dard'")
 
 
 @canon("C = r + γ E_{s′∼P}[V(s′)] − V(s),  V of the uniform policy", unchanged=ALL, level=True, paper="starc")

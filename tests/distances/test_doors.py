@@ -69,6 +69,15 @@ def test_matrix_takes_rewards_of_any_form() -> None:
     assert rows[0, 2] == pytest.approx(distances.compute("starc", WORLD, A, A[0, 0]))
     with pytest.raises(InputError, match="list of N rewards"):
         distances.matrix("starc", WORLD, [MANY, MANY])
+    with pytest.raises(InputError, match=r"list of N rewards .* not shape \(0,\)"):
+        distances.matrix("starc", WORLD, [])
+
+
+def test_a_world_is_needed() -> None:
+    for call in (distances.compute, distances.matrix, lambda n, *rest: distances.canonical_form("val", *rest)):
+        with pytest.raises(InputError, match=r"simulators.MDP\(transition, discount\), not .*ndarray"):
+            call("starc", WORLD.transition, *([MANY] if call is distances.matrix else [A]), *(
+                [B] if call is distances.compute else []))  # fmt: skip
 
 
 def test_compare_shares_and_agrees() -> None:
@@ -184,6 +193,21 @@ def test_a_discount_of_one() -> None:
     for name in ("val-l2-l2", "valpotential-l2-l2", "minimal-l2-l2", "minimal_w-l1-l1", "singleton-l2-l2", "erc"):
         with pytest.raises(InputError, match="discount below 1"):
             distances.compute(name, world, A, B)
+
+
+@pytest.mark.parametrize("discount", [1 - 1e-9, 1 - 1e-14])
+def test_a_discount_that_is_all_but_one(discount: float) -> None:
+    world = MDP(WORLD.transition, discount)
+    assert np.isfinite(distances.compute("epic", world, A, B))
+    for call in (world.regret, world.worst_case_regret, lambda a, b: distances.compute("starc", world, a, b)):
+        with pytest.raises(ValueError, match="discount below 1"):
+            call(A, B)
+
+
+def test_no_world_below_that_gives_anything_but_numbers() -> None:
+    world = MDP(WORLD.transition, 1 - 1e-7)
+    assert np.isfinite(list(distances.compare(world, A, B).values())).all()
+    assert world.worst_case_regret(A, B) >= world.regret(A, B) - 1e-3
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 3), (3, 1)])

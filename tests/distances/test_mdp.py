@@ -207,6 +207,7 @@ def test_what_is_no_world(arguments: dict[str, Any], message: str) -> None:
         ([[[0, 1]], [[np.nan, 0]]], r"holds nan at \(1, 0, 0\)"),
         ([np.inf, 0], r"holds inf"),
         ([1e200, 0], "below 1e150"),
+        ([1e-160, 0], "at most 1e-160, which is lost in rounding"),
     ],
 )
 def test_what_is_no_reward(reward: Any, message: str) -> None:
