@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulators.records import World
 
 __all__ = [
-    "DEFAULTS", "WORLDS", "agents", "bandit", "captions", "graphs", "hidden_lm", "judged", "preferences",
+    "DEFAULTS", "WORLDS", "agents", "bandit", "captions", "delayed", "graphs", "hidden_lm", "judged", "preferences",
     "reward_hacks", "settings", "small_lm", "toy_lm", "turns", "world",
 ]  # fmt: skip
 
@@ -181,6 +181,20 @@ def captions(prompts: int = 4) -> World:
     return Captions(prompts)
 
 
+def delayed(prompts: int = 4, steps: int = 20, choices: int = 4, *, seed: int = 0) -> World:
+    """Episodes of which only the return is seen; the step rewards are the true ones, see `simulators.delayed`.
+
+    Args:
+        prompts: Number of prompts P.
+        steps: Steps of an episode T.
+        choices: Choices at each step A.
+        seed: Draws what can be chosen.
+    """
+    from simulators.delayed import Delayed
+
+    return Delayed(prompts, steps=steps, choices=choices, seed=seed)
+
+
 def small_lm(
     task: str = "arithmetic",
     prompts: int = 8,
@@ -299,6 +313,7 @@ WORLDS: Mapping[str, Callable[..., World]] = {
     "judged": judged,
     "captions": captions,
     "turns": turns,
+    "delayed": delayed,
     "reward-hacks": reward_hacks,
 }
 

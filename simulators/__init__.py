@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from simulators.agents import Agents
     from simulators.bandit import Bandit
     from simulators.captions import Captions
+    from simulators.delayed import Delayed
     from simulators.graphs import Graphs
     from simulators.hidden_lm import HiddenLM
     from simulators.judge import Judged
@@ -28,6 +29,7 @@ __all__ = [
     "Agents",
     "Bandit",
     "Captions",
+    "Delayed",
     "Graphs",
     "HiddenLM",
     "Judged",
@@ -47,6 +49,7 @@ _HOMES = {
     "Agents": "simulators.agents",
     "Bandit": "simulators.bandit",
     "Captions": "simulators.captions",
+    "Delayed": "simulators.delayed",
     "Graphs": "simulators.graphs",
     "HiddenLM": "simulators.hidden_lm",
     "Judged": "simulators.judge",

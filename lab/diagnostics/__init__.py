@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from lab.diagnostics.gold import parting
     from lab.diagnostics.gradient import clip_norm, cosine, norm, relative_error, spikes
     from lab.diagnostics.implied_reward import implied_distance, implied_reward_study
+    from lab.diagnostics.redistribution import (
+        redistributed_episode,
+        redistribution_study,
+        redistribution_training,
+    )
     from lab.diagnostics.reward_hacking import hacking_study
     from lab.diagnostics.reward_pairs import reward_map, reward_pair, reward_walk
     from lab.diagnostics.shaping import shaping_policies, shaping_scores, shaping_study
@@ -41,6 +46,7 @@ _HOME = {
     "gold": ("parting",),
     "gradient": ("clip_norm", "cosine", "norm", "relative_error", "spikes"),
     "implied_reward": ("implied_distance", "implied_reward_study"),
+    "redistribution": ("redistributed_episode", "redistribution_study", "redistribution_training"),
     "reward_hacking": ("hacking_study",),
     "reward_pairs": ("reward_map", "reward_pair", "reward_walk"),
     "shaping": ("shaping_policies", "shaping_scores", "shaping_study"),
@@ -54,9 +60,10 @@ __all__ = [
     "advantage_spread", "advantage_summary", "advantage_table", "agent_spikes", "agent_tails", "blend_policies",
     "blend_study", "clip_norm", "cosine", "diagnose", "distance_study", "distinct_levels", "effective_rollouts",
     "field_table", "hacking_study", "implied_distance", "implied_reward_study", "largest_advantage", "level_counts",
-    "no_signal_share", "norm", "parting", "regret_correlations", "relative_error", "reward_map", "reward_pair",
-    "reward_walk", "sample_fields", "shaping_policies", "shaping_scores", "shaping_study", "sign_flip_rate",
-    "sign_flip_study", "signal_study", "spikes", "token_weights", "weight_spread",
+    "no_signal_share", "norm", "parting", "redistributed_episode", "redistribution_study",
+    "redistribution_training", "regret_correlations", "relative_error", "reward_map", "reward_pair", "reward_walk",
+    "sample_fields", "shaping_policies", "shaping_scores", "shaping_study", "sign_flip_rate", "sign_flip_study",
+    "signal_study", "spikes", "token_weights", "weight_spread",
 ]  # fmt: skip
 
 
