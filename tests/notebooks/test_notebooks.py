@@ -14,6 +14,21 @@ SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
 
 #: Exercise line -> a solution, per notebook.
 SOLUTIONS = {
+    "dense_rewards": {
+        "answer_1 = None": "answer_1 = 0.97**17 * 0.03",
+        "answer_2 = None": "answer_2 = 0",
+        "return None  # your line": "return chain.progress",
+    },
+    "oni": {
+        "answer_1 = None": "answer_1 = np.pi**2 / 6",
+        "answer_2 = None": "answer_2 = [1, 2, 1, 3, 0]",
+        "return None  # your line": "return np.where(np.isnan(labels), probability > 0.5, labels)",
+    },
+    "robo_dopamine": {
+        "answer_1 = None": "answer_1 = 0.5",
+        "answer_2 = None": "answer_2 = 0.25",
+        "return None  # your line": "return gold + discount * after - before",
+    },
     "school_of_reward_hacks": {
         "answer_1 = None": "answer_1 = 0.1",
         "answer_2 = None": "answer_2 = 31",
