@@ -34,8 +34,8 @@ def rollout_table(
     action of several tokens is text, separated by blanks. A prompt that was sampled again within the step numbers its
     rollouts on.
 
-    A world of language adds question, text, and by token: tokens (their text), logp and, where the initial policy
-    `start` is given, logp_ref (nats, in float32).
+    A world of language adds question, answer (a right one), text, and by token: tokens (their text), logp and, where
+    the initial policy `start` is given, logp_ref (nats, in float32).
     """
     import polars as pl
 
@@ -100,7 +100,7 @@ def recorded(frame: pl.DataFrame) -> Recorded:
 
 
 def _language(moment: Moment, world: Any, run: int, slots: Array, start: Policy | None) -> dict[str, Any]:
-    """The columns question, text, tokens, logp, logp_ref of a world of language."""
+    """The columns question, answer, text, tokens, logp, logp_ref of a world of language."""
     rollouts, size = moment.rollouts, moment.rewards.shape[2]
     assert rollouts.mask is not None
     real = rollouts.mask[run].reshape(-1, rollouts.mask.shape[-1])
@@ -110,14 +110,20 @@ def _language(moment: Moment, world: Any, run: int, slots: Array, start: Policy 
         return [row[valid].tolist() for row, valid in zip(flat, real, strict=True)]
 
     tokens = by_row(rollouts.actions)
-    words = {a: world.text([a]) or END for row in tokens for a in row}
     columns = {
         "question": [world.train[p].prompt for p in slots for _ in range(size)],
+        "answer": [world.train[p].answer for p in slots for _ in range(size)],
         "text": [world.text(row) for row in tokens],
-        "tokens": [[words[a] for a in row] for row in tokens],
+        "tokens": [_pieces(world, row) for row in tokens],
         "logp": by_row(rollouts.logp),
     }
     return columns | ({} if start is None else {"logp_ref": by_row(world.log_prob(start, rollouts))})
+
+
+def _pieces(world: Any, tokens: list[int]) -> list[str]:
+    """The text of each token of a response; an empty last one is its end."""
+    own = world.pieces(tokens) if hasattr(world, "pieces") else [world.text([token]) for token in tokens]
+    return [*own[:-1], own[-1] or END]
 
 
 def _slots(moment: Moment, prompts: int, run: int = 0) -> Array:

@@ -43,7 +43,8 @@ def group_matrix(frame: pl.DataFrame, *, theme: str, row_height: int = 34) -> go
     _numbers(drawn, frame, rollouts, colors)
     drawn.update_layout(height=76 + row_height * len(rows), hovermode="closest", showlegend=False)
     drawn.update_xaxes(title="rollout", showgrid=False, showline=False, ticks="", type="category")
-    drawn.update_yaxes(autorange="reversed", showgrid=False, showline=False, ticks="", type="category")
+    edges = [len(rows) - 0.5, -0.5]
+    drawn.update_yaxes(range=edges, showgrid=False, showline=False, ticks="", type="category")
     drawn.update_layout(margin={"t": 12})
     return drawn
 

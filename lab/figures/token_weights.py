@@ -13,7 +13,7 @@ from lab.figures.figure import figure
 from lab.figures.group_matrix import number
 from lab.figures.theme import Palette, diverging, palette
 
-__all__ = ["token_weights"]
+__all__ = ["full_colour", "token_weights"]
 
 _FEW = 12  # tokens of a row that have room for their words
 _WORD = 9  # letters of a word
@@ -40,7 +40,7 @@ def token_weights(frame: pl.DataFrame, *, theme: str, unit: str = "token", row_h
     titles = [html.escape(v) for v in variants] if len(variants) > 1 else None
     gap = 46 / (46 + row_height * len(rollouts)) / max(len(variants), 2)
     drawn = make_subplots(rows=len(variants), cols=1, shared_xaxes=True, vertical_spacing=gap, subplot_titles=titles)
-    limit = _limit(frame["weight"])
+    limit = full_colour(frame["weight"])
     for row, variant in enumerate(variants, start=1):
         _panel(drawn, frame.filter(pl.col("variant") == variant), row, limit, unit, colors)
     drawn.update_layout(
@@ -53,7 +53,7 @@ def token_weights(frame: pl.DataFrame, *, theme: str, unit: str = "token", row_h
     return drawn
 
 
-def _limit(weights: pl.Series) -> float:
+def full_colour(weights: pl.Series) -> float:
     """The weight of full colour, which one in twenty exceeds, so that a giant does not pale the rest."""
     size = weights.abs()
     return size.quantile(0.95, "nearest") or size.max() or 1.0  # type: ignore[return-value]

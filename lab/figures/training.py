@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def training(
     *,
     theme: str,
     metrics: Sequence[str] = GLANCE,
+    labels: Mapping[str, str] | None = None,
     columns: int = 3,
     height: int = 580,
 ) -> go.Figure:
@@ -46,11 +48,13 @@ def training(
         frame: `Trace.summary()`: variant, step, metric, mean, low, high.
         theme: "light" or "dark".
         metrics: Measurements to draw, in reading order; those that the frame lacks are left out.
+        labels: Other names for measurements.
         columns: Panels side by side.
         height: In pixels.
     """
     known = set(frame["metric"].unique())
-    shown = [METRICS[name] for name in metrics if name in known]
+    named = {name: replace(METRICS[name], label=label) for name, label in (labels or {}).items()}
+    shown = [named.get(name, METRICS[name]) for name in metrics if name in known]
     traces: list[dict[str, Any]] = []
     layout: dict[str, Any] = {"height": height, "margin": {"l": 48, "r": 12, "t": 84, "b": 44}, "legend": {"y": 1.13}}
     titles = []

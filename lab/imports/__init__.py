@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
-from lab.imports.bundles import bundled
+from lab.imports.bundles import bundled, bundled_run
 from lab.imports.table import Batch, RolloutTable
 from lab.imports.trl import load
 
-__all__ = ["Batch", "RolloutTable", "bundled", "load"]
+__all__ = ["Batch", "RolloutTable", "bundled", "bundled_run", "load"]

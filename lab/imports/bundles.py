@@ -1,4 +1,4 @@
-"""The small real logs that come with the lab, in `data/logs` at the top of its repository."""
+"""What comes with the lab in `data` at the top of its repository: small real logs, and runs of its own."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ from pathlib import Path
 
 from lab.errors import InputError
 
-__all__ = ["bundled", "logs_folder"]
+__all__ = ["bundled", "bundled_run"]
 
 
-def logs_folder() -> Path:
-    """Folder of the bundled logs: `data/logs` beside the package `lab`.
-
-    Raises:
-        InputError: It is not there, as after an installation without the repository.
-    """
-    folder = Path(__file__).resolve().parents[2] / "data" / "logs"
+def _folder(kind: str) -> Path:
+    folder = Path(__file__).resolve().parents[2] / "data" / kind
     if not folder.is_dir():
         raise InputError(
-            f"{folder} does not exist: the bundled logs come with the repository; open a folder of your own"
+            f"{folder} does not exist: the bundled {kind} come with the repository; open a folder of your own"
         )
     return folder
 
@@ -29,4 +24,13 @@ def bundled() -> dict[str, Path]:
     Raises:
         InputError: The logs are not installed.
     """
-    return {p.name: p for p in sorted(logs_folder().iterdir()) if (p / "completions").is_dir()}
+    return {p.name: p for p in sorted(_folder("logs").iterdir()) if (p / "completions").is_dir()}
+
+
+def bundled_run(name: str) -> Path:
+    """Folder of a run of the lab's own in `data/runs`; `lab.store.Run` opens it.
+
+    Raises:
+        InputError: The runs are not installed.
+    """
+    return _folder("runs") / name

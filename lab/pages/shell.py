@@ -152,12 +152,15 @@ class Page:
         """Puts the sentence that was read off the data under the title."""
         self._sentence.markdown(sentence)
 
-    def show(self, figure: Figure, frame: pl.DataFrame, *, key: str | None = None, **options: Any) -> None:
+    def show(
+        self, figure: Figure, frame: pl.DataFrame, *, key: str | None = None, guide: bool = True, **options: Any
+    ) -> None:
         """Draws a figure function's picture in the reader's theme, with its reading guide below."""
         drawn = self.ask(figure, frame, theme=self.theme, **options)
         name = key or getattr(figure, "__name__", "figure")
         st.plotly_chart(drawn, theme=None, config=PLOT_CONFIG, key=f"{self.slug}-{name}")
-        st.caption(figure.guide)
+        if guide:
+            st.caption(figure.guide)
 
     def finish(self, code: str, frame: pl.DataFrame) -> None:
         """Fills the places of Code and Data."""

@@ -7,6 +7,7 @@ import pytest
 import lab
 from lab.diagnostics.tokens import token_weights as table
 from lab.errors import InputError
+from lab.figures.coloured_text import coloured_text
 from lab.figures.theme import PALETTES, diverging, palette
 from lab.figures.token_weights import token_weights
 from lab.loop import Moment, Settings, Walk
@@ -91,3 +92,26 @@ def test_a_word_cannot_bring_in_markup(frame: pl.DataFrame) -> None:
 def test_a_frame_that_does_not_fit_is_refused(frame: pl.DataFrame) -> None:
     with pytest.raises(InputError, match="weight missing"):
         token_weights(frame.drop("weight"))
+
+
+def text(token: str = "<b>", count: int = 3) -> pl.DataFrame:
+    rows = [(g, t, token, (-1.0) ** g * (t + 1), 0.5) for g in range(2) for t in range(count)]
+    return pl.DataFrame(rows, schema=["rollout", "position", "token", "weight", "reward"], orient="row")
+
+
+def test_text_is_shown_as_text_in_boxes_as_wide_as_it_is() -> None:
+    (boxes,) = coloured_text(text()).data
+    assert set(boxes.text) == {"&lt;b&gt;"}
+    assert boxes.base[1] == pytest.approx(boxes.base[0] + boxes.x[0]) and boxes.base[3] == boxes.base[0] == 0
+    assert list(boxes.marker.color) == [1, 2, 3, -1, -2, -3]
+    assert "␣" in coloured_text(text("a b")).data[0].text[0]
+
+
+def test_pictures_that_are_compared_share_their_scales_and_long_lines_keep_their_words_for_the_pointer() -> None:
+    long = text("a" * 40).with_columns(pl.col("weight") * 10)
+    both = pl.concat([part.with_columns(when=pl.lit(w)) for w, part in (("before", text()), ("after", long))])
+    drawn = [coloured_text(part, among=both) for part in (text(), long)]
+    assert drawn[0].layout.xaxis.range == drawn[1].layout.xaxis.range
+    assert drawn[0].layout.coloraxis.cmax == drawn[1].layout.coloraxis.cmax
+    assert coloured_text(long).data[0].text is None
+    assert "a" * 40 in coloured_text(long).data[0].customdata[0]

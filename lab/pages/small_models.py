@@ -1,0 +1,287 @@
+"""Small models: a transformer that writes text is trained; what it writes, and what each variant pushes in it."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from lab import experiment
+from lab.config import Config
+from lab.diagnostics.alike import answer_rows
+from lab.diagnostics.gains import half_gains
+from lab.diagnostics.rollouts import recorded
+from lab.diagnostics.tokens import token_weights
+from lab.errors import LabError
+from lab.figures.coloured_text import coloured_text
+from lab.figures.group_matrix import group_matrix
+from lab.figures.training import training
+from lab.imports import bundled_run
+from lab.pages.background import Job
+from lab.pages.shell import Page, plain
+from lab.pages.state import Choice, Choices, Whole, seed
+from lab.store import Run
+from lab.variants import names
+
+RECORDED = "sorting"
+COMPONENTS = {"reward_1": "right answer", "reward_2": "format", "reward_3": "length"}
+CURVES = (*COMPONENTS, "entropy", "kl_start", "grad_norm")
+WHEN = {"before": 0, "halfway": 0.5, "after": 1}
+TASKS = ["arithmetic", "sorting", "brackets", "countdown", "tools"]
+SETTINGS = ("task", "variants", "steps", "runs", "group_size", "lr", "accuracy", "seed")
+AT_ONCE = 1.0  # seconds that the page waits before it shows how far the training is
+
+page = Page(
+    "small-models",
+    "What does training do to what a model writes?",
+    [
+        Choice(name="source", label="Run", options=["recorded", "here"], default="recorded",
+               names={"recorded": "a recorded one", "here": "train here"}),
+        Choice(name="task", label="Task", options=TASKS, default="sorting"),
+        Choices(name="variants", label="Train by", options=names(presets=False), default=["grpo", "gdpo"], most=3,
+                width=300),
+        Choice(name="steps", label="Steps", options=[50, 100, 200, 400], default=100),
+        Whole(name="runs", label="Seeds", low=1, high=8, default=4, width=130,
+              help="Independent runs; the bands are 95% intervals over them."),
+        Choice(name="group_size", label="Group size", options=[4, 8, 16], default=8),
+        Choice(name="lr", label="Learning rate", options=[0.0001, 0.0003, 0.001], default=0.0003,
+               names={0.0001: "1e-4", 0.0003: "3e-4", 0.001: "1e-3"}),
+        Choice(name="accuracy", label="Right at the start", options=[0.1, 0.3, 0.5], default=0.1,
+               names={0.1: "10%", 0.3: "30%", 0.5: "50%"}, help="Accuracy at which imitating worked solutions stops."),
+        seed(),
+        Choice(name="view", options=["text", "learning", "variants"], default="text"),
+        Choice(name="policy", label="Model trained by", options=names(presets=False), default="grpo"),
+        Choices(name="when", label="Answers from", options=list(WHEN), default=["before", "after"], width=300),
+        Choices(name="by", label="Coloured by", options=names(presets=False), default=["grpo"], most=3, width=300),
+        Whole(name="prompt", label="Prompt", low=1, high=8, default=1, typed=True, width=110),
+    ],
+    {
+        "What does the model write before and after?": {},
+        "Does the format come before the answer?": {"view": "learning"},
+        "Which tokens does each variant push?": {"when": ["before"], "by": ["grpo", "grpo-s", "drpo"]},
+        "What would every other variant have given?": {"view": "variants"},
+        "Is an answer that is always right still pushed?": {"when": ["after"], "by": ["grpo", "psr", "ngrpo"]},
+    },
+)  # fmt: skip
+
+
+def configured(state: Mapping[str, Any]) -> Config:
+    """The configuration of a run with the page's settings."""
+    return Config(
+        world={"name": "small-lm", "options": {"task": state["task"], "accuracy": state["accuracy"]}},
+        variants=state["variants"], steps=state["steps"], seeds=[*range(state["seed"], state["seed"] + state["runs"])],
+        group_size=state["group_size"], lr=state["lr"], optimizer="adam", measure="full", every=5, chunk=10,
+    )  # fmt: skip
+
+
+@st.cache_resource(show_spinner=False)
+def folder() -> tempfile.TemporaryDirectory[str]:
+    """Where the page's runs are kept while the dashboard is open."""
+    return tempfile.TemporaryDirectory(prefix="small-models-")
+
+
+def path_of(settled: str) -> Path:
+    """Folder of the run with that configuration."""
+    return Path(folder().name) / hashlib.sha256(settled.encode()).hexdigest()[:16]
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def start(settled: str) -> Job:
+    """The training of a configuration (as JSON), started once; stopped, it goes on where it ended."""
+    path, config = path_of(settled), Config.model_validate_json(settled)
+    return Job(partial(experiment.run, config, path.name, runs=path.parent, resume=True))
+
+
+def trained(state: Mapping[str, Any]) -> Run | None:
+    """The run that the page trains itself, as far as it is; None where it cannot be trained here."""
+    settled = configured(state).text()
+    before = st.session_state.get(page.key("run"))
+    if before and before != settled and not (old := start(before)).wait(0):
+        old.stop()
+        start.clear(before)
+    st.session_state[page.key("run")] = settled
+    job = start(settled)
+    if not job.wait(AT_ONCE):
+        page.say("Training … the first time the model is made first, by imitating worked solutions.")
+        watch(job, path_of(settled))
+        st.stop()
+    try:
+        found: Run = job.answer()
+    except (LabError, ValueError) as error:
+        start.clear(settled)
+        st.info(f"{plain(error)}. What follows is a recorded run.")
+        return None
+    if not found.complete:
+        st.info("Stopped before the end; this is what is there.")
+        st.button("Go on", on_click=start.clear, args=(settled,), icon=":material/play_arrow:")
+    return found
+
+
+@st.fragment(run_every=1.0)
+def watch(job: Job, path: Path) -> None:
+    """How far the training is, what has been measured so far, and the button that stops it."""
+    if job.wait(0):
+        st.rerun()
+    st.progress(job.share, text=f"{job.done} of {job.total} steps, of all variants together")
+    st.button("Stop and show what is there", on_click=job.stop, icon=":material/stop:")
+    if (path / "config.json").exists() and Run(path).frame.height:
+        learning(Run(path))
+
+
+def sampled(found: Run, policy: str) -> dict[str, int]:
+    """Which steps of a variant's first run are kept as text: before, halfway, after."""
+    steps = found.rollouts.filter(variant=policy)["step"].unique().sort()
+    return {when: int(steps.quantile(place, "nearest") or 0) for when, place in WHEN.items()} if steps.len() else {}
+
+
+def rows_of(found: Run, policy: str, step: int) -> pl.DataFrame:
+    """The rollouts of one step of a variant's first run."""
+    return found.rollouts.filter(variant=policy, step=step, seed=found.config.numbers[0])
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def weights(path: str, done: int, policy: str, step: int, by: list[str], prompt: int) -> dict[str, pl.DataFrame]:
+    """Token weights of each variant on one prompt's answers; those that cannot be computed are left out."""
+    rows = rows_of(Run(path), policy, step)
+    world, (moments, skipped) = recorded(rows), experiment.review(rows, by)
+    for name, reason in skipped.items():
+        st.caption(plain(f"{name} is left out: {reason}"))
+    return {name: token_weights(m, world, variant=name, prompt=prompt - 1) for name, m in moments.items()}
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def answers(path: str, done: int, policy: str, step: int, prompt: int) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Rewards and advantages of one prompt's answers under every variant, and why some are left out."""
+    moments, skipped = experiment.review(rows_of(Run(path), policy, step))
+    return answer_rows(moments, prompt - 1, list(COMPONENTS.values()), base=policy), skipped
+
+
+def text(found: Run, state: Mapping[str, Any]) -> pl.DataFrame:
+    """What the model writes, as text coloured by token weight."""
+    steps, done = sampled(found, state["policy"]), found.progress[0]
+    first = rows_of(found, state["policy"], steps["before"])
+    question, answer = first.filter(rollout=0).select("question", "answer").row(state["prompt"] - 1)
+    st.subheader(f"Answers to {plain(question)} (a right one: {plain(answer)})", anchor=False)
+    shown = [
+        (when, variant, frame)
+        for when in state["when"]
+        for variant, frame in page.ask(
+            weights, str(found.path), done, state["policy"], steps[when], state["by"], state["prompt"]
+        ).items()
+    ]
+    whole = pl.concat([frame.with_columns(when=pl.lit(when)) for when, _, frame in shown])
+    with page.panels():
+        for when, variant, frame in shown:
+            with st.container():
+                st.markdown(f"**{when}** (step {steps[when]}), coloured by **{plain(variant)}**")
+                page.show(coloured_text, frame, key=f"{when}-{variant}", guide=False, among=whole)
+    st.caption(coloured_text.guide)
+    return whole
+
+
+def learning(found: Run) -> pl.DataFrame:
+    """Rewards by component and other measurements over the steps."""
+    summary = found.summary([m for m in CURVES if m in found.frame.columns])
+    st.subheader("What it learns, part by part", anchor=False)
+    page.show(training, summary, metrics=CURVES, labels=COMPONENTS)
+    return summary
+
+
+def variants(found: Run, state: Mapping[str, Any]) -> pl.DataFrame:
+    """The same answers under every variant."""
+    when = state["when"][-1]
+    step = sampled(found, state["policy"])[when]
+    rows, skipped = page.ask(answers, str(found.path), found.progress[0], state["policy"], step, state["prompt"])
+    st.subheader(f"The same answers ({when}) under every variant", anchor=False)
+    page.show(group_matrix, rows, row_height=28)
+    alike = rows.filter(pl.col("variants").str.contains(",")).unique("row", maintain_order=True)
+    st.caption(plain("; ".join(f"{row}: {all_}" for row, all_ in alike.select("row", "variants").iter_rows())) + ".")
+    st.caption(f"Left out, because they read what a language model does not have: {plain(', '.join(skipped))}.")
+    return rows
+
+
+def reading(gains: pl.DataFrame, policy: str) -> str:
+    """The sentence: how far right answers and format come, and which of them gains first."""
+    right, form = (gains.row(by_predicate=pl.col("metric") == m, named=True) for m in ("reward_1", "reward_2"))
+    said = (
+        f"Under **{policy}** the share of right answers goes from {right['start']:.0%} to {right['end']:.0%}"
+        f"{interval(right)}, that of well-formed ones from {form['start']:.0%} to {form['end']:.0%}. "
+    )
+    if right["step"] is None or form["step"] is None:
+        flat = [name for name, row in (("right answers", right), ("format", form)) if row["step"] is None]
+        return f"{said}No gain is told apart from chance in {' and '.join(flat)}."
+    first = "the format" if form["step"] < right["step"] else "the answer"
+    overlap = form["high"] >= right["low"] and right["high"] >= form["low"]
+    order = "Which comes first is not told apart" if overlap else f"First comes {first}"
+    return (
+        f"{said}{order}: half of its gain is made by step {form['step']:.0f} in the format, by step "
+        f"{right['step']:.0f} in the answer."
+    )
+
+
+def interval(row: Mapping[str, Any]) -> str:
+    """The gain's interval, in words; of two runs it would reach beyond all that is possible."""
+    if row["runs"] < 3:
+        return ""
+    return f" (gain {row['gain_low']:+.0%} to {row['gain_high']:+.0%})".replace("-", "−")
+
+
+def look(state: dict[str, Any], known: list[str]) -> None:
+    """The widgets of what is looked at; a model that the run has not trained gives way to its first."""
+    if state["policy"] not in known:
+        page.set(policy=known[0])
+        state["policy"] = known[0]
+    st.segmented_control("Model trained by", known, key=page.key("policy"), required=True)
+    for name in ("when", "by", "prompt"):
+        page.control(name)
+
+
+def code(state: Mapping[str, Any], step: int) -> str:
+    """Lines that make these pictures."""
+    made = [f"run = lab.store.Run(lab.imports.bundled_run({RECORDED!r}))"]
+    if state["source"] == "here":
+        config = configured(state).model_dump(exclude_defaults=True, exclude={"variants"})
+        given = ",\n    ".join(f"{name}={value!r}" for name, value in config.items())
+        made = [f"config = lab.experiment.Config(\n    variants={state['variants']!r},\n    {given},\n)",
+                "run = lab.experiment.run(config, 'small-model', resume=True)"]  # fmt: skip
+    return "\n".join([
+        "import lab",
+        "",
+        *made,
+        f"lab.figures.training(run.summary(), metrics={CURVES!r},",
+        f"                     labels={COMPONENTS!r})",
+        "",
+        f"rows = run.rollouts.filter(variant={state['policy']!r}, step={step}, seed=run.config.numbers[0])",
+        "moments, skipped = lab.experiment.review(rows)",
+        f"for name in {state['by']!r}:",
+        "    world = lab.diagnostics.recorded(rows)",
+        f"    frame = lab.diagnostics.token_weights(moments[name], world, prompt={state['prompt'] - 1})",
+        "    lab.figures.coloured_text(frame)",
+        f"table = lab.diagnostics.answer_rows(moments, {state['prompt'] - 1}, {list(COMPONENTS.values())!r},",
+        f"                                    base={state['policy']!r})",
+        "lab.figures.group_matrix(table)",
+    ])  # fmt: skip
+
+
+state = page.open()
+row = page.controls()
+with row:
+    page.control("source")
+    for name in SETTINGS if state["source"] == "here" else ():
+        page.control(name)
+if state["source"] == "here":
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="controls-look")
+found = (trained(state) if state["source"] == "here" else None) or page.ask(lambda: Run(bundled_run(RECORDED)))
+with row:
+    look(state, [v.label or v.name for v in found.config.variants])
+page.say(reading(page.ask(half_gains, found.frame, list(COMPONENTS)).filter(variant=state["policy"]), state["policy"]))
+sections = {"text": partial(text, found, state), "learning": partial(learning, found),
+            "variants": partial(variants, found, state)}  # fmt: skip
+frames = {name: sections[name]() for name in sorted(sections, key=lambda name: name != state["view"])}
+page.finish(code(state, sampled(found, state["policy"])[state["when"][-1]]), frames[state["view"]])
