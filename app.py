@@ -16,6 +16,7 @@ st.navigation(
         st.Page("lab/pages/tokens.py", title="Tokens"),
         st.Page("lab/pages/small_models.py", title="Small models"),
         st.Page("lab/pages/gradient_spikes.py", title="Gradient spikes"),
+        st.Page("lab/pages/shaping.py", title="Shaping"),
         st.Page("lab/pages/reward_hacking.py", title="Reward hacking"),
         st.Page("lab/pages/your_run.py", title="Your run"),
         st.Page("lab/pages/papers.py", title="Papers"),

@@ -57,6 +57,7 @@ def curves(
     variants: Sequence[str] | None = None,
     legend: bool = True,
     points: int = MOST_POINTS,
+    unit: str = "step",
 ) -> go.Figure:
     """One metric over the steps of training, a line with a band per variant.
 
@@ -71,13 +72,14 @@ def curves(
         variants: Order of the lines; that of the frame by default.
         legend: Whether names stand above the picture.
         points: Most points per line.
+        unit: What a step is.
     """
     chosen = frame.filter(pl.col("metric") == metric)
     drawn = go.Figure()
     for variant in variants or chosen["variant"].unique(maintain_order=True).to_list():
         _line(drawn, chosen.filter(pl.col("variant") == variant).sort("step"), variant, theme, points)
     drawn.update_layout(
-        height=height, showlegend=legend, xaxis_title="step", yaxis={"title": label, "type": "log" if log else "linear"}
+        height=height, showlegend=legend, xaxis_title=unit, yaxis={"title": label, "type": "log" if log else "linear"}
     )
     if percent:
         drawn.update_yaxes(tickformat=".0%", range=[-0.02, 1.02])

@@ -1,0 +1,118 @@
+"""What dense rewards teach: the greedy policy at each place, on a chain and on a grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+
+from lab.figures.figure import figure
+from lab.figures.theme import fade, palette
+
+__all__ = ["chain_policies", "grid_policies"]
+
+_SIGNS = {"back": "←", "forward": "→", "search": "○", "up": "↑", "right": "→", "down": "↓", "left": "←"}
+_ROW, _HEAD, _FOOT, _TITLE = 88, 44, 60, 26  # pixels
+
+
+@figure(
+    guide="A row is what one reward teaches. Columns are positions, the goal is at the right end; bars are the share "
+    "of runs whose greedy policy goes forward, goes back or stays there, and the sign above is what is exactly best for "
+    "that reward. Forward everywhere arrives. A policy that stays, or turns back before the end, hovers: it has found "
+    "pay that the goal does not give.",
+    columns=("variant", "position", "action", "share", "optimal"),
+)
+def chain_policies(frame: pl.DataFrame, *, theme: str, height: int = 0) -> go.Figure:
+    """Learned and optimal actions at each position of a chain, a row per reward.
+
+    Args:
+        frame: `lab.diagnostics.shaping_policies`.
+        theme: "light" or "dark".
+        height: In pixels; 0: by the number of rows.
+    """
+    colors, drawn = palette(theme), go.Figure()
+    hues = {"forward": colors.hues[0], "back": colors.hues[1], "search": colors.flip}
+    variants = frame["variant"].unique(maintain_order=True).to_list()
+    tall = height or _HEAD + _FOOT + _ROW * len(variants)
+    inner = tall - _HEAD - _FOOT
+    for row, variant in enumerate(variants):
+        axis, one = str(row + 1) if row else "", frame.filter(pl.col("variant") == variant)
+        for action, color in hues.items():
+            taken = one.filter(pl.col("action") == action)
+            drawn.add_bar(
+                x=taken["position"].to_numpy(), y=taken["share"].to_numpy(), marker_color=fade(color, 0.85),
+                name={"search": "stays (search)"}.get(action, action), legendgroup=action, showlegend=row == 0,
+                yaxis=f"y{axis}", hovertemplate="%{y:.0%}",
+            )  # fmt: skip
+        best = one.filter(pl.col("optimal"))
+        drawn.add_scatter(
+            x=best["position"].to_numpy(), y=np.full(best.height, 1.2), mode="text", yaxis=f"y{axis}",
+            text=[_SIGNS[a] for a in best["action"]], textfont={"color": colors.text, "size": 15}, showlegend=False,
+            hoverinfo="skip", cliponaxis=False,
+        )  # fmt: skip
+        top = 1 - row * _ROW / inner
+        domain = [max(0.0, top - (_ROW - _TITLE) / inner), top - _TITLE / inner + 0.1 / inner]
+        drawn.update_layout({
+            f"yaxis{axis}": {"domain": [domain[0], domain[1]], "range": [0, 1.4], "visible": False, "fixedrange": True},
+        })  # fmt: skip
+        drawn.add_annotation(
+            text=f"<b>{variant}</b>", xref="paper", yref="paper", x=0, y=top, xanchor="left", yanchor="top",
+            font={"color": colors.text, "size": 14},
+        )  # fmt: skip
+    positions = frame["position"].unique().sort().to_list()
+    drawn.update_layout(
+        height=tall, barmode="stack", bargap=0.12, margin={"l": 8, "r": 8, "t": _HEAD, "b": _FOOT},
+        legend={"y": 1 + 8 / inner}, hovermode="x unified",
+        xaxis={"title": "position (the goal lies behind the last one)", "tickvals": positions, "showgrid": False,
+               "anchor": "free", "position": 0, "range": [positions[0] - 0.6, positions[-1] + 0.6]},
+    )  # fmt: skip
+    return drawn
+
+
+@figure(
+    guide="A cell holds the likeliest step of the policy and its probability; the darker, the longer the policy is "
+    "there (expected discounted visits). From the corner above left, arrows should lead to the goal, below right. A "
+    "dark cell elsewhere is a place where the policy lingers because it is paid to.",
+    columns=("variant", "row", "column", "action", "probability", "visits"),
+)
+def grid_policies(frame: pl.DataFrame, *, theme: str, height: int = 320) -> go.Figure:
+    """Policies on a grid with a goal, side by side.
+
+    Args:
+        frame: `lab.diagnostics.blend_policies` of one heuristic.
+        theme: "light" or "dark".
+        height: In pixels.
+    """
+    colors, drawn = palette(theme), go.Figure()
+    variants = frame["variant"].unique(maintain_order=True).to_list()
+    beside = 0.05
+    width = (1 - beside * (len(variants) - 1)) / len(variants)
+    most = float(frame.filter(pl.col("action").is_not_null())["visits"].max())  # type: ignore[arg-type]
+    for k, variant in enumerate(variants):
+        axis, one = str(k + 1) if k else "", frame.filter(pl.col("variant") == variant)
+        y, x = one["row"].to_numpy(), one["column"].to_numpy()
+        visits, words = np.full((y.max() + 1, x.max() + 1), np.nan), np.full((y.max() + 1, x.max() + 1), "goal", object)
+        for cell in one.filter(pl.col("action").is_not_null()).iter_rows(named=True):
+            place = cell["row"], cell["column"]
+            visits[place] = cell["visits"]
+            words[place] = f"<span style='font-size:20px'>{_SIGNS[cell['action']]}</span><br>{cell['probability']:.0%}"
+        drawn.add_heatmap(
+            z=visits, zmin=0, zmax=most, colorscale=[[0, colors.panel], [1, fade(colors.hues[0], 0.75)]], xgap=3,
+            ygap=3, showscale=False, xaxis=f"x{axis}", yaxis=f"y{axis}", hoverongaps=False,
+            hovertemplate="row %{y}, column %{x}: %{z:.2f} discounted visits<extra></extra>",
+        )  # fmt: skip
+        drawn.add_scatter(
+            x=x, y=y, mode="text", text=words[y, x], textfont={"color": colors.text, "size": 13}, showlegend=False,
+            hoverinfo="skip", xaxis=f"x{axis}", yaxis=f"y{axis}",
+        )  # fmt: skip
+        left, bare = k * (width + beside), {"visible": False}
+        drawn.update_layout({
+            f"xaxis{axis}": bare | {"domain": [left, left + width], "anchor": f"y{axis}"},
+            f"yaxis{axis}": bare | {"autorange": "reversed", "scaleanchor": f"x{axis}", "anchor": f"x{axis}"},
+        })  # fmt: skip
+        drawn.add_annotation(
+            text=f"<b>{variant}</b>", xref=f"x{axis} domain", yref="paper", x=0.5, y=1.01, yanchor="bottom",
+            font={"color": colors.text, "size": 14},
+        )  # fmt: skip
+    drawn.update_layout(height=height, hovermode="closest", margin={"l": 8, "r": 8, "t": 34, "b": 8})
+    return drawn

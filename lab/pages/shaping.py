@@ -1,0 +1,236 @@
+"""Shaping: what a dense reward teaches beside the reward that is meant, each trained live in a small world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from lab import diagnostics
+from lab.diagnostics.blending import HEURISTICS
+from lab.diagnostics.shaping import CONSTRUCTIONS
+from lab.figures.lines import curves
+from lab.figures.shaping import chain_policies, grid_policies
+from lab.pages.shell import Page
+from lab.pages.state import Choice, Choices, Flag, Number, Whole, seed
+from lab.trace import standing, summarise
+from simulators.chains import Chain
+
+METHODS = {"chain": "rewards by rule", "blend": "a learned blend (BARFI)"}
+OWN = {
+    "chain": ("constructions", "success", "length", "discount", "bonus", "episodes", "runs", "seed"),
+    "blend": ("heuristic", "entropy", "steps", "learn_discount"),
+}
+GUESSES = {
+    "helpful": "helpful: nearer to the goal", "reversed": "reversed: away from the goal",
+    "farmable": "farmable: pay for staying",
+}  # fmt: skip
+SCORES = {
+    "distance": "distance to the reward that is meant (val-l2-l2)", "alignment": "its optimum's share of the best",
+    "regret": "regret of its optimum", "worst_case_regret": "regret at worst",
+}  # fmt: skip
+
+page = Page(
+    "shaping",
+    "A dense reward learns faster. Does it still learn what is meant?",
+    [
+        Choice(name="method", label="How the dense reward is made", options=list(METHODS), names=METHODS,
+               default="chain"),
+        Choices(name="constructions", label="Rewards", options=list(CONSTRUCTIONS), most=6, width=520,
+                default=["sparse", "pbrs", "increment", "progress"]),
+        Number(name="success", label="The last move succeeds", low=0.05, high=1, step=0.05, default=0.3, width=190,
+               help="Otherwise it throws back to the start: near the goal, but not there."),
+        Whole(name="length", label="Positions before the goal", low=6, high=24, default=12, width=190),
+        Number(name="discount", label="Discount γ", low=0.8, high=0.99, step=0.01, default=0.95, width=150),
+        Number(name="bonus", label="Pay for an event", low=0, high=1, step=0.01, default=0.1, width=160,
+               help="What a search at the lure, or a message, is paid."),
+        Choice(name="episodes", label="Episodes", options=[300, 1000, 3000], default=1000,
+               names={300: "300", 1000: "1 000", 3000: "3 000"}),
+        Whole(name="runs", label="Seeds", low=4, high=64, default=16, width=150,
+              help="Independent runs; the bands are 95% intervals over them."),
+        seed(),
+        Choice(name="heuristic", label="What the designer guessed", options=list(HEURISTICS), names=GUESSES,
+               default="reversed"),
+        Number(name="entropy", label="Weight of the learner's entropy", low=0.01, high=0.2, step=0.01, default=0.05,
+               width=210, help="It competes with the reward; a blend can make up for it."),
+        Choice(name="steps", label="Outer steps", options=[10, 25, 50], default=25),
+        Flag(name="learn_discount", label="Learn the learner's discount too", default=False, width=260),
+    ],
+    {
+        "Progress as the reward: does it arrive, or hover before the goal?": {},
+        "And with the goal's reward added, without the discount?": {
+            "constructions": ["sparse", "pbrs", "increment"], "success": 0.1, "discount": 0.9},
+        "Is a bonus on the way farmed?": {"constructions": ["sparse", "pbrs", "bonus", "count"], "success": 1.0},
+        "Paid for messages: which reward model?": {
+            "constructions": ["sparse", *(c for c in CONSTRUCTIONS if c.startswith("oni-"))], "success": 1.0},
+        "The heuristic points the wrong way: can a blend mend it?": {"method": "blend"},
+        "A heuristic that can be farmed?": {"method": "blend", "heuristic": "farmable"},
+    },
+)  # fmt: skip
+
+
+@st.cache_data(max_entries=32, show_spinner="Learning on each reward …")
+def trained(
+    constructions: list[str], success: float, length: int, discount: float, **options: Any
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Trace, policies and exact scores of the rewards in a chain, kept for a second look."""
+    chain = Chain.gate(success, length, discount, every=3)
+    learning = {name: options[name] for name in ("seeds", "episodes", "bonus")}
+    return (
+        diagnostics.shaping_study(constructions, chain=chain, **learning),
+        diagnostics.shaping_policies(constructions, chain=chain, **learning),
+        diagnostics.shaping_scores(constructions, chain=chain, bonus=options["bonus"]),
+    )
+
+
+@st.cache_data(max_entries=32, show_spinner="Learning the blend …")
+def blended(heuristic: str, **settings: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Trace and final policies of a blend, kept for a second look."""
+    return diagnostics.blend_study(heuristic, **settings), diagnostics.blend_policies(heuristic, **settings)
+
+
+def chain_words(trace: pl.DataFrame, scores: pl.DataFrame) -> str:
+    """The sentence: who earns most of what is meant, who least, and what the latter does instead."""
+    ends = standing(trace, "gold", last=5).sort("mean", descending=True)
+    best, worst = ends.row(0, named=True), ends.row(-1, named=True)
+    sentence = f"**{best['variant']}** ends with a true return of {interval(best)}"
+    if ends.height == 1:
+        return sentence + "."
+    idle = standing(trace, "idle", last=5).filter(pl.col("variant") == worst["variant"])["mean"][0]
+    sentence += f", **{worst['variant']}** with {interval(worst)}"
+    sentence += f": it stays where it is in {idle:.0%} of its steps" if idle > 0.3 and worst["mean"] < 0.02 else ""
+    wrong = scores.filter(pl.col("alignment") < 1 - 1e-9)["variant"].to_list()
+    if wrong:
+        return sentence + f". The best policy for {_listed(wrong)} is not the best for what is meant."
+    return sentence + ". The best policy for each of them is also the best for what is meant."
+
+
+def blend_words(trace: pl.DataFrame) -> str:
+    """The sentence: what adding the heuristic does, and what the blend makes of it."""
+    ends = {row["variant"]: row for row in trace.sort("step").group_by("variant").last().iter_rows(named=True)}
+    learnt, naive, alone = (ends[name] for name in ("BARFI", "naive sum", "r_p only"))
+    return (
+        f"Simply added, the heuristic brings the true return from {alone['value']:.3f} to {naive['value']:.3f} "
+        f"(at best {alone['optimum']:.3f}). The learned blend reaches **{learnt['value']:.3f}**: it weighs the true "
+        f"reward {signed(learnt['phi2'])} times and the heuristic {signed(learnt['phi3'])} times."
+    )
+
+
+def signed(number: float) -> str:
+    """A number with a true minus sign."""
+    return f"{number:.1f}".replace("-", "−")
+
+
+def interval(row: dict[str, float | None]) -> str:
+    """A mean with its 95% interval, as text."""
+    return f"{row['mean']:.3f}" if row["low"] is None else f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(f"**{n}**" for n in names[:-1])] * (len(names) > 1) + [f"**{names[-1]}**"])
+
+
+def score_table(scores: pl.DataFrame) -> str:
+    """The exact scores as Markdown."""
+    rows = [
+        "| reward | what it pays | " + " | ".join(SCORES.values()) + " |",
+        "| --- | --- |" + " ---: |" * len(SCORES),
+    ]
+    for row in scores.iter_rows(named=True):
+        numbers = ["not known" if row[name] is None else f"{row[name]:.3f}" for name in SCORES]
+        rows.append(f"| **{row['variant']}** | {row['words']} | " + " | ".join(numbers) + " |")
+    return "\n".join(rows)
+
+
+def show_chain(state: dict[str, Any]) -> None:
+    """Rewards by rule: curves, policies, exact scores."""
+    seeds = range(state["seed"], state["seed"] + state["runs"])
+    learning = {"seeds": list(seeds), "episodes": state["episodes"], "bonus": state["bonus"]}
+    place = state["success"], state["length"], state["discount"]
+    trace, policies, scores = page.ask(trained, state["constructions"], *place, **learning)
+    summary = page.ask(summarise, trace, ["gold", "value", "idle", "lured"])
+    page.say(chain_words(trace, scores))
+    with page.panels():
+        for metric, title, label in (
+            ("gold", "What is meant", "true return, discounted"),
+            ("value", "What is trained on", "shaped return, discounted"),
+        ):
+            with st.container():
+                st.subheader(title, anchor=False)
+                page.show(curves, summary, metric=metric, label=label, unit="episode", key=metric)
+        with st.container():
+            st.subheader("What the policy does", anchor=False)
+            page.show(chain_policies, policies)
+        with st.container():
+            st.subheader("Time spent on the spot", anchor=False)
+            page.show(curves, summary, metric="idle", label="share of steps that stay in place", unit="episode",
+                      percent=True, key="idle")  # fmt: skip
+    st.subheader("The best policy of each reward, exactly", anchor=False)
+    st.markdown(score_table(scores))
+    st.caption("By planning, nothing is sampled. A distance of 0 means that no policy can tell the two rewards apart.")
+    page.finish(
+        f"""
+import lab
+from lab.trace import summarise
+from simulators.chains import Chain
+
+chain = Chain.gate({state["success"]:g}, {state["length"]}, {state["discount"]:g}, every=3)
+rewards = {state["constructions"]!r}
+learning = dict(chain=chain, seeds=range({seeds.start}, {seeds.stop}), episodes={state["episodes"]},
+                bonus={state["bonus"]:g})
+trace = lab.diagnostics.shaping_study(rewards, **learning)
+summary = summarise(trace, ["gold", "value", "idle"])
+lab.figures.curves(summary, metric="gold", label="true return, discounted", unit="episode")
+
+lab.figures.chain_policies(lab.diagnostics.shaping_policies(rewards, **learning))
+lab.diagnostics.shaping_scores(rewards, chain=chain, bonus={state["bonus"]:g})
+""",
+        summary,
+    )
+
+
+def show_blend(state: dict[str, Any]) -> None:
+    """A learned blend: the true return and the weights over outer steps, the policies at the end."""
+    settings = {name: state[name] for name in ("entropy", "steps", "learn_discount")}
+    trace, policies = page.ask(blended, state["heuristic"], **settings)
+    weights = ["phi1", "phi2", "phi3", *(["discount"] if state["learn_discount"] else [])]
+    learnt = trace.filter(pl.col("variant") == "BARFI").select("seed", "step", *weights)
+    names = {"phi1": "constant φ₁", "phi2": "true reward φ₂", "phi3": "heuristic φ₃", "discount": "discount γᵥ"}
+    told = learnt.rename(names, strict=False).unpivot(
+        index=["seed", "step"], variable_name="variant", value_name="weight"
+    )
+    page.say(blend_words(trace))
+    with page.panels():
+        with st.container():
+            st.subheader("What is meant", anchor=False)
+            page.show(curves, page.ask(summarise, trace, ["value"]), metric="value",
+                      label="true return of the trained policy", unit="outer step", key="value")  # fmt: skip
+        with st.container():
+            st.subheader("The blend that is trained on", anchor=False)
+            page.show(curves, page.ask(summarise, told, ["weight"]), metric="weight", label="weight in the blend",
+                      unit="outer step", key="weight")  # fmt: skip
+    st.subheader("The policies at the end", anchor=False)
+    page.show(grid_policies, policies)
+    st.caption("Nothing is sampled here, so there are no intervals: learner, returns and gradients are exact.")
+    page.finish(
+        f"""
+import lab
+from lab.trace import summarise
+
+settings = dict(entropy={state["entropy"]:g}, steps={state["steps"]}, learn_discount={state["learn_discount"]})
+trace = lab.diagnostics.blend_study({state["heuristic"]!r}, **settings)
+lab.figures.curves(summarise(trace, ["value"]), metric="value", label="true return", unit="outer step")
+
+lab.figures.grid_policies(lab.diagnostics.blend_policies({state["heuristic"]!r}, **settings))
+""",
+        trace,
+    )
+
+
+state = page.open()
+with page.controls():
+    page.control("method")
+    for name in OWN[state["method"]]:
+        page.control(name)
+{"chain": show_chain, "blend": show_blend}[state["method"]](state)
