@@ -17,7 +17,7 @@ _ROW, _HEAD, _FOOT, _TITLE = 88, 44, 60, 26  # pixels
 
 @figure(
     guide="A row is what one reward teaches. Columns are positions, the goal is at the right end; bars are the share "
-    "of runs whose greedy policy goes forward, goes back or stays there, and the sign above is what is exactly best for "
+    "of runs whose greedy policy goes forward, goes back or stays, and the sign above is what is exactly best for "
     "that reward. Forward everywhere arrives. A policy that stays, or turns back before the end, hovers: it has found "
     "pay that the goal does not give.",
     columns=("variant", "position", "action", "share", "optimal"),

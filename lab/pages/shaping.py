@@ -99,7 +99,7 @@ def chain_words(trace: pl.DataFrame, scores: pl.DataFrame) -> str:
         return sentence + "."
     idle = standing(trace, "idle", last=5).filter(pl.col("variant") == worst["variant"])["mean"][0]
     sentence += f", **{worst['variant']}** with {interval(worst)}"
-    sentence += f": it stays where it is in {idle:.0%} of its steps" if idle > 0.3 and worst["mean"] < 0.02 else ""
+    sentence += f": it stays where it is in {idle:.0%} of its steps" if idle > 0.3 else ""
     wrong = scores.filter(pl.col("alignment") < 1 - 1e-9)["variant"].to_list()
     if wrong:
         return sentence + f". The best policy for {_listed(wrong)} is not the best for what is meant."
