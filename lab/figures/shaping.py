@@ -1,4 +1,4 @@
-"""What dense rewards teach: the greedy policy at each place, on a chain and on a grid."""
+"""What dense rewards pay and teach: rewards of the steps, the greedy policy at each place of a chain and of a grid."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import plotly.graph_objects as go
 import polars as pl
 
 from lab.figures.figure import figure
-from lab.figures.theme import fade, palette
+from lab.figures.theme import fade, palette, style
 
-__all__ = ["chain_policies", "grid_policies"]
+__all__ = ["chain_policies", "grid_policies", "step_rewards"]
 
 _SIGNS = {"back": "←", "forward": "→", "search": "○", "up": "↑", "right": "→", "down": "↓", "left": "←"}
 _ROW, _HEAD, _FOOT, _TITLE = 88, 44, 60, 26  # pixels
@@ -115,4 +115,33 @@ def grid_policies(frame: pl.DataFrame, *, theme: str, height: int = 320) -> go.F
             font={"color": colors.text, "size": 14},
         )  # fmt: skip
     drawn.update_layout(height=height, hovermode="closest", margin={"l": 8, "r": 8, "t": 34, "b": 8})
+    return drawn
+
+
+@figure(
+    guide="Bars are what each step really earns, lines what is said of it: the nearer a line is to the ends of bars, "
+    "the better a step is told apart from its neighbours. The return spread evenly is level: it tells none apart.",
+    columns=("variant", "step", "reward"),
+)
+def step_rewards(frame: pl.DataFrame, *, theme: str, truth: str = "true", height: int = 360) -> go.Figure:
+    """Rewards of the steps of one episode, the true ones and what was made of the return.
+
+    Args:
+        frame: `lab.diagnostics.redistributed_episode`.
+        theme: "light" or "dark".
+        truth: The variant drawn as bars.
+        height: In pixels.
+    """
+    colors, drawn = palette(theme), go.Figure()
+    for variant in frame["variant"].unique(maintain_order=True):
+        one = frame.filter(pl.col("variant") == variant)
+        place = {"x": one["step"].to_numpy(), "y": one["reward"].to_numpy(), "hovertemplate": "%{y:.2f}"}
+        if variant == truth:
+            drawn.add_bar(**place, name=variant, marker_color=fade(colors.truth, 0.25))
+        else:
+            look = style(variant, theme)
+            drawn.add_scatter(**place, name=variant, mode="lines", line={"color": look.color, "dash": look.dash})
+    drawn.update_layout(
+        height=height, bargap=0.15, xaxis={"title": "step of the episode"}, yaxis={"title": "reward", "zeroline": True}
+    )
     return drawn

@@ -11,17 +11,22 @@ from lab import diagnostics
 from lab.diagnostics.blending import HEURISTICS
 from lab.diagnostics.shaping import CONSTRUCTIONS
 from lab.figures.lines import curves
-from lab.figures.shaping import chain_policies, grid_policies
+from lab.figures.shaping import chain_policies, grid_policies, step_rewards
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Flag, Number, Whole, seed
 from lab.trace import standing, summarise
 from simulators.chains import Chain
+from simulators.delayed import ENCODERS
 
-METHODS = {"chain": "rewards by rule", "blend": "a learned blend (BARFI)"}
+METHODS = {
+    "chain": "rewards by rule", "blend": "a learned blend (BARFI)", "returns": "learned from returns (LaRe)",
+}  # fmt: skip
 OWN = {
+    "returns": ("encoders", "collected", "group_size", "horizon", "runs", "seed"),
     "chain": ("constructions", "success", "length", "discount", "bonus", "episodes", "runs", "seed"),
     "blend": ("heuristic", "entropy", "steps", "learn_discount"),
 }
+SIZES = [8, 16, 32, 64, 128]
 GUESSES = {
     "helpful": "helpful: nearer to the goal", "reversed": "reversed: away from the goal",
     "farmable": "farmable: pay for staying",
@@ -56,6 +61,11 @@ page = Page(
                width=210, help="It competes with the reward; a blend can make up for it."),
         Choice(name="steps", label="Outer steps", options=[10, 25, 50], default=25),
         Flag(name="learn_discount", label="Learn the learner's discount too", default=False, width=260),
+        Choices(name="encoders", label="What is seen of a step", options=list(ENCODERS), most=4, width=440,
+                default=["raw", "factors"]),
+        Choice(name="collected", label="Episodes to learn the reward from", options=SIZES, default=32),
+        Choice(name="group_size", label="Group size", options=[4, 8, 16], default=8),
+        Whole(name="horizon", label="Steps of an episode", low=5, high=40, default=20, width=190),
     ],
     {
         "Progress as the reward: does it arrive, or hover before the goal?": {},
@@ -66,6 +76,9 @@ page = Page(
             "constructions": ["sparse", *(c for c in CONSTRUCTIONS if c.startswith("oni-"))], "success": 1.0},
         "The heuristic points the wrong way: can a blend mend it?": {"method": "blend"},
         "A heuristic that can be farmed?": {"method": "blend", "heuristic": "farmable"},
+        "Only the return is seen: which step earned it?": {"method": "returns", "runs": 8},
+        "And if a factor was forgotten?": {
+            "method": "returns", "runs": 8, "encoders": ["factors", "one factor missing", "factors and distractors"]},
     },
 )  # fmt: skip
 
@@ -88,6 +101,21 @@ def trained(
 def blended(heuristic: str, **settings: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Trace and final policies of a blend, kept for a second look."""
     return diagnostics.blend_study(heuristic, **settings), diagnostics.blend_policies(heuristic, **settings)
+
+
+@st.cache_data(max_entries=32, show_spinner="Learning rewards from returns …")
+def redistributed(
+    encoders: list[str], collected: int, seeds: list[int], group_size: int, horizon: int
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Trace of training, correlation by number of episodes, and one episode; kept for a second look."""
+    variants, first = ["return only", *encoders, "true step rewards"], min(seeds)
+    return (
+        diagnostics.redistribution_training(
+            variants, episodes=collected, seeds=seeds, group_size=group_size, horizon=horizon
+        ),
+        diagnostics.redistribution_study(encoders, SIZES, seeds=seeds),
+        diagnostics.redistributed_episode(encoders, episodes=collected, seed=first),
+    )
 
 
 def chain_words(trace: pl.DataFrame, scores: pl.DataFrame) -> str:
@@ -114,6 +142,19 @@ def blend_words(trace: pl.DataFrame) -> str:
         f"Simply added, the heuristic brings the true return from {alone['value']:.3f} to {naive['value']:.3f} "
         f"(at best {alone['optimum']:.3f}). The learned blend reaches **{learnt['value']:.3f}**: it weighs the true "
         f"reward {signed(learnt['phi2'])} times and the heuristic {signed(learnt['phi3'])} times."
+    )
+
+
+def returns_words(trace: pl.DataFrame, study: pl.DataFrame, encoders: list[str], collected: int) -> str:
+    """The sentence: how well steps are told apart, and what training on that earns beside training on the return."""
+    known = study.filter(pl.col("episodes") == collected).rows_by_key("encoder", named=True, unique=True)
+    ends = standing(trace, "gold", last=1).rows_by_key("variant", named=True, unique=True)
+    best = max(encoders, key=lambda e: ends[e]["mean"])
+    return (
+        f"From the returns of {collected} episodes the rewards of steps are told with a correlation of "
+        + ", ".join(f"{known[e]['correlation']:.2f} (**{e}**)" for e in encoders)
+        + f". Trained on them the true return ends at {interval(ends[best])} under **{best}**, "
+        f"at {interval(ends['return only'])} where only the return is seen; {trace['optimum'].mean():.2f} is possible."
     )
 
 
@@ -174,6 +215,7 @@ def show_chain(state: dict[str, Any]) -> None:
 import lab
 from lab.trace import summarise
 from simulators.chains import Chain
+from simulators.delayed import ENCODERS
 
 chain = Chain.gate({state["success"]:g}, {state["length"]}, {state["discount"]:g}, every=3)
 rewards = {state["constructions"]!r}
@@ -228,9 +270,51 @@ lab.figures.grid_policies(lab.diagnostics.blend_policies({state["heuristic"]!r},
     )
 
 
+def show_returns(state: dict[str, Any]) -> None:
+    """Rewards learned from returns: training on them, how well they are told, one episode."""
+    seeds = range(state["seed"], state["seed"] + state["runs"])
+    own = {name: state[name] for name in ("group_size", "horizon")}
+    asked = page.ask(redistributed, state["encoders"], state["collected"], list(seeds), **own)
+    trace, study, episode = asked
+    summary = page.ask(summarise, trace, ["gold", "value"])
+    told = study.rename({"encoder": "variant", "episodes": "step", "correlation": "mean"})
+    page.say(returns_words(trace, study, state["encoders"], state["collected"]))
+    with page.panels():
+        for metric, title, label in (
+            ("gold", "What is meant", "true return"),
+            ("value", "What is trained on", "return of the learned rewards"),
+        ):
+            with st.container():
+                st.subheader(title, anchor=False)
+                page.show(curves, summary, metric=metric, label=label, key=metric)
+        with st.container():
+            st.subheader("How well the steps are told apart", anchor=False)
+            page.show(curves, told.with_columns(metric=pl.lit("correlation")), metric="correlation",
+                      label="correlation with the true rewards", unit="episodes learned from", key="told")  # fmt: skip
+        with st.container():
+            st.subheader("One new episode", anchor=False)
+            page.show(step_rewards, episode)
+    page.finish(
+        f"""
+import lab
+from lab.trace import summarise
+
+encoders, seeds = {state["encoders"]!r}, range({seeds.start}, {seeds.stop})
+trace = lab.diagnostics.redistribution_training(["return only", *encoders, "true step rewards"], seeds=seeds,
+    episodes={state["collected"]}, group_size={state["group_size"]}, horizon={state["horizon"]})
+lab.figures.curves(summarise(trace, ["gold"]), metric="gold", label="true return")
+
+lab.diagnostics.redistribution_study(encoders, {SIZES}, seeds=seeds)
+lab.figures.step_rewards(
+    lab.diagnostics.redistributed_episode(encoders, episodes={state["collected"]}, seed={seeds.start}))
+""",
+        summary,
+    )
+
+
 state = page.open()
 with page.controls():
     page.control("method")
     for name in OWN[state["method"]]:
         page.control(name)
-{"chain": show_chain, "blend": show_blend}[state["method"]](state)
+{"chain": show_chain, "blend": show_blend, "returns": show_returns}[state["method"]](state)

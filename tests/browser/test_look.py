@@ -5,7 +5,16 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.serving import Opener, settle
 
-PAGES = ["sign_flips", "collapse", "tokens", "compare", "implied_reward", "reward_distances", "reward_hacking"]
+PAGES = [
+    "sign_flips",
+    "collapse",
+    "tokens",
+    "compare",
+    "implied_reward",
+    "reward_distances",
+    "reward_hacking",
+    "shaping",
+]
 
 
 def drawn(page: Page) -> None:
