@@ -56,7 +56,7 @@ def rollout_table(
         "keep": np.ones(slots.size * size, dtype=bool) if moment.keep is None else moment.keep[run].reshape(-1),
     }
     kinds: dict[str, Any] = {"true_advantage": pl.Float64}
-    if hasattr(world, "text"):
+    if hasattr(world, "pieces"):
         columns |= _language(moment, world, run, slots, start)
         kinds |= {name: pl.List(pl.Float32) for name in ("logp", "logp_ref") if name in columns}
     return pl.DataFrame(columns, schema_overrides=kinds)

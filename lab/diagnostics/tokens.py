@@ -74,9 +74,9 @@ def weight_spread(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _words(moment: Moment, world: World, run: int, slot: int) -> Any:
     """Words of the actions of the prompt in a slot, or None."""
-    if hasattr(world, "text"):
-        return {a: world.text([a]) or END for a in np.unique(moment.rollouts.actions[run, slot]).tolist()}
     tokens = getattr(world, "tokens", None)
+    if hasattr(world, "text") and (tokens is None or isinstance(tokens[0], str)):  # one vocabulary for all prompts
+        return {a: world.text([a]) or END for a in np.unique(moment.rollouts.actions[run, slot]).tolist()}
     stands = moment.rollouts.prompt
     here = slot if stands is None else int(np.atleast_2d(stands)[min(run, np.atleast_2d(stands).shape[0] - 1), slot])
     return None if tokens is None else tokens[here]
