@@ -50,7 +50,7 @@ def _as_called(*names: str, **others: str) -> dict[str, str]:
 
 
 _FEW = {"runs": 8}
-PLACES: dict[str, Place] = {
+_KNOWN: dict[str, Place] = {
     "bandit": Place("bandit", _as_called("prompts", "law", "noise"), listed=True),
     "toy-lm": Place("toy language model", _as_called("tasks", "prompts", "length"), _FEW | {"lr": 16.0}),
     "hidden-lm": Place("language model with a hidden state", _as_called("tasks", "prompts", "length"),
@@ -64,10 +64,13 @@ PLACES: dict[str, Place] = {
     "captions": Place("captions", _as_called("prompts"), _FEW | {"prompts": 4, "lr": 8.0}, listed=True),
     "preferences": Place("preference pairs", _as_called("pairs", "signal"),
                          {"lr": DEFAULTS["preferences"]["lr"], "runs": 8}),
+    "delayed": Place("rewards seen only at the end", _as_called("prompts"), _FEW | {"prompts": 4}),
     "reward-hacks": Place("a metric that can be gamed", _as_called("trained"), _FEW, listed=True),
     "small-lm": Place("small transformer (torch)", _as_called("prompts", task="text_task"),
                       {"lr": DEFAULTS["small-lm"]["lr"], "runs": 2, "steps": 50, "prompts": 4}, heavy=True),
 }  # fmt: skip
+#: Every world of `lab.worlds.WORLDS`; one that is not among the above keeps its defaults.
+PLACES = {name: _KNOWN.get(name, Place(name, suits=_FEW)) for name in (*_KNOWN, *WORLDS) if name in WORLDS}
 SCENES: Scenes = {"world": {name: place.suits for name, place in PLACES.items()}}
 
 
