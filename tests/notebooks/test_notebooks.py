@@ -29,6 +29,34 @@ SOLUTIONS = {
         "answer_2 = None": "answer_2 = 0.25",
         "return None  # your line": "return gold + discount * after - before",
     },
+    "how_far_apart": {
+        "answer_1 = None": "answer_1 = 0",
+        "answer_2 = None": "answer_2 = 2**0.5",
+        "return None  # your line": (
+            "c = [lab.distances.canonical_form('val', mdp, r) for r in (r1, r2)]; "
+            "return np.linalg.norm(c[0] / np.linalg.norm(c[0]) - c[1] / np.linalg.norm(c[1]))"
+        ),
+    },
+    "mdp_substrate": {
+        "answer_1 = None": "answer_1 = 4 / 3",
+        "answer_2 = None": "answer_2 = 1",
+        "return None  # your line": (
+            "return np.linalg.solve(np.eye(mdp.states) - mdp.discount * np.einsum('sa,sat->st', pi, mdp.transition), "
+            "(pi * mdp.expected(reward)).sum(-1))"
+        ),
+    },
+    "reward_distances": {
+        "answer_1 = None": "answer_1 = 1",
+        "answer_2 = None": "answer_2 = 0.5**0.5",
+        "return None  # your line": "return mdp.expected(reward).mean(-1)",
+    },
+    "starc": {
+        "answer_1 = None": "answer_1 = 2",
+        "answer_2 = None": "answer_2 = 1",
+        "return None  # your line": (
+            "return reward + mdp_families.random_redistribution(mdp, 0, scale=5 * np.abs(reward).max())"
+        ),
+    },
     "school_of_reward_hacks": {
         "answer_1 = None": "answer_1 = 0.1",
         "answer_2 = None": "answer_2 = 31",
