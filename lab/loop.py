@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from lab.registry import Rule, find
 from lab.sampling.refill import first_slots, refill
 from lab.variants import Variant
 from simulators.random import DRAWS, uniforms
-from simulators.records import Policy, Rollouts, World
+from simulators.records import Policy, Rollouts, Scored, World
 
 __all__ = ["Moment", "Settings", "Walk", "lacking"]
 
@@ -70,7 +70,7 @@ class Moment:
         credit: The advantage rule's result; `credit.advantage` [S, P, G] or [S, P, G, T].
         keep: Rollouts that take part in the update [S, P, G], or None for all.
         mask: Valid tokens of those [S, P, G, T], or None for all.
-        weights: Weights on grad log pi [S, P, G, T].
+        weights: Weights on grad log pi [S, P, G, T], or on the gradients of the objective's scores, one each on T.
         gradient: The estimate, like the parameters, before clipping.
         slots: Slots of the P axis that each run needed [S], where prompts were sampled again; None: all.
     """
@@ -122,7 +122,8 @@ class Walk:
         settings: Everything else.
 
     Raises:
-        MissingFieldError: A rule of the variant reads a field that the world does not provide.
+        MissingFieldError: A rule of the variant reads a field that the world does not provide, or its objective takes
+            the gradient of a score that it does not have.
     """
 
     def __init__(self, world: World, variant: Variant, seeds: Sequence[int] | Array, settings: Settings) -> None:
@@ -130,7 +131,7 @@ class Walk:
         self.advantage = variant.rule("advantage")
         self.objective = variant.rule("objective")
         self.filter, self.reward = variant.rule("filter"), variant.rule("reward")
-        self.fields = self._wanted()
+        self.fields, self.scores = self._wanted(), self._scored()
         self.policy: Policy = world.init(seeds)
         self.start: Policy = world.init(seeds)
         self.optimizer = Optimizer(settings.optimizer, settings.lr, momentum=settings.momentum)
@@ -161,6 +162,18 @@ class Walk:
                 )
         return tuple(sorted(wanted - _ALWAYS))
 
+    def _scored(self) -> tuple[str, ...]:
+        """The world's scores on whose gradient the objective's weights act; none of them: log π."""
+        assert self.objective is not None
+        names: tuple[str, ...] = tuple(self.objective.extras.get("scores", ()))
+        absent = [n for n in names if n not in getattr(self.world, "scores", ())]
+        if absent:
+            raise MissingFieldError(
+                f"variant {self.variant.name!r}: objective {self.objective.name!r} takes the gradient of "
+                f"{', '.join(absent)}; world {self.world.name!r} has that of log π alone ({worlds_with(absent)})"
+            )
+        return names
+
     def look(self) -> Moment:
         """Sample, score, weigh and differentiate at the present policy; nothing moves."""
         rollouts = self._sample()
@@ -168,8 +181,7 @@ class Walk:
         credit = self._credit(rewards, rollouts)
         rollouts, rewards, credit, keep, slots = self._filtered(rollouts, rewards, credit)
         mask = _kept_tokens(rollouts, keep)
-        weights = self._weights(rollouts, rewards, credit, mask, rollouts.logp)
-        gradient = self.world.gradient(self.policy, rollouts, weights)
+        weights, gradient = self._direction(rollouts, rewards, credit, mask, rollouts.logp)
         return Moment(self.step, rollouts, rewards, credit, keep, mask, weights, gradient, slots)
 
     def advance(self, moment: Moment) -> Array | None:
@@ -182,8 +194,8 @@ class Walk:
         logp_new = None
         for _ in range(self.settings.epochs - 1):
             logp_new = self.world.log_prob(self.policy, moment.rollouts)
-            weights = self._weights(moment.rollouts, moment.rewards, moment.credit, moment.mask, logp_new)
-            self._ascend(self.world.gradient(self.policy, moment.rollouts, weights))
+            gradient = self._direction(moment.rollouts, moment.rewards, moment.credit, moment.mask, logp_new)[1]
+            self._ascend(gradient)
         self.step += 1
         return logp_new
 
@@ -277,10 +289,33 @@ class Walk:
         rollouts = self._sample(attempt)
         return rollouts, self._rewards(rollouts)
 
-    def _weights(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array) -> Array:
+    def _direction(
+        self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array
+    ) -> tuple[Array, Any]:
+        """Weights and the gradient that they make: of log π, or of the scores with the penalty's beside it."""
+        if not self.scores:
+            weights = self._weights(rollouts, rewards, credit, mask, logp_new)
+            return weights, self.world.gradient(self.policy, rollouts, weights)
+        world, v = cast(Scored, self.world), self.variant
+        given = self._read(rollouts, rewards, credit, mask)
+        now = world.score(self.policy, rollouts, self.scores)
+        weights = self._objective(now, credit.advantage, given, None, 0.0, None)
+        gradient = world.score_gradient(self.policy, rollouts, weights, self.scores)
+        if v.kl is None or not v.kl_beta:
+            return weights, gradient
+        rule, reference = find("objective", v.objective), world.log_prob(self.start, rollouts)
+        held = objectives.penalty(rule, {"mask": mask}, logp_new, v.kl, v.kl_beta, reference)
+        return weights, gradient + world.gradient(self.policy, rollouts, held)
+
+    def _read(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any) -> dict[str, Any]:
+        """The fields that the objective reads."""
         given: dict[str, Any] = {f: getattr(rollouts, f) for f in self._reads}
         for f in self._reads_here:
             given[f] = mask if f == "mask" else rewards if f == "rewards" else credit.clip_scale
+        return given
+
+    def _weights(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array) -> Array:
+        given = self._read(rollouts, rewards, credit, mask)
         reference = self.world.log_prob(self.start, rollouts) if self._compares else None
         return self._objective(logp_new, credit.advantage, given, self.variant.kl, self.variant.kl_beta, reference)
 

@@ -160,6 +160,14 @@ _COMPOSITE = [
     Variant("dr-mas", "dr-mas", "dr-mas", paper="dr-mas", note="each agent normalised and averaged over its own calls"),
     Variant("dr-mas-global", "dr-mas-global", "dr-mas", paper="dr-mas",
             note="one mean and deviation for all agents, the baseline of Dr. MAS"),
+    Variant("grqo", "grqo", "grqo", kl="k3", kl_beta=0.04, paper="grqo",
+            note="the advantage differentiated through the queries' rewards, the last third muted"),
+    Variant("grqo@log-prob", "grqo", paper="grqo", note="the muted advantage on log-probabilities"),
+    Variant("dino-r1", "grqo", "dino-r1", kl="k3", kl_beta=0.04, paper="grqo",
+            note="supervision of the matched queries and GRQO on all of them"),
+    Variant("matched", "grqo", "matched", paper="grqo", note="supervision of the matched queries alone"),
+    Variant("matched-dense", "grqo", "matched-dense", paper="grqo",
+            note="supervision, and every query drawn to its nearest object"),
     Variant("graph-grpo", "graph-grpo", "graph-grpo", paper="graph-grpo",
             note="edges by the success rate of their graphs, present edges only"),
 ]  # fmt: skip
@@ -213,7 +221,8 @@ def variants(presets: bool = True) -> pl.DataFrame:
     for name in names(presets):
         v = _find(name)
         rule = find("advantage", v.advantage)
-        reads = {*rule.fields, *find("objective", v.objective).fields} - {"logp", "mask", "clip_scale"}
+        weighs = find("objective", v.objective)
+        reads = {*rule.fields, *weighs.fields, *weighs.extras.get("scores", ())} - {"logp", "mask", "clip_scale"}
         rows.append(
             {
                 "name": v.name, "advantage": v.advantage, "objective": v.objective, "filter": v.filter or "",
@@ -255,9 +264,19 @@ def advantage(
 
 
 def objective(
-    name: str | None = None, *, paper: str = "", equation: str = "", loss: Callable[..., Any] | None = None
+    name: str | None = None,
+    *,
+    paper: str = "",
+    equation: str = "",
+    loss: Callable[..., Any] | None = None,
+    scores: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: `rule(logp_new, advantage, *, logp, mask, ...) -> weights` becomes an objective and a variant."""
+    """Decorator: `rule(logp_new, advantage, *, logp, mask, ...) -> weights` becomes an objective and a variant.
+
+    With `scores`, names of scores that a world offers beside log π (see `simulators.Scored`), the first argument holds
+    these scores, one each on the T axis, and the weights act on their gradients.
+    """
     if loss is not None and not callable(loss):
         raise InputError("objective: loss must be a function (logp_new, advantage, options) -> number per run")
-    return register("objective", name, paper=paper, equation=equation, **({} if loss is None else {"loss": loss}))
+    facts: dict[str, Any] = ({} if loss is None else {"loss": loss}) | ({"scores": tuple(scores)} if scores else {})
+    return register("objective", name, paper=paper, equation=equation, **facts)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULTS", "WORLDS", "agents", "bandit", "captions", "delayed", "graphs", "hidden_lm", "judged", "preferences",
-    "reward_hacks", "settings", "small_lm", "toy_lm", "turns", "world",
+    "queries", "reward_hacks", "settings", "small_lm", "toy_lm", "turns", "world",
 ]  # fmt: skip
 
 
@@ -50,7 +50,8 @@ def bandit(
         return graded(prompts, arms, law=law, noise=noise)
     if prompts < 1 or arms < 1:
         raise InputError(f"prompts={prompts}, arms={arms}; both must be at least 1")
-    means = uniforms(seed, prompt=np.arange(prompts)[:, None], draw=np.arange(arms))
+    # A step that no run comes to: the run with this seed must not draw its actions by the arms' own numbers.
+    means = uniforms(seed, step=2**63, prompt=np.arange(prompts)[:, None], draw=np.arange(arms))
     return Bandit(means=means, law=noisy(law, noise))
 
 
@@ -281,6 +282,18 @@ def graphs(members: int = 5, queries: int = 4, *, critical: int = 3, effect: flo
     return Graphs(members, critical=range(critical), easiness=easiness, effect=effect)
 
 
+def queries(scenes: int = 4, objects: int = 4) -> World:
+    """Set prediction in the plane, new scenes at every step, rewards with a gradient; see `simulators.queries`.
+
+    Args:
+        scenes: Scenes in a step P; the group size is their number of queries.
+        objects: Objects of a scene J.
+    """
+    from simulators import Queries
+
+    return Queries(scenes, objects=objects)
+
+
 def reward_hacks(tasks: int = 64, *, trained: int = 6, shared: bool = True, refuse: float = -1.0) -> World:
     """Tasks whose metric can be gamed: rollouts are scored by the proxy, the gold reward is measured beside.
 
@@ -299,6 +312,7 @@ def reward_hacks(tasks: int = 64, *, trained: int = 6, shared: bool = True, refu
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "small-lm": {"optimizer": "adam", "lr": 0.0003},
     "preferences": {"group_size": 2, "lr": 20.0},
+    "queries": {"group_size": 24, "lr": 0.05},
 }
 
 #: Name of a world -> function that makes it from keyword settings.
@@ -315,6 +329,7 @@ WORLDS: Mapping[str, Callable[..., World]] = {
     "turns": turns,
     "delayed": delayed,
     "reward-hacks": reward_hacks,
+    "queries": queries,
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from simulators.records import Policy, Rollouts, Truth, World
+from simulators.records import Policy, Rollouts, Scored, Truth, World
 
 if TYPE_CHECKING:
     from simulators.agents import Agents
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simulators.judge import Judged
     from simulators.mdp import MDP
     from simulators.preferences import Preferences
+    from simulators.queries import Queries
     from simulators.reward_laws import Law
     from simulators.toy_lm import ToyLM
     from simulators.turns import Turns
@@ -36,7 +37,9 @@ __all__ = [
     "Law",
     "Policy",
     "Preferences",
+    "Queries",
     "Rollouts",
+    "Scored",
     "ToyLM",
     "Truth",
     "Turns",
@@ -56,6 +59,7 @@ _HOMES = {
     "Law": "simulators.reward_laws",
     "MDP": "simulators.mdp",
     "Preferences": "simulators.preferences",
+    "Queries": "simulators.queries",
     "ToyLM": "simulators.toy_lm",
     "Turns": "simulators.turns",
 }
@@ -71,11 +75,11 @@ def __getattr__(name: str) -> Any:
 
 
 def providers(field: str) -> list[str]:
-    """Names of the worlds that can fill an optional field of `Rollouts`, in alphabetical order."""
+    """Names of the worlds that can fill an optional field of `Rollouts`, or have a score of that name, sorted."""
     homes = (getattr(import_module(home), name) for name, home in _HOMES.items())
     worlds = [found for found in homes if hasattr(found, "provides")]
     of_torch = {name for name, provided in _TORCH.items() if field in provided}
-    return sorted({world.name for world in worlds if field in world.provides} | of_torch)
+    return sorted({w.name for w in worlds if field in (*w.provides, *getattr(w, "scores", ()))} | of_torch)
 
 
 def warm() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "Ints", "Policy", "Rollouts", "Truth", "World"]
+__all__ = ["Floats", "Ints", "Policy", "Rollouts", "Scored", "Truth", "World"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -153,4 +153,23 @@ class World(Protocol):
 
     def kl(self, policy: Policy, other: Policy) -> Floats:
         """KL(policy ‖ other) of the response, averaged over prompts [S], nats."""
+        ...
+
+
+@runtime_checkable
+class Scored(World, Protocol):
+    """A world with scores beside log π whose gradient can be taken, such as a reward that is a smooth function.
+
+    Attributes:
+        scores: names of the scores.
+    """
+
+    scores: tuple[str, ...]
+
+    def score(self, policy: Policy, rollouts: Rollouts, names: Sequence[str]) -> Floats:
+        """The scores of these names under `policy` [S, P, G, len(names)]."""
+        ...
+
+    def score_gradient(self, policy: Policy, rollouts: Rollouts, weights: Floats, names: Sequence[str]) -> Any:
+        """Σ w ∇score, like the parameters (weights [S, P, G, len(names)])."""
         ...

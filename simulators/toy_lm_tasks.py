@@ -25,7 +25,7 @@ __all__ = [
 END = 0
 """The token that ends a response."""
 
-_APART = 2**63  # a step that no training run comes to
+_APART = 2**63  # a step that no training run comes to: questions share no number with the rollouts of any run
 
 COMPONENTS = ("correct", "format", "length")
 """Reward components of every task. `length` is 1 − |n − n*|/T for a response of n tokens before its end token, n* the
@@ -150,7 +150,7 @@ def targets(
     _at_least("targets", vocabulary, 2, length, max(enough, 1))
     if min(words, enough) < 1:
         raise ValueError(f"task 'targets' needs at least one word and one letter, not {words} and {enough}")
-    secret = 1 + _draws(seed, prompts, words * length, vocabulary - 1, _APART).reshape(prompts, words, length)
+    secret = 1 + _draws(seed, prompts, words * length, vocabulary - 1).reshape(prompts, words, length)
     done = enough**words
     digits = np.arange(done)[:, None] // enough ** np.arange(words) % enough
     agrees = secret[..., None] == np.arange(vocabulary)
@@ -201,7 +201,7 @@ def tool_call(prompts: int, vocabulary: int, length: int, seed: int, *, granular
     _at_least("tool-call", vocabulary, 3, length, 5)
     if granularity not in ("fine", "strict", "intermediate", "coarse"):
         raise ValueError(f"granularity {granularity!r}; it must be 'fine', 'strict', 'intermediate' or 'coarse'")
-    tool = 1 + _draws(seed, prompts, 1, vocabulary - 1, _APART)[:, 0]
+    tool = 1 + _draws(seed, prompts, 1, vocabulary - 1)[:, 0]
     values = 2 + _draws(seed, prompts, 3, vocabulary - 2, _APART + 1)
     following, scores, _ = _tables(prompts, length, 10, vocabulary)
     every = np.arange(prompts)
@@ -252,8 +252,8 @@ def _machine(name: str, tokens: Any, questions: Any, targets: Any, following: An
     return Machine(name, tuple(tokens), questions, targets, following, scores)
 
 
-def _draws(seed: int, prompts: int, number: int, size: int, step: int = 0) -> NDArray[np.int64]:
-    """Integers from 0 to size − 1, [P, number]; at `_APART` no run of the same seed sees the same numbers."""
+def _draws(seed: int, prompts: int, number: int, size: int, step: int = _APART) -> NDArray[np.int64]:
+    """Integers from 0 to size − 1, [P, number]; steps from `_APART` on belong to the questions."""
     prompt, draw = np.arange(prompts)[:, None], np.arange(number)
     return (uniforms(seed, step=step, prompt=prompt, draw=draw) * size).astype(np.int64)
 

@@ -60,6 +60,11 @@ class Rules:
                     f"trainer of language models does not have; it has {', '.join(sorted(FIELDS))}"
                 )
         self.objective = find("objective", self.variant.objective)
+        if self.objective.extras.get("scores"):
+            raise MissingFieldError(
+                f"variant {self.variant.name!r}: objective {self.objective.name!r} takes the gradient of "
+                f"{', '.join(self.objective.extras['scores'])}; a trainer of language models has that of log π alone"
+            )
         self._own = dict(self.variant.options.get("objective", {}))
 
     def score(self, rewards: Array, mask: Array, weights: Array | None = None) -> Scored:

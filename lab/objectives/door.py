@@ -15,7 +15,7 @@ from lab.objectives.kl import kl_gradient, kl_value
 from lab.objectives.tokens import Array, aggregate, factor
 from lab.registry import Rule, find
 
-__all__ = ["bind", "call", "clip_share", "loss", "weights"]
+__all__ = ["bind", "call", "clip_share", "loss", "penalty", "weights"]
 
 
 def weights(
@@ -82,10 +82,17 @@ def bind(rule: Rule, options: Mapping[str, Any]) -> Callable[..., Array]:
         w: Array = rule_of(new, a, **fields)
         if kl is None or kl_beta == 0.0:
             return w
-        c = factor(_namespace(rule, {**options, **fields}), new)
-        return w - kl_beta * c * kl_gradient(kl, new, _reference(logp_ref))
+        return w + penalty(rule, {**options, **fields}, new, kl, kl_beta, logp_ref)
 
     return weigh
+
+
+def penalty(
+    rule: Rule, given: Mapping[str, Any], logp_new: Array, kl: str, kl_beta: float, logp_ref: Array | None
+) -> Array:
+    """Weights of a KL penalty alone, aggregated as `rule` does with the fields and options given [..., P, G, T]."""
+    c = factor(_namespace(rule, dict(given)), logp_new)
+    return np.asarray(-kl_beta * c * kl_gradient(kl, logp_new, _reference(logp_ref)))
 
 
 def loss(

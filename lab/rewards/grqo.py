@@ -7,7 +7,7 @@ import numpy as np
 from lab.advantages.statistics import Array
 from lab.errors import InputError
 
-__all__ = ["advantages", "loss", "reward_weights", "score_weights"]
+__all__ = ["EPS", "advantages", "loss", "reward_weights", "score_weights", "slopes"]
 
 EPS = 2e-9
 
@@ -76,10 +76,9 @@ def loss(
 
 
 def reward_weights(rewards: Array, muted: int, alpha: float = 0.01, eps: float = EPS) -> Array:
-    """−d loss/d rewards [L, B, Q]: w = α/(B Q) ((c − mean c)/(s + ε) − d Σ c d/((Q − 1) s (s + ε)²)).
+    """−d loss/d rewards [L, B, Q]: α/(B Q) times the `slopes` of the kept queries.
 
-    c is 1 for kept and 0 for muted queries, d the deviation from the mean, s the sample deviation. Muting is what
-    teaches: without it c − mean c and Σ c d are 0. Where all rewards are equal autograd takes ds = 0, and so does this.
+    Muting is what teaches: without it c − mean c and Σ c d are 0.
 
     Args:
         rewards: [L, B, Q].
@@ -92,11 +91,27 @@ def reward_weights(rewards: Array, muted: int, alpha: float = 0.01, eps: float =
 
     Source: DINO-R1, arXiv 2505.24025; golden file grqo.json.
     """
-    away, std = _standard(rewards, eps)
-    kept = _kept(rewards.shape[-1], muted)
     images, queries = rewards.shape[-2:]
-    slope = (kept * away).sum(axis=-1, keepdims=True) / ((queries - 1) * np.where(std > 0, std, 1.0) * (std + eps) ** 2)
-    return alpha / (images * queries) * ((kept - kept.mean()) / (std + eps) - away * slope)
+    return alpha / (images * queries) * slopes(rewards, _kept(queries, muted), eps)
+
+
+def slopes(rewards: Array, kept: Array, eps: float = EPS) -> Array:
+    """d Σ c A/d r = (c − mean c)/(s + ε) − d Σ c d/((Q − 1) s (s + ε)²), through the mean and the deviation.
+
+    d is the deviation from the mean, s the sample deviation. Where all rewards are equal autograd takes ds = 0, and so
+    does this.
+
+    Args:
+        rewards: [..., Q].
+        kept: c, 1 for kept and 0 for muted queries, broadcast to [..., Q].
+        eps: ε.
+
+    Source: DINO-R1, arXiv 2505.24025.
+    """
+    away, std = _standard(rewards, eps)
+    fall = (kept * away).sum(axis=-1, keepdims=True)
+    fall = fall / ((rewards.shape[-1] - 1) * np.where(std > 0, std, 1.0) * (std + eps) ** 2)
+    return (kept - kept.mean(axis=-1, keepdims=True)) / (std + eps) - away * fall
 
 
 def score_weights(score: Array, reference: Array, beta: float = 0.04, eps: float = EPS) -> Array:

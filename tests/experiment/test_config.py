@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from lab.config import Config, options_of
 from lab.errors import InputError, LabError
 from lab.worlds import settings, world
 from simulators import Bandit
+from simulators.random import uniforms
 
 
 def test_it_survives_the_disk(tmp_path: Path) -> None:
@@ -109,6 +111,8 @@ def test_worlds_by_name() -> None:
     drawn = world("bandit", prompts=2, arms=3, seed=7, law="normal")
     assert (drawn.means == world("bandit", prompts=2, arms=3, seed=7).means).all()
     assert (drawn.means != world("bandit", prompts=2, arms=3, seed=8).means).all()
+    own = uniforms(7, prompt=np.arange(2)[:, None], draw=np.arange(3))
+    assert not np.isin(drawn.means, own).any()  # no number that the run of that seed draws
     assert world("bandit", success=[[0.2, 0.5]]).means.tolist() == [[[0.2, 0.5]]]
     assert json.dumps(settings("bandit"))
 

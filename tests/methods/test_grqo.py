@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import lab
-from lab.errors import InputError
+from lab.errors import InputError, MissingFieldError
+from lab.loop import Settings, Walk
 from lab.rewards import grqo
-from simulators.queries import FEATURES, costs, gradient, match, predict, scenes
+from simulators import Bandit, Policy, Queries, Scored, World
+from simulators.queries import FEATURES, costs, gradient, match, matches, predict, scenes
 
 torch = pytest.importorskip("torch")
 
@@ -71,3 +73,129 @@ def test_queries_are_ranked_by_nearness():
     drawn = scenes(400, np.random.default_rng(1))
     near = np.sqrt(costs(drawn, drawn.anchors).min(-1)).mean(0)
     assert near[:8].mean() < near[8:16].mean() < near[16:].mean()
+
+
+WORLD = Queries(3, objects=3)
+
+
+def moved(seeds, size=0.1):
+    """A policy away from its start, with rollouts of 8 queries."""
+    policy = WORLD.init(seeds)
+    policy.parameters[:] += size * np.random.default_rng(0).normal(size=policy.parameters.shape)
+    return policy, WORLD.rollout(policy, 8, 5)
+
+
+def test_the_world_keeps_the_protocol_and_finds_its_scenes_again():
+    policy, drawn = moved([3, 4])
+    assert isinstance(WORLD, World) and isinstance(WORLD, Scored)
+    assert drawn.rewards.shape == drawn.logp.shape == drawn.actions.shape == (2, 3, 8, 1)
+    assert drawn.prompt.tolist() == [[15, 16, 17]] * 2
+    assert np.array_equal(WORLD.log_prob(policy, drawn), drawn.logp)
+    assert np.array_equal(WORLD.score(policy, drawn, ("reward",)), drawn.rewards)
+    alone = WORLD.init([4])
+    alone.parameters[:] = policy.parameters[1:]
+    assert np.array_equal(WORLD.rollout(alone, 8, 5).rewards[0], drawn.rewards[1])
+    others = [WORLD.rollout(policy, 8, 6), WORLD.rollout(policy, 8, 5, attempt=1)]
+    assert len({r.rewards.tobytes() for r in (drawn, *others)}) == 3
+
+
+@pytest.mark.parametrize("names", [("reward",), ("match",), ("match", "reward")])
+def test_gradients_of_scores_and_of_log_pi_against_differences(names):
+    policy, drawn = moved([1, 2])
+    rng = np.random.default_rng(1)
+    weights, step = rng.normal(size=(2, 3, 8, len(names))), 1e-6 * rng.normal(size=policy.parameters.shape)
+    score = WORLD.score_gradient(policy, drawn, weights, names)
+    logp = WORLD.gradient(policy, drawn, weights[..., :1])
+    ends = []
+    for sign in (1, -1):
+        near = Policy(policy.parameters + sign * step, policy.seeds)
+        ends.append([(weights * WORLD.score(near, drawn, names)).sum(axis=(1, 2, 3)),
+                     (weights[..., :1] * WORLD.log_prob(near, drawn)).sum(axis=(1, 2, 3))])  # fmt: skip
+    for found, up, down in zip((score, logp), *ends, strict=True):
+        assert (up - down) / 2 == pytest.approx((found * step).sum(-1), rel=1e-5, abs=1e-12)
+
+
+def test_truth_is_the_mean_reward_of_a_scene():
+    policy, drawn = moved([1, 2])
+    truth = WORLD.truth(policy, drawn)
+    assert truth.value == pytest.approx(drawn.rewards.mean(axis=(2, 3)))
+    assert truth.advantage == pytest.approx(drawn.rewards[..., 0] - truth.value[..., None])
+    even = np.full(drawn.rewards.shape, 1 / 24)
+    assert np.array_equal(truth.gradient, WORLD.score_gradient(policy, drawn, even, ("reward",)))
+    assert WORLD.kl(policy, policy) == pytest.approx([0, 0]) and (WORLD.kl(policy, WORLD.init([1, 2])) > 0).all()
+    assert (WORLD.entropy(policy) > 0).all() and (WORLD.gold(policy) < 0).all()
+
+
+@pytest.mark.parametrize("objects", [2, 3, 4, 5])
+def test_all_images_at_once_are_matched_as_one_by_one(objects):
+    cost = np.random.default_rng(objects).random((3, 20, 9, objects))
+    one_by_one = [[match(image) for image in row] for row in cost]
+    assert matches(cost).tolist() == np.array(one_by_one).tolist()
+
+
+LOSSES = {
+    "grqo": lambda score, a: -0.01 * contrast(score[..., 0], a),
+    "matched": lambda score, a: -score[..., 0].mean(),
+    "dino-r1": lambda score, a: -score[..., 0].mean() - 0.01 * contrast(score[..., 1], a),
+    "matched-dense": lambda score, a: -score[..., 0].mean() - score[..., 1].mean(),
+}
+
+
+def contrast(r, a):
+    """Mean of the standardised rewards of the queries that have an advantage."""
+    standard = (r - r.mean(-1, keepdim=True)) / (r.std(-1, keepdim=True) + 2e-9)
+    return (standard * (a != 0)).mean()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_objectives_are_minus_the_gradient_of_their_losses(name):
+    scores = lab.objectives.rule(name).extras["scores"]
+    value = np.random.default_rng(3).normal(size=(2, 9, len(scores)))
+    a = lab.advantages.compute("grqo", value[..., -1])
+    score = torch.tensor(value, requires_grad=True)
+    loss = LOSSES[name](score, torch.tensor(a))
+    loss.backward()
+    assert lab.objectives.weights(name, value, a) == pytest.approx(-score.grad.numpy(), rel=1e-9, abs=1e-15)
+    assert lab.objectives.loss(name, value, a).item() == pytest.approx(loss.item(), rel=1e-12)
+    with pytest.raises(InputError, match="the last axis must hold the scores"):
+        lab.objectives.weights(name, np.zeros((2, 9, 5)), a)
+
+
+def test_a_scene_without_a_spread_teaches_nothing():
+    level = np.full((1, 6, 1), 0.3)
+    assert not lab.objectives.weights("grqo", level, lab.advantages.compute("grqo", level[..., 0])).any()
+
+
+def test_training_by_name_is_the_sum_of_the_two_gradients():
+    variant = lab.variant("grqo", alpha=0.5)
+    walk = Walk(WORLD, variant, [7], Settings(8, 0.05, epochs=2))
+    walk.policy.parameters[:, -2:] += 0.7  # the objectness has left its reference
+    moment = walk.look()
+    a, logp = moment.credit.advantage, moment.rollouts.logp
+    push = lab.objectives.weights("grqo", moment.rewards, a, alpha=0.5)
+    held = lab.objectives.weights(
+        "ppo_clip", logp, 0 * a, logp=logp, kl="k3", kl_beta=0.04, logp_ref=WORLD.log_prob(walk.start, moment.rollouts)
+    )
+    parts = [WORLD.score_gradient(walk.policy, moment.rollouts, push, ("reward",)),
+             WORLD.gradient(walk.policy, moment.rollouts, held)]  # fmt: skip
+    assert moment.gradient == pytest.approx(sum(parts), rel=1e-12)
+    assert parts[0][:, :-2].any() and parts[1][:, -2:].any()
+    before = walk.policy.parameters.copy()
+    walk.advance(moment)
+    assert (walk.policy.parameters != before + 0.05 * moment.gradient).any()  # the second epoch looked again
+
+
+def test_supervision_learns_and_the_ranking_learns_by_log_probabilities():
+    trace = lab.train(WORLD, ["matched", "grqo@log-prob"], steps=40, seeds=4, group_size=12, lr=0.05, measure=["gold"])
+    matched = trace.frame.filter(variant="matched").sort("step")["gold"].to_numpy()
+    assert matched[-4:].mean() > matched[:4].mean() + 0.02
+    assert (trace.parameters("grqo@log-prob")[:, -2:] != [4.0, 0.0]).all()
+
+
+def test_a_world_without_the_score_is_named():
+    with pytest.raises(MissingFieldError, match=r"takes the gradient of reward; world .bandit. .*world .queries."):
+        lab.train(Bandit(success=[0.2, 0.8]), "grqo", steps=1)
+    with pytest.raises(ValueError, match="at least the 3 objects"):
+        WORLD.rollout(WORLD.init([0]), 2, 0)
+    with pytest.raises(ValueError, match="unknown score of the queries world 'rewards'; nearest: 'reward'"):
+        WORLD.score(*moved([0]), ("rewards",))

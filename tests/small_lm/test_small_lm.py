@@ -1,6 +1,7 @@
 """The torch world: against the tabular one, with and without cache, one run as among others, never a look ahead."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -131,8 +132,8 @@ def test_every_variant_whose_inputs_a_language_model_has_runs_by_name(variant):
     try:
         trace = lab.train(world, variant, **given)
     except MissingFieldError as said:
-        lacking = str(said).partition(" reads ")[2].partition(";")[0].split(", ")
-        assert lacking and set(lacking) <= {"agent", "turn", "turn_rewards", "token_rewards"}, said
+        lacking = re.split(" reads | gradient of ", str(said))[1].partition(";")[0].split(", ")
+        assert lacking and set(lacking) <= {"agent", "turn", "turn_rewards", "token_rewards", "reward", "match"}, said
     except InputError as said:
         assert variant.startswith("graph-grpo") and "edge" in str(said)
     else:

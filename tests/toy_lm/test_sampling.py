@@ -170,6 +170,13 @@ def test_steps_and_attempts_are_different_draws() -> None:
     assert len({d.tobytes() for d in draws}) == 5
 
 
+def test_questions_share_no_draw_with_the_rollouts_of_their_seed() -> None:
+    world = ToyLM("copy", prompts=200, vocabulary=9, length=8, seed=3)
+    drawn = world.rollout(world.init([3]), 1, 0)
+    letters = np.array([ord(q.split(": ")[1][0]) - ord("a") + 1 for q in world.questions])
+    assert (drawn.actions[0, :, 0, 0] == letters).mean() < 0.25
+
+
 def test_responses_are_written_as_text() -> None:
     world = small()
     assert world.text(0, [1, 2, 0, 4]) == "= 0 end"
