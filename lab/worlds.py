@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from simulators.records import World
 
 __all__ = [
-    "DEFAULTS", "WORLDS", "agents", "bandit", "captions", "delayed", "graphs", "hidden_lm", "judged", "preferences",
-    "queries", "reward_hacks", "settings", "small_lm", "toy_lm", "turns", "world",
+    "DEFAULTS", "WORLDS", "agents", "bandit", "captions", "delayed", "graphs", "hidden_lm", "judged", "lengths",
+    "preferences", "queries", "reward_hacks", "settings", "small_lm", "toy_lm", "turns", "world",
 ]  # fmt: skip
 
 
@@ -282,6 +282,20 @@ def graphs(members: int = 5, queries: int = 4, *, critical: int = 3, effect: flo
     return Graphs(members, critical=range(critical), easiness=easiness, effect=effect)
 
 
+def lengths(prompts: int = 16, *, longest: int = 16, slip: float = 0.15, shared: bool = True) -> World:
+    """How long to respond, a policy shared by easy and hard prompts; see `simulators.lengths`.
+
+    Args:
+        prompts: Number of prompts P.
+        longest: Most tokens of a response.
+        slip: Probability that a response is wrong however long it is.
+        shared: One policy for all prompts instead of one for each.
+    """
+    from simulators import Lengths
+
+    return Lengths(prompts, longest=longest, slip=slip, shared=shared)
+
+
 def queries(scenes: int = 4, objects: int = 4) -> World:
     """Set prediction in the plane, new scenes at every step, rewards with a gradient; see `simulators.queries`.
 
@@ -330,6 +344,7 @@ WORLDS: Mapping[str, Callable[..., World]] = {
     "delayed": delayed,
     "reward-hacks": reward_hacks,
     "queries": queries,
+    "lengths": lengths,
 }
 
 

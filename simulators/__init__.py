@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from simulators.graphs import Graphs
     from simulators.hidden_lm import HiddenLM
     from simulators.judge import Judged
+    from simulators.lengths import Lengths
     from simulators.mdp import MDP
     from simulators.preferences import Preferences
     from simulators.queries import Queries
@@ -35,6 +36,7 @@ __all__ = [
     "HiddenLM",
     "Judged",
     "Law",
+    "Lengths",
     "Policy",
     "Preferences",
     "Queries",
@@ -57,6 +59,7 @@ _HOMES = {
     "HiddenLM": "simulators.hidden_lm",
     "Judged": "simulators.judge",
     "Law": "simulators.reward_laws",
+    "Lengths": "simulators.lengths",
     "MDP": "simulators.mdp",
     "Preferences": "simulators.preferences",
     "Queries": "simulators.queries",

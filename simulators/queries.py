@@ -71,9 +71,13 @@ def _arranged(places: Floats, anchors: Floats, blur: Floats, doubt: Floats) -> S
     seen = np.concatenate([offset, offset * np.exp(-length / _NARROW), offset * np.exp(-length / _WIDE)], axis=-1)
     distance = np.sqrt(square).min(-1) + _NOISE * doubt
     order = np.argsort(distance, axis=-1)
-    features = seen.reshape(*anchors.shape[:-1], FEATURES)
-    ranked = (np.take_along_axis(x, order[..., None], axis=-2) for x in (anchors, features))
-    return Scenes(places, *ranked, np.take_along_axis(distance, order, axis=-1))
+    near, far = (np.take_along_axis(x, order[..., None], axis=-2) for x in (anchors, _flat(seen)))
+    return Scenes(places, near, far, np.take_along_axis(distance, order, axis=-1))
+
+
+def _flat(seen: Floats) -> Floats:
+    """Features of two objects [..., 2, 6] in one row [..., 12]."""
+    return seen.reshape(*seen.shape[:-2], FEATURES)
 
 
 def predict(drawn: Scenes, weights: Floats) -> Floats:

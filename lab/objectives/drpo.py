@@ -26,20 +26,20 @@ def _sets(advantage: Array, like: Array) -> tuple[Array, Array]:
     return (a > 0) & both, (a < 0) & both
 
 
-def _lengths(mask: Array | None, like: Array) -> tuple[Array, Array]:
+def _tokens(mask: Array | None, like: Array) -> tuple[Array, Array]:
     """Valid tokens as numbers [..., P, G, T] and how many there are per rollout [..., P, G]."""
     valid = np.ones(like.shape) if mask is None else np.asarray(mask != 0, dtype=float)
     return valid, np.maximum(valid.sum(axis=-1), 1.0)
 
 
-def _share(lengths: Array, positive: Array, width: int, temperature: float) -> Array:
+def _share(length: Array, positive: Array, longest: float, temperature: float) -> Array:
     """omega: softmax over the correct rollouts of (1 - L/C)/lambda [..., P, G]."""
-    return _softmax_within((1 - lengths / width) / temperature, positive)
+    return _softmax_within((1 - length / longest) / temperature, positive)
 
 
-def _scores(new: Array, valid: Array, lengths: Array) -> Array:
+def _scores(new: Array, valid: Array, number: Array) -> Array:
     """Mean log-probability of each rollout's tokens [..., P, G]."""
-    return np.asarray(np.where(valid > 0, new, 0.0).sum(axis=-1) / lengths)
+    return np.asarray(np.where(valid > 0, new, 0.0).sum(axis=-1) / number)
 
 
 def _divergence(new: Array, logp: Array, valid: Array, kind: str) -> tuple[Array, Array]:
@@ -53,9 +53,10 @@ def _divergence(new: Array, logp: Array, valid: Array, kind: str) -> tuple[Array
 
 
 def _loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
-    valid, lengths = _lengths(o.mask, new)
+    valid, number = _tokens(o.mask, new)
     positive, negative = _sets(advantage, new)
-    omega, s = _share(lengths, positive, new.shape[-1], o.temperature), _scores(new, valid, lengths)
+    length = number if o.lengths is None else o.lengths
+    omega, s = _share(length, positive, o.longest or new.shape[-1], o.temperature), _scores(new, valid, number)
     scaled = np.where(negative, s / o.tau, -np.inf)
     top = np.where(negative.any(-1), scaled.max(axis=-1), 0.0)
     mean = np.exp(scaled - top[..., None]).sum(axis=-1) / np.maximum(negative.sum(axis=-1), 1)
@@ -77,6 +78,8 @@ def drpo(
     *,
     logp: Array,
     mask: Array | None = None,
+    lengths: Array | None = None,
+    longest: int = 0,
     tau: float = 10.0,
     temperature: float = 0.1,
     delta: float = 1e-4,
@@ -94,6 +97,8 @@ def drpo(
             centred binary reward is of this kind.
         logp: Log-probabilities under the sampling policy [..., P, G, T].
         mask: Valid tokens [..., P, G, T]; None for all.
+        lengths: L in the world's own units [..., P, G], where the tokens do not tell it; None: the valid tokens.
+        longest: C, the longest response; 0: T.
         tau: Temperature of the wrong rollouts: near 0 only the likeliest is pushed down.
         temperature: lambda of the correct ones: near 0 the shortest takes all, 1e6 switches the length off.
         delta: Divergence up to which the penalty is 0, nats per token.
@@ -105,9 +110,9 @@ def drpo(
 
     Source: arXiv 2510.04474, objective; golden file drpo.json (the gradient; the loss reported there is not J).
     """
-    valid, lengths = _lengths(mask, logp_new)
+    valid, number = _tokens(mask, logp_new)
     positive, negative = _sets(advantage, logp_new)
-    share = _share(lengths, positive, logp_new.shape[-1], temperature)
-    share = share - _softmax_within(_scores(logp_new, valid, lengths) / tau, negative)
+    share = _share(number if lengths is None else lengths, positive, longest or logp_new.shape[-1], temperature)
+    share = share - _softmax_within(_scores(logp_new, valid, number) / tau, negative)
     k, slope = _divergence(logp_new, logp, valid, kl_type)
-    return valid * (share / lengths / logp_new.shape[-3])[..., None] - beta * np.maximum(k - delta, 0) * slope
+    return valid * (share / number / logp_new.shape[-3])[..., None] - beta * np.maximum(k - delta, 0) * slope

@@ -51,62 +51,35 @@ add_paper(
     )
 )
 
-_LENGTHS = np.arange(1, 17)
-_NEED = np.linspace(1, 9, 16)
-_ENOUGH = 1 / (1 + np.exp(-1.5 * (_LENGTHS - _NEED[:, None])))
-_FEATURES = np.stack([np.ones(16), (_NEED - _NEED.mean()) / _NEED.std()], axis=-1)
-_START = -0.5 * ((_LENGTHS - 12) / 3) ** 2
 _SIZE, _STEPS = 8, 300
-
-
-def _softmax(logits: Array) -> Array:
-    weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(weight / weight.sum(axis=-1, keepdims=True))
-
-
-def _weights(method: str, strength: float, right: Array, length: Array, logp: Array) -> Array:
-    """Weights on ∇log π per rollout [S, P, G], their sum over a prompt not divided by P.
-
-    A length is one action, so a rollout's score is its log-probability itself.
-    """
-    from lab.objectives.drpo import _sets, _share, _softmax_within
-
-    if method == "grpo":
-        return lab.advantages.compute("grpo", (right * (1 - strength * length / 16))[..., None]) / _SIZE
-    positive, negative = _sets(right - 0.5, logp[..., None])
-    return _share(length, positive, 16, strength) - _softmax_within(logp / 10.0, negative)
 
 
 def _train(
     seed: int, method: str, strength: float, number: int, *, lr: float = 0.4, shared: bool = True, slip: float = 0.15
 ) -> dict[str, Array]:
-    """Per run: share of correct rollouts with a negative weight, exact accuracy and mean length by prompt [S, P].
+    """Per run: share of correct rollouts with a negative weight [S], exact accuracy and mean length by prompt [S, P].
 
-    The length of a response is drawn from a softmax with logits [1, difficulty] W that all prompts share, or from one
-    of each prompt's own; it starts near 12, longer than any prompt needs. A long enough response is wrong with
-    probability `slip`.
+    The world `lengths`: 16 prompts, lengths 1 to 16, one policy for all of them or one for each. GRPO gets the reward
+    right · (1 − strength · l/16), DRPO the right answers alone, and λ = strength.
     """
-    rng = np.random.default_rng(runs(seed, number)[0])
-    features = _FEATURES if shared else np.eye(16)
-    w = np.zeros((number, features.shape[1], 16))
-    w[:, : 1 if shared else 16] = _START
+    from lab.loop import Settings, Walk
+    from simulators import Lengths
+
+    world = Lengths(shared=shared, slip=slip)
+    if method == "grpo":
+        variant, weights = lab.variant("grpo"), (1.0, -strength)
+    else:
+        variant, weights = lab.variant("drpo", temperature=strength, longest=16), (1.0, 0.0)
+    rate = lr if shared else lr * world.prompts  # a policy of its own sees one prompt in sixteen
+    walk = Walk(world, variant, list(runs(seed, number)), Settings(_SIZE, rate, reward_weights=weights))
     harmed = np.zeros((2, number))
     for _ in range(_STEPS):
-        policy = _softmax(features @ w)
-        uniform = rng.random((2, number, 16, _SIZE))
-        chosen = (uniform[0][..., None] > policy.cumsum(-1)[:, :, None, :-1]).sum(-1)
-        right = (uniform[1] < (1 - slip) * _ENOUGH[np.arange(16)[:, None], chosen]).astype(float)
-        logp = np.log(np.take_along_axis(policy, chosen, axis=-1))
-        weight = _weights(method, strength, right, _LENGTHS[chosen], logp)
-        harmed += ((weight < -1e-12) & (right == 1)).sum(axis=(1, 2)), right.sum(axis=(1, 2))
-        step = (weight[..., None] * ((chosen[..., None] == np.arange(16)) - policy[:, :, None])).sum(2)
-        w += lr * np.einsum("pf,spa->sfa", features, step) / (16 if shared else 1)
-    policy = _softmax(features @ w)
-    return {
-        "harmed": harmed[0] / harmed[1],
-        "accuracy": (1 - slip) * (policy * _ENOUGH).sum(-1),
-        "length": policy @ _LENGTHS,
-    }
+        moment = walk.look()
+        right = moment.rewards[..., 0] == 1
+        harmed += ((moment.weights[..., 0] < -1e-12) & right).sum(axis=(1, 2)), right.sum(axis=(1, 2))
+        walk.advance(moment)
+    accuracy, length = world.outcome(walk.policy)
+    return {"harmed": harmed[0] / harmed[1], "accuracy": accuracy, "length": length}
 
 
 @claim(
@@ -190,7 +163,10 @@ def dial(seed: int) -> Measurement:
 )
 def independent(seed: int) -> Measurement:
     """Fall of the mean length on easy prompts with independent policies."""
-    start = float(_softmax(_START) @ _LENGTHS)
+    from simulators import Lengths
+
+    world = Lengths()
+    start = float(world.outcome(world.init([seed]))[1][0, 0])
     fall = {
         s: start - _train(seed, "drpo", 0.2, 8, shared=s, slip=0.0)["length"][:, :4].mean(-1) for s in (False, True)
     }

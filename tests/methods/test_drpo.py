@@ -53,6 +53,17 @@ def test_small_temperatures_pick_the_shortest_and_the_likeliest() -> None:
     assert w[0] == pytest.approx([1, 0, 0, -1], abs=1e-9)
 
 
+def test_lengths_of_the_world_take_the_place_of_tokens() -> None:
+    new, lengths = np.full((1, 4, 1), -1.0), np.array([[2.0, 6.0, 1.0, 1.0]])
+    given = {"logp": new, "lengths": lengths, "longest": 8, "temperature": 0.5}
+    w = lab.objectives.weights("drpo", new, [[1, 1, -1, -1]], **given)[0, :, 0]
+    omega = np.exp([(1 - 2 / 8) / 0.5, (1 - 6 / 8) / 0.5])
+    assert w == pytest.approx([*omega / omega.sum(), -0.5, -0.5])
+    step = np.array([0.3, -0.2, 0.1, 0.4])[None, :, None] * 1e-6
+    ends = [lab.objectives.loss("drpo", new + k * step, [[1, 1, -1, -1]], **given) for k in (1, -1)]
+    assert (ends[1] - ends[0]) / 2 == pytest.approx((w * step[0, :, 0]).sum(), rel=1e-5)
+
+
 def test_an_unknown_divergence_is_named() -> None:
     new = np.zeros((1, 2, 1))
     with pytest.raises(InputError, match="'k3'; it must be 'kl' or 'low_var_kl'"):
