@@ -83,7 +83,7 @@ class Lengths:
             if field not in self.provides:
                 raise unknown_name("field of the lengths world", field, self.provides)
         prompt, rollout = np.arange(self.prompts)[:, None], np.arange(group_size)
-        own = {"step": step, "attempt": attempt, "prompt": prompt, "rollout": rollout}
+        own: dict[str, Any] = {"step": step, "attempt": attempt, "prompt": prompt, "rollout": rollout}
         first, second = (uniforms(policy.seeds[:, None, None], **own, draw=d) for d in (0, 1))
         log_policy = self._log_policy(policy)
         below = np.exp(log_policy).cumsum(axis=-1)[:, :, None, :-1]

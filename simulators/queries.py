@@ -71,8 +71,8 @@ def _arranged(places: Floats, anchors: Floats, blur: Floats, doubt: Floats) -> S
     seen = np.concatenate([offset, offset * np.exp(-length / _NARROW), offset * np.exp(-length / _WIDE)], axis=-1)
     distance = np.sqrt(square).min(-1) + _NOISE * doubt
     order = np.argsort(distance, axis=-1)
-    near, far = (np.take_along_axis(x, order[..., None], axis=-2) for x in (anchors, _flat(seen)))
-    return Scenes(places, near, far, np.take_along_axis(distance, order, axis=-1))
+    anchors, told = (np.take_along_axis(x, order[..., None], axis=-2) for x in (anchors, _flat(seen)))
+    return Scenes(places, anchors, told, np.take_along_axis(distance, order, axis=-1))
 
 
 def _flat(seen: Floats) -> Floats:
