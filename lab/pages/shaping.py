@@ -154,7 +154,8 @@ def returns_words(trace: pl.DataFrame, study: pl.DataFrame, encoders: list[str],
         f"From the returns of {collected} episodes the rewards of steps are told with a correlation of "
         + ", ".join(f"{known[e]['correlation']:.2f} (**{e}**)" for e in encoders)
         + f". Trained on them the true return ends at {interval(ends[best])} under **{best}**, "
-        f"at {interval(ends['return only'])} where only the return is seen; {trace['optimum'].to_numpy().mean():.2f} is possible."
+        f"at {interval(ends['return only'])} where only the return is seen; at best "
+        f"{trace['optimum'].to_numpy().mean():.2f}."
     )
 
 
