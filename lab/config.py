@@ -98,7 +98,7 @@ class Config(_Model):
     Args:
         world: World and its settings, such as {"name": "bandit", "options": {"prompts": 16}}, or its name.
         variants: Variants, each a name, "name:option=value,..." or {"name", "options", "label"}.
-        steps: As in `lab.train`, this and all others to `every`.
+        steps: As in `lab.train`, this and all others to `reference_rollouts`.
         seeds: Number of runs, or the list of their seeds.
         block: Seeds that walk together in one cell of work.
         chunk: Steps between two saves; a killed run loses at most these.
@@ -122,6 +122,8 @@ class Config(_Model):
     epochs: Count = 1
     reward_weights: list[Finite] | None = None
     every: Count = 1
+    evaluate: Annotated[int, Field(ge=0)] = 0
+    reference_rollouts: Annotated[int, Field(ge=0)] = 0
     block: Count = 32
     chunk: Count = 1000
     sample_steps: Annotated[int, Field(ge=0)] = 5

@@ -112,8 +112,9 @@ def _job(config: Config, index: int, seeds: Sequence[int]) -> Job:
     chosen = config.variants[index]
     weights = None if config.reward_weights is None else tuple(config.reward_weights)
     settings = Settings(
-        config.group_size, config.lr, config.optimizer, config.momentum, config.max_grad_norm, config.epochs, weights
-    )
+        config.group_size, config.lr, config.optimizer, config.momentum, config.max_grad_norm, config.epochs, weights,
+        config.evaluate, config.reference_rollouts,
+    )  # fmt: skip
     return job_of(
         worlds.world(config.world.name, **config.world.options), variant(chosen.name, chosen.label, **chosen.options),
         seeds_of(seeds), settings, config.measure, steps=config.steps, every=config.every,

@@ -38,6 +38,9 @@ class Settings:
         max_grad_norm: Norm above which a gradient is scaled down; None: the variant's own, if it has one.
         epochs: Gradient steps per batch of rollouts.
         reward_weights: Weight of each reward component; None: ones.
+        evaluate: Try held-out problems every so many steps, and at the last one; 0: never.
+        reference_rollouts: Rollouts of a reference gradient at each measured step, in a world that knows no exact one;
+            0: there is none.
     """
 
     group_size: int = 8
@@ -47,10 +50,12 @@ class Settings:
     max_grad_norm: float | None = None
     epochs: int = 1
     reward_weights: tuple[float, ...] | None = None
+    evaluate: int = 0
+    reference_rollouts: int = 0
 
     def __post_init__(self) -> None:
-        check_whole("group_size", self.group_size, 1)
-        check_whole("epochs", self.epochs, 1)
+        for name, least in (("group_size", 1), ("epochs", 1), ("evaluate", 0), ("reference_rollouts", 0)):
+            check_whole(name, getattr(self, name), least)
         check_number("lr", self.lr, lambda x: 0 <= x < np.inf, "a finite number of at least 0")
         check_number("momentum", self.momentum, lambda x: 0 <= x < 1, "a number from 0 to below 1")
         if self.max_grad_norm is not None:

@@ -148,7 +148,7 @@ class Run:
         return summarise(self.frame, metrics)
 
     def outcome(self) -> pl.DataFrame:
-        """Each variant in a nutshell: its exact value at the last step, everything else averaged over the steps.
+        """Each variant in a nutshell: value and accuracies at the last step, all else averaged over the steps.
 
         Returns:
             Table variant, step, metric, mean, low, high, runs, as `summary` has it, `step` being the last one.
@@ -350,7 +350,11 @@ def _slugs(labels: list[str]) -> list[str]:
 def _outcome(name: str) -> pl.Expr:
     import polars as pl
 
-    return pl.col(name).sort_by("step").last() if name == "value" else pl.col(name).mean()
+    from lab.diagnostics.metrics import HELD_OUT
+
+    if name not in ("value", *HELD_OUT):
+        return pl.col(name).mean()
+    return pl.col(name).sort_by("step").drop_nulls().last()
 
 
 def _line(error: BaseException) -> str:

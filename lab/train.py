@@ -70,11 +70,19 @@ class Job:
         self.rows, self.at = [], []
 
     def _measured(self, step: int) -> bool:
-        return bool(self.gauge.names) and (step % self.every == 0 or step == self.steps - 1)
+        return (self.gauge.regular and self._due(step, self.every)) or self._held_out(step)
+
+    def _held_out(self, step: int) -> bool:
+        """Whether held-out problems are tried: as often as was asked for, or whenever something is measured."""
+        return bool(self.gauge.names) and self._due(step, self.walk.settings.evaluate or self.every)
+
+    def _due(self, step: int, every: int) -> bool:
+        return step % every == 0 or step == self.steps - 1
 
     def _one(self, step: int) -> None:
         moment, measured = self.walk.look(), self._measured(step)
-        row = self.gauge.before(self.walk.policy, self.walk.start, moment) if measured else {}
+        held_out = self._held_out(step)
+        row = self.gauge.before(self.walk.policy, self.walk.start, moment, held_out=held_out) if measured else {}
         logp_new = self.walk.advance(moment)
         if measured:
             row |= self.gauge.after(moment, logp_new)
@@ -105,6 +113,8 @@ def train(
     epochs: int = 1,
     every: int = 1,
     reward_weights: Sequence[float] | None = None,
+    evaluate: int = 0,
+    reference_rollouts: int = 0,
     options: Mapping[str, Any] | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -126,6 +136,10 @@ def train(
         epochs: Gradient steps per batch.
         every: Measure every so many steps (and at the last one).
         reward_weights: Weight of each reward component [K].
+        evaluate: Try held-out problems every so many steps, and at the last one, in a world that has them: greedy,
+            pass_at_1, pass_at_8; 0: never.
+        reference_rollouts: At each measured step, rollouts of a reference gradient of the step's prompts, in a world
+            that knows no exact one: cosine_reference and others, each with its standard error; 0: none.
         options: Options of the variants' rules by name, such as {"eps": 1e-6}.
         threads: Threads to use; the numbers do not depend on it.
         progress: Called with (steps done, steps in all) now and then, from the calling thread.
@@ -141,7 +155,7 @@ def train(
         raise InputError(f"world={world!r}; it must be a world, such as simulators.Bandit(success=[0.2, 0.8])")
     settings = Settings(
         group_size, lr, optimizer, momentum, max_grad_norm, epochs,
-        None if reward_weights is None else tuple(reward_weights),
+        None if reward_weights is None else tuple(reward_weights), evaluate, reference_rollouts,
     )  # fmt: skip
     chosen = variants_of(variants, options or {})
     numbers = seeds_of(seeds)
@@ -200,7 +214,8 @@ def job_of(
     walk = Walk(world, v, seeds, settings)
     assert walk.objective is not None
     options = {**walk.objective.options, **v.options.get("objective", {})}
-    gauge = Gauge(measure, world, walk.objective, options, walk.reward_weights)
+    gauge = Gauge(measure, world, walk.objective, options, walk.reward_weights, held_out=settings.evaluate > 0,
+                  reference=settings.reference_rollouts)  # fmt: skip
     return Job(walk, gauge, seeds, steps, every)
 
 

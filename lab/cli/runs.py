@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "show"]
 
-METRICS = ("value", "reward", "sign_flip", "no_signal", "grad_norm")
+METRICS = (
+    "value", "reward", "greedy", "pass_at_1", "pass_at_8", "sign_flip", "no_signal", "grad_norm", "cosine_reference",
+)  # fmt: skip
 Folder = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 
 
@@ -63,6 +65,14 @@ def run(
     epochs: Annotated[int | None, typer.Option(help="Gradient steps per batch. [default: 1]")] = None,
     measure: Annotated[str | None, typer.Option(help="basic, full or none. [default: basic]")] = None,
     every: Annotated[int | None, typer.Option(help="Measure every so many steps. [default: 1]")] = None,
+    evaluate: Annotated[
+        int | None,
+        typer.Option(help="Try held-out problems every so many steps; 0: never. [default: 0; small-lm: 50]"),
+    ] = None,
+    reference_rollouts: Annotated[
+        int | None,
+        typer.Option(help="Rollouts of a reference gradient at each measured step, where none is exact. [default: 0]"),
+    ] = None,
     chunk: Annotated[int | None, typer.Option(help="Steps between two saves. [default: 1000]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. [default: run-1, run-2, ...]")] = None,
     resume: Annotated[str | None, typer.Option(metavar="NAME", help="Go on with a run that was stopped.")] = None,
@@ -80,8 +90,8 @@ def run(
     """
     given = {
         "steps": steps, "group_size": group_size, "lr": lr, "optimizer": optimizer, "momentum": momentum,
-        "max_grad_norm": max_grad_norm, "epochs": epochs, "measure": measure, "every": every, "chunk": chunk,
-        "variants": variant, "seeds": seeds, "world": world,
+        "max_grad_norm": max_grad_norm, "epochs": epochs, "measure": measure, "every": every, "evaluate": evaluate,
+        "reference_rollouts": reference_rollouts, "chunk": chunk, "variants": variant, "seeds": seeds, "world": world,
     }  # fmt: skip
     place = {
         "prompts": prompts, "arms": arms, "law": law, "noise": noise, "world_seed": world_seed, "success": success,
@@ -157,7 +167,9 @@ def _config(given: Mapping[str, Any], place: Mapping[str, Any]) -> Config:
     spot["options"] |= {key.removeprefix("world_"): value for key, value in place.items() if value is not None}
     if place["success"] is not None:
         spot["options"]["success"] = _success(place["success"])
-    suited = DEFAULTS.get(fold(spot["name"]), {})
+    suited = dict(DEFAULTS.get(fold(spot["name"]), {}))
+    if spot["options"].get("model"):
+        suited.pop("evaluate", None)  # with someone else's model it takes minutes, so it has to be asked for
     return Config(**{**suited, **chosen, "variants": chosen.get("variants") or ["grpo"], "world": spot})
 
 
@@ -187,6 +199,7 @@ def _free(folder: Path) -> str:
 
 def _outcome(found: Run) -> None:
     """The table at the end of a run."""
+    from lab.diagnostics.metrics import HELD_OUT
     from lab.diagnostics.metrics import METRICS as KNOWN
 
     cells: dict[str, dict[str, str]] = {}
@@ -199,8 +212,8 @@ def _outcome(found: Run) -> None:
     table(
         ["variant", *(KNOWN[m].label for m in shown)], [[v, *(of.get(m, "") for m in shown)] for v, of in cells.items()]
     )
-    ends = f"{KNOWN['value'].label}: at the last step; the others: mean" if "value" in shown else "Mean"
-    print(f"{ends} over all steps; ± 95% over the seeds.")
+    ends = ", ".join(KNOWN[m].label for m in shown if m in ("value", *HELD_OUT))
+    print(f"{f'At the last step: {ends}; the others: mean' if ends else 'Mean'} over all steps; ± 95% over the seeds.")
 
 
 def _labels(config: Config) -> str:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from lab.diagnostics import advantage as a
 from lab.diagnostics import gradient as g
-from lab.diagnostics.metrics import MOST_AGENTS, MOST_COMPONENTS, columns
+from lab.diagnostics.metrics import HELD_OUT, METRICS, MOST_AGENTS, MOST_COMPONENTS, REFERENCE, columns
+from lab.diagnostics.reference import against_reference
 from lab.errors import InputError
 from lab.registry import Rule
 from simulators.records import Policy, Truth, World
@@ -38,15 +39,24 @@ class Gauge:
         objective: The variant's objective, for its clip test.
         options: That objective's options.
         weights: Weight of each reward component [K], for the reward and the truth; None: ones.
+        held_out: Whether held-out problems are tried too.
+        reference: Rollouts of the reference gradient; 0: there is none.
+
+    Raises:
+        InputError: The world has no held-out problems, or it knows its gradient exactly; or a measurement against a
+            reference is named without rollouts for it.
     """
 
     def __init__(
         self, measure: str | Sequence[str] | None, world: World, objective: Rule, options: dict[str, Any],
-        weights: Array | None = None,
+        weights: Array | None = None, *, held_out: bool = False, reference: int = 0,
     ) -> None:  # fmt: skip
         self.world, self.objective, self.options, self.weights = world, objective, options, weights
-        self.exact = bool(getattr(world, "exact", True))
-        self.names = [n for n in columns(measure) if self.exact or n not in _NEED_TRUTH]
+        self.exact, self.reference = bool(getattr(world, "exact", True)), reference
+        chosen = {*columns(measure), *(HELD_OUT if held_out else ()), *(REFERENCE if reference else ())}
+        _check_asked(world, held_out, reference, chosen)
+        self.names = [n for n in METRICS if n in chosen and (self.exact or n not in _NEED_TRUTH)]
+        self.names = [n for n in self.names if n not in HELD_OUT or hasattr(world, "evaluate")]
         if "gold" in self.names and not hasattr(world, "gold"):
             self.names.remove("gold")
         if "clip_share" in self.names and "clipped" not in objective.extras:
@@ -60,9 +70,22 @@ class Gauge:
         self.names = [n for n in self.names if parts.get(n, -1) < (named if named > 1 else 0)]
         self.parts = {n: k for n, k in parts.items() if n in self.names}
         self.plain = not self.names or self.names == columns("basic")
+        self.regular = not set(self.names) <= set(HELD_OUT)
 
-    def before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
-        """Measurements at the policy that sampled, each run over its own slots: one array [S] per name."""
+    def before(self, policy: Policy, start: Policy, moment: Moment, *, held_out: bool = True) -> dict[str, Array]:
+        """Measurements at the policy that sampled, each run over its own slots: one array [S] per name.
+
+        `held_out` says whether held-out problems are tried at this step; where not, they are NaN.
+        """
+        row = self._own_slots(policy, start, moment)
+        if not set(HELD_OUT).isdisjoint(self.names):
+            tried = self.world.evaluate(policy, samples=8) if held_out else {}  # type: ignore[attr-defined]
+            none = np.full(len(policy.seeds), np.nan)
+            named = zip(HELD_OUT, ("greedy", "sampled", "pass"), strict=True)
+            row |= {name: tried.get(there, none) for name, there in named if name in self.names}
+        return row
+
+    def _own_slots(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
         if moment.slots is None:
             return self._before(policy, start, moment)
         parts = {n: self._before(policy, start, moment.first(n)) for n in np.unique(moment.slots)}
@@ -89,6 +112,11 @@ class Gauge:
             name: moment.rollouts.rewards[..., k].mean((1, 2)) for name, k in self.parts.items() if name in self.names
         }
         row |= self._further(policy, start, advantage, keep, gradient, truth.gradient)
+        if not set(REFERENCE).isdisjoint(self.names):
+            batches = self.world.reference(  # type: ignore[attr-defined]
+                policy, moment.rollouts, self.reference, step=moment.step, weights=self.weights
+            )
+            row |= against_reference(gradient, batches)
         return {name: values for name, values in row.items() if name in self.names}
 
     def _truth(self, policy: Policy, moment: Moment) -> Truth:
@@ -133,3 +161,17 @@ class Gauge:
         if share is None:
             raise InputError(f"objective {self.objective.name!r} has no clip test")
         return {"clip_share": share}
+
+
+def _check_asked(world: World, held_out: bool, reference: int, chosen: set[str]) -> None:
+    """Refuse what was asked for and the world can't give."""
+    if held_out and not hasattr(world, "evaluate"):
+        raise InputError(f"evaluate: world {world.name!r} has no held-out problems; leave it out")
+    if reference and not hasattr(world, "reference"):
+        raise InputError(
+            f"reference_rollouts={reference}: world {world.name!r} "
+            + ("knows its exact gradient; measure 'cosine'" if getattr(world, "exact", True) else "has none")
+        )
+    lacking = sorted(chosen.intersection(REFERENCE))
+    if lacking and not reference:
+        raise InputError(f"measurement {lacking[0]!r} needs reference_rollouts, the number of rollouts to compare with")

@@ -11,7 +11,9 @@ from lab.errors import InputError, UnknownNameError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["LEVELS", "METRICS", "MOST_AGENTS", "MOST_COMPONENTS", "Metric", "columns", "metrics"]
+__all__ = [
+    "HELD_OUT", "LEVELS", "METRICS", "MOST_AGENTS", "MOST_COMPONENTS", "REFERENCE", "Metric", "columns", "metrics",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Metric:
         label: Axis title.
         unit: Unit, "" for a pure number.
         better: "higher", "lower" or "" where neither is good in itself.
-        level: "basic" or "full": from which level on it is measured.
+        level: "basic" or "full": from which level on it is measured; "asked": only where a setting or its name asks.
         definition: One sentence.
     """
 
@@ -68,11 +70,34 @@ _ROWS = (
     *((f"reward_{n}", f"reward component {n}", "reward", "higher", "full",
        f"mean over the sampled rollouts of component {n}, before any reward rule, in worlds that name several")
       for n in range(1, MOST_COMPONENTS + 1)),
+    ("greedy", "greedy accuracy", "share of problems", "higher", "asked", "held-out problems, likeliest response"),
+    ("pass_at_1", "pass@1", "share of problems", "higher", "asked", "held-out problems right when sampled once"),
+    ("pass_at_8", "pass@8", "share of problems", "higher", "asked", "held-out problems right in any of 8 samples"),
+    ("cosine_reference", "cosine to the reference gradient", "", "higher", "asked",
+     "between the estimate and the gradient of the expected reward of the step's prompts from many more rollouts"),
+    ("cosine_reference_se", "standard error of that cosine", "", "", "asked",
+     "jackknife over the batches of the reference's rollouts"),
+    ("grad_error_reference", "relative error to the reference gradient", "", "lower", "asked",
+     "distance from the nearest multiple of the reference gradient, over that multiple (tangent of the angle)"),
+    ("grad_error_reference_se", "standard error of that relative error", "", "", "asked",
+     "jackknife over the batches of the reference's rollouts"),
+    ("reference_se", "relative standard error of the reference", "", "lower", "asked",
+     "standard error of the reference gradient over its norm, from the spread of its batches"),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {row[0]: Metric(*row) for row in _ROWS}
 
 LEVELS = ("basic", "full")
+
+#: Measured on held-out problems; and against the gradient from many rollouts.
+HELD_OUT = ("greedy", "pass_at_1", "pass_at_8")
+REFERENCE = (
+    "cosine_reference",
+    "cosine_reference_se",
+    "grad_error_reference",
+    "grad_error_reference_se",
+    "reference_se",
+)
 
 
 def columns(measure: str | Sequence[str] | None) -> list[str]:
@@ -86,7 +111,7 @@ def columns(measure: str | Sequence[str] | None) -> list[str]:
     if isinstance(measure, str):
         if measure not in LEVELS:
             raise UnknownNameError("measure", measure, LEVELS, "or give a list of names from lab.metrics()")
-        return [m.name for m in METRICS.values() if measure == "full" or m.level == "basic"]
+        return [m.name for m in METRICS.values() if m.level in ("basic", measure)]
     for name in measure:
         if name not in METRICS:
             raise UnknownNameError("measurement", str(name), METRICS)

@@ -7,7 +7,7 @@ accuracy. Its gradient is that of Σ w log π with the weights w held fixed. Val
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,12 @@ from simulators.random import DRAWS, uniforms
 from simulators.records import Floats, Policy, Rollouts, Truth
 from simulators.small_lm.model import Cache, Shape, Transformer, Weights
 from simulators.small_lm.pretrain import cached, imitate
-from simulators.small_lm.tasks import COMPONENTS, END, TAGS, score, shown, task
+from simulators.small_lm.tasks import COMPONENTS, END, TAGS, Problem, score, shown, task
 
 __all__ = ["SmallLM"]
 
 _PAD, _PROBLEM = " ", DRAWS - 2  # the draw that picks a slot's problem
+_BATCHES, _REFERENCE = 8, 1 << 32  # of the reference's rollouts, and their first attempt
 _VERSION = 3  # of the weights: changed whenever pretraining gives others
 
 
@@ -133,27 +134,37 @@ class SmallLM:
             if field not in self.provides:
                 raise unknown_name("field of the small-lm world", field, self.provides)
         counters = {"step": check_count("step", step, least=0), "attempt": check_count("attempt", attempt, least=0)}
-        seeds = policy.seeds[:, None]
-        chosen = uniforms(seeds, **counters, prompt=np.arange(self.prompts), draw=_PROBLEM)
+        chosen = uniforms(policy.seeds[:, None], **counters, prompt=np.arange(self.prompts), draw=_PROBLEM)
         prompt = (chosen * len(self.train)).astype(np.int64)
+        rollouts, entropy = self._answered(policy, prompt, groups, **counters)
+        before = self._before[torch.from_numpy(prompt).to(self.device)]
+        further: dict[str, Any] = {}
+        if "greedy_rewards" in fields:
+            likely, _, _ = self._generate(policy.parameters, before, None)
+            further["greedy_rewards"] = self._scored(likely, self._asked_for(prompt))[:, :, 0]
+        if not {"hidden", "prediction_error"}.isdisjoint(fields):
+            further |= self._inside(policy.parameters, before, rollouts, fields)
+        rollouts = replace(rollouts, **further)
+        policy.memo["rollouts"], policy.memo["entropy"] = rollouts, entropy
+        return rollouts
+
+    def _answered(
+        self, policy: Policy, prompt: NDArray[np.int64], groups: int, **counters: int
+    ) -> tuple[Rollouts, Floats]:
+        """G responses to each of the problems [S, P], and the entropy of a response [S]."""
         draws = uniforms(
-            seeds[..., None, None], **counters, prompt=np.arange(self.prompts)[:, None, None],
+            policy.seeds[:, None, None, None], **counters, prompt=np.arange(prompt.shape[1])[:, None, None],
             rollout=np.arange(groups)[:, None], draw=np.arange(self.length),
         )  # fmt: skip
         before = self._before[torch.from_numpy(prompt).to(self.device)]
         actions, logp, entropy = self._generate(policy.parameters, before, torch.from_numpy(draws).to(self.device))
         mask = _mask(actions, self.ends)
-        problems = [[self.train[i] for i in row] for row in prompt]
-        greedy = None
-        if "greedy_rewards" in fields:
-            likely, _, _ = self._generate(policy.parameters, before, None)
-            greedy = self._scored(likely, problems)[:, :, 0]
-        rollouts = Rollouts(
-            self._scored(actions, problems), actions, np.where(mask, logp, 0.0), mask, prompt, greedy_rewards=greedy,
-            **self._inside(policy.parameters, before, actions, mask, fields),
-        )  # fmt: skip
-        policy.memo["rollouts"], policy.memo["entropy"] = rollouts, (entropy * mask).sum(-1).mean((1, 2))
-        return rollouts
+        rewards = self._scored(actions, self._asked_for(prompt))
+        rollouts = Rollouts(rewards, actions, np.where(mask, logp, 0.0), mask, prompt)
+        return rollouts, (entropy * mask).sum(-1).mean((1, 2))
+
+    def _asked_for(self, prompt: NDArray[np.int64]) -> list[list[Problem]]:
+        return [[self.train[i] for i in row] for row in prompt]
 
     @torch.inference_mode()
     def _generate(self, parameters: Tensor, before: Tensor, draws: Tensor | None) -> tuple[Any, Any, Any]:
@@ -224,12 +235,11 @@ class SmallLM:
 
     @torch.inference_mode()
     def _inside(
-        self, parameters: Tensor, before: Tensor, actions: NDArray[Any], mask: NDArray[Any], fields: Sequence[str]
+        self, parameters: Tensor, before: Tensor, rollouts: Rollouts, fields: Sequence[str]
     ) -> dict[str, Floats]:
         """Those of the fields hidden [S, P, G, T, d] and prediction_error [S, P, G, T, V] that are asked for."""
-        if {"hidden", "prediction_error"}.isdisjoint(fields):
-            return {}
-        weights, tokens = self.model.split(parameters), torch.from_numpy(actions).to(self.device)
+        assert rollouts.mask is not None
+        weights, tokens = self.model.split(parameters), torch.from_numpy(rollouts.actions).to(self.device)
         states = self._read(weights, before, tokens)
         p = self.model.logits(weights, states).double().softmax(-1)
         found = {
@@ -237,7 +247,7 @@ class SmallLM:
             "prediction_error": F.one_hot(tokens.flatten(1, 2), len(self.tokens)) - p,
         }
         return {
-            name: np.where(mask[..., None], part.double().unflatten(1, tokens.shape[1:3]).cpu().numpy(), 0.0)
+            name: rollouts.mask[..., None] * part.double().unflatten(1, tokens.shape[1:3]).cpu().numpy()
             for name, part in found.items() if name in fields
         }  # fmt: skip
 
@@ -252,6 +262,36 @@ class SmallLM:
         w = torch.as_tensor(weights, dtype=parameters.dtype, device=self.device)
         (found,) = torch.autograd.grad((w * self.token_logp(parameters, rollouts)).sum(), parameters)
         return found
+
+    def reference(
+        self, policy: Policy, rollouts: Rollouts, number: int, *, step: int, weights: NDArray[Any] | None = None
+    ) -> Floats:
+        """Gradients of the mean expected reward of the rollouts' problems, each from a batch of rollouts of its own.
+
+        Each is Σ A ∇log π / (P · G) with A the reward minus the mean of the group's others, so none is biased. Their
+        mean is the reference, their spread its error.
+
+        Args:
+            policy: The policy.
+            rollouts: Rollouts of a step, which say the problems of the P prompts.
+            number: Rollouts per run in all; rounded up to two or more for each prompt and batch.
+            step: Index of the step, for draws that no rollout of the step has used.
+            weights: Weight of each reward component [K]; None: ones.
+
+        Returns:
+            Gradients [8, S, N].
+        """
+        assert rollouts.prompt is not None
+        prompt = rollouts.prompt[:, : self.prompts]
+        groups = max(2, -(-number // (_BATCHES * prompt.shape[1])))
+        found = []
+        for batch in range(_BATCHES):
+            own, _ = self._answered(policy, prompt, groups, step=step, attempt=_REFERENCE + batch)
+            assert own.mask is not None
+            rewards = own.rewards.sum(-1) if weights is None else own.rewards @ weights
+            advantage = (rewards - rewards.mean(-1, keepdims=True)) / (groups - 1) / prompt.shape[1]
+            found.append(self.gradient(policy, own, advantage[..., None] * own.mask).double().cpu().numpy())
+        return np.stack(found)
 
     def truth(
         self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True, weights: NDArray[Any] | None = None
