@@ -220,10 +220,10 @@ class SmallLM:
     def _continued(self, parameters: Tensor, before: Tensor, actions: Tensor) -> Tensor:
         """Log-probability of each token of the responses [S, P, G, T] to the questions [S, P, L]."""
         weights, rows = self.model.split(parameters), actions.flatten(1, 2)
-        logp = self.model.logits(weights, self._read(weights, before, actions)).log_softmax(-1)
+        logp = self.model.logits(weights, self._behind(weights, before, actions)).log_softmax(-1)
         return logp.gather(-1, rows[..., None])[..., 0].unflatten(1, actions.shape[1:3])
 
-    def _read(self, weights: Weights, before: Tensor, actions: Tensor) -> Tensor:
+    def _behind(self, weights: Weights, before: Tensor, actions: Tensor) -> Tensor:
         """State in front of each token of the responses [S, P · G, T, d]; a question is read once for its group."""
         groups, cache = actions.shape[2], Cache(self.shape.layers)
         states = self.model.states(weights, before, self._unseen(before), cache, last=1)
@@ -240,7 +240,7 @@ class SmallLM:
         """Those of the fields hidden [S, P, G, T, d] and prediction_error [S, P, G, T, V] that are asked for."""
         assert rollouts.mask is not None
         weights, tokens = self.model.split(parameters), torch.from_numpy(rollouts.actions).to(self.device)
-        states = self._read(weights, before, tokens)
+        states = self._behind(weights, before, tokens)
         p = self.model.logits(weights, states).double().softmax(-1)
         found = {
             "hidden": states * weights.gain,

@@ -50,7 +50,7 @@ class PretrainedLM(SmallLM):
         ValueError: an unknown task or device, a model that cannot be read, a prompt that does not fit into it.
     """
 
-    provides = ("mask", "greedy_rewards")
+    provides: tuple[str, ...] = ("mask", "greedy_rewards")
     together = 1
 
     def __init__(
