@@ -26,8 +26,8 @@ def _error(one: pl.DataFrame, color: str) -> dict[str, Any]:
 @figure(
     guide="A panel per variant, a line per group size. 0 is good: on average the update climbs the true reward. 1 is "
     "what a rule that never learns would have, 2 the reward turned round. The distance is lowest where the two prompts "
-    "are equally hard; how it grows towards the ends is the price of dividing by a spread. Lines are exact, points are "
-    "draws with 95% intervals.",
+    "are equally hard; how it grows towards the ends is the price of a scale or a baseline that depends on p. Lines "
+    "are exact, points are draws with 95% intervals.",
     columns=("variant", "group_size", "success", "kind", "distance", "low", "high"),
 )
 def implied_over_success(frame: pl.DataFrame, *, theme: str, columns: int = 3, height: int = 0) -> go.Figure:
@@ -68,7 +68,13 @@ def _panel(drawn: go.Figure, place: int, panels: int, across: int, top: float) -
     x: dict[str, Any] = {"domain": [left, left + width], "anchor": f"y{axis}", "range": [0, 1], "tickformat": ".1f"}
     if place + across >= panels:
         x["title"] = {"text": "success probability p", "standoff": 4}
-    y = {"domain": [bottom, bottom + tall], "anchor": f"x{axis}", "range": [-0.02 * top, top], "nticks": 6}
+    y: dict[str, Any] = {
+        "domain": [bottom, bottom + tall],
+        "anchor": f"x{axis}",
+        "range": [-0.02 * top, top],
+        "nticks": 6,
+    }
+    y["title"] = {"text": "" if column else "distance", "standoff": 4}
     drawn.update_layout({f"xaxis{axis}": x, f"yaxis{axis}": y | {"showticklabels": column == 0}})
 
 
@@ -115,7 +121,7 @@ def implied_lift(frame: pl.DataFrame, *, theme: str, height: int = 380) -> go.Fi
     color = palette(theme).muted
     drawn.add_hline(y=1.0, line={"color": color, "width": 1, "dash": "dot"})
     drawn.update_xaxes(title="success probability p", range=[0, 1], tickformat=".1f")
-    ticks = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.2, 1.5, 2, 3, 5, 10]
+    ticks = [0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.5, 1.7, 2, 3, 5, 10]
     drawn.update_yaxes(
         title="weight beside the other prompt", type="log", tickvals=ticks, ticktext=list(map(str, ticks))
     )

@@ -91,7 +91,7 @@ class Bench {
   map(left, top, side, own) {
     const { map, reward, words } = this.data, group = element("g", own ? {} : { class: "later" }, this.svg);
     element("text", { x: left, y: top + 14, class: "name" }, group, own ? words.first : words.second);
-    element("text", { x: left, y: top + 32, class: "muted small" }, group, own ? words.edit : words.place);
+    element("text", { x: left, y: top + 32, class: "muted small" }, group, own ? words.edit : this.data.place < 0 ? words.red : words.place);
     const place = map.kind === "grid"
       ? (s) => [left + (map.x[s] + 0.5) * this.cell, top + 48 + (map.y[s] + 0.5) * this.cell]
       : (s) => [left + side * (0.5 + 0.4 * map.x[s]), top + 48 + side * (0.5 + 0.4 * map.y[s])];
@@ -129,17 +129,17 @@ class Bench {
   }
 
   chart(left, top, width, tall) {
-    const { rows, losses, words, share } = this.data, axis = 44, high = (tall + 48 - 96) / 2;
+    const { rows, losses, words, share } = this.data, axis = 44, high = (tall + 48 - 100) / 2;
     const x0 = left + axis, x1 = left + width - 12;
     this.x = (k) => x0 + (x1 - x0) * share[k];
     this.walkEnds = [x0, x1];
-    const panels = [[top + 24, rows, words.distance], [top + 24 + high + 44, losses, ""]];
+    const panels = [[top + 28, rows, words.distance], [top + 28 + high + 44, losses, ""]];
     this.dots = [];
     panels.forEach(([y, lines, title], k) => {
       const place = (value) => y + high * (1 - Math.min(Math.max(value, 0), 1));
-      const heading = element("text", { x: left, y: y - 10, class: "small strong" }, this.dim, title);
+      const heading = element("text", { x: left, y: y - 14, class: "small strong" }, this.dim, title);
       if (k) this.loss = heading;
-      else element("text", { x: x1, y: y - 10, "text-anchor": "end", class: "muted small" }, this.dim, words.drag);
+      else element("text", { x: x1, y: y - 14, "text-anchor": "end", class: "muted small" }, this.dim, words.drag);
       for (const [tick, text] of [[0, k ? "0%" : "0"], [0.5, k ? "50%" : "½"], [1, k ? "100%" : "1"]]) {
         element("line", { x1: x0, x2: x1, y1: place(tick), y2: place(tick), class: tick ? "grid" : "zero" }, this.dim);
         element("text", { x: x0 - 7, y: place(tick) + 4, "text-anchor": "end", class: "muted small" }, this.dim, text);

@@ -29,6 +29,9 @@ KEY = "reward-bench"
 #: Changes that a distance may be blind to, as the columns of the table.
 SEES = {"potential": "potential", "offset": "offset", "redistribution": "spread", "scale": "scale"}
 
+#: Changes that are made at the chosen state.
+PLACED = {"shortcut", "flip"}
+
 #: Change -> the property of being blind to it, where it has another name.
 SAME = {"potential": "shaping"}
 
@@ -67,7 +70,8 @@ def payload(
     losses = {"optimising the second": ("regret", None), "at worst": ("worst_case", "5 4")}
     return {
         "map": _map(mdp, layout, x, y), "reward": list(reward), "low": low, "high": high, "step": step,
-        "place": state, "share": walk["share"].to_list(), "at": at, "pays": _packed(pays, np.float32),
+        "place": state if PLACED.intersection(changes) else -1,
+        "share": walk["share"].to_list(), "at": at, "pays": _packed(pays, np.float32),
         "best": _packed(best, np.uint8), "apart": _packed(~maps["shared"].to_numpy(), np.uint8),
         "limit": max(1.0, float(np.abs(pays).max())), "sees": list(SEES.values()),
         "made": [made in changes for made in SEES],
@@ -84,7 +88,8 @@ WORDS = {
     "second": "R₁ + t (R₂ − R₁), the one that is trained on",
     "edit": "drag a cell up or down, or use arrow keys; double click: 0",
     "place": "red: no best action in common; click chooses a state",
-    "distance": "distance from R₁, of the largest possible",
+    "red": "red: no best action in common",
+    "distance": "distance from R₁, as a share of the largest",
     "drag": "drag the line to walk from R₁ to R₂",
     "lost": "lost of R₁:",
     "start": "R₁",

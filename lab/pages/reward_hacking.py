@@ -23,7 +23,7 @@ REINFORCED = ("variants", "group_size", "lr", "steps")
 
 page = Page(
     "reward-hacking",
-    "When do the reward that one trains on and the one that is meant part?",
+    "When does the proxy part from what is meant?",
     [
         Choice(name="training", label="Training by", options=list(TRAINING), names=TRAINING, default="reinforcement"),
         Choices(name="variants", label="Variants", options=names(), default=["grpo", "dr_grpo"], most=4, width=340),
