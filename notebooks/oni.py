@@ -37,6 +37,8 @@ from simulators.chains import Chain
 from simulators.messages import messages
 from simulators.q_learning import learn
 
+_ = pl.Config.set_tbl_rows(20).set_fmt_str_lengths(90)
+
 # %% [markdown]
 # ## Messages
 #

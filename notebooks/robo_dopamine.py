@@ -99,8 +99,9 @@ def cell(chance, discount):
 pl.DataFrame([cell(q, g) for q in (0.1, 0.3, 0.5, 0.9) for g in (0.9, 0.95)])
 
 # %% [markdown]
-# Paid for progress alone, the best policy waits at the last safe place. Adding the gold reward helps only where the
-# last step is safe enough. With the discount in its place, γΦ(s′) − Φ(s), nothing is lost anywhere.
+# Paid for progress alone, the best policy waits at the last safe place unless the last step is nearly safe too. Adding
+# the gold reward helps only where that step is safe enough. With the discount in its place, γΦ(s′) − Φ(s), nothing is
+# lost anywhere.
 #
 # ## Learned
 #

@@ -13,20 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import InputError, UnknownNameError
-from lab.reward_models import learned_reward
-from lab.rewards import feature_matching as irl
 from lab.rewards import shaping
 from simulators.chains import Chain
 
-__all__ = ["CHAIN", "CONSTRUCTIONS", "Construction", "add_construction", "chosen", "from_preferences", "meant"]
+__all__ = ["CHAIN", "CONSTRUCTIONS", "Construction", "add_construction", "chosen", "meant"]
 
 Array = NDArray[Any]
 
 #: The chain of a study unless another is given.
 CHAIN = Chain.gate(0.5, length=12, discount=0.95, every=3)
-
-#: Pairs of episodes compared, their steps, and how their actions are drawn (back, forward, search).
-COMPARISONS, HORIZON, DRAWN = 200, 40, (0.2, 0.6, 0.2)
 
 
 @dataclass(frozen=True)
@@ -90,31 +85,6 @@ def _lure(chain: Chain, bonus: float) -> Array:
     return bonus * np.eye(chain.events)[0]
 
 
-def from_preferences(chain: Chain, seed: int = 0) -> Array:
-    """A reward of actions [L + 1, 3] learned from 200 comparisons without noise; nothing follows the goal."""
-    policy = np.tile(DRAWN, (chain.goal + 1, 1))
-    given: dict[str, Any] = {"temperature": 0.0, "horizon": HORIZON, "of": "action", "policy": policy, "seed": seed}
-    return np.where(chain.end[:, None], 0.0, learned_reward(chain.mdp, chain.reward, COMPARISONS, **given).reward)
-
-
-def _preferences(chain: Chain, bonus: float) -> Array:
-    return np.asarray(chain.mdp.remember("learned from preferences", lambda: from_preferences(chain)))
-
-
-def _demonstrations(chain: Chain, bonus: float) -> Array:
-    """A reward of the position arrived at, learned from the best policy; entering the goal pays what staying would."""
-
-    def learn() -> Array:
-        mdp, arrived = chain.mdp, np.eye(chain.goal + 1)
-        expert = irl.visits(mdp.transition, mdp.discount, mdp.start, mdp.probabilities(mdp.optimal(chain.reward)))
-        model = mdp.transition, mdp.discount, mdp.start
-        weights = irl.feature_matching(*model, mdp.transition @ arrived, expert, steps=50)
-        weights[chain.goal] /= 1 - mdp.discount
-        return np.where(chain.end[:, None, None], 0.0, np.broadcast_to(weights, mdp.transition.shape))
-
-    return np.asarray(chain.mdp.remember("learned from demonstrations", learn))
-
-
 for _one in (
     Construction("sparse", "the goal alone", meant),
     Construction("pbrs", "goal + γΦ(s′) − Φ(s), Φ the progress", _pbrs),
@@ -122,8 +92,6 @@ for _one in (
     Construction("progress", "Φ(s′) − Φ(s) alone", _progress),
     Construction("bonus", "goal + a bonus for every search at the lure", _bonus),
     Construction("count", "goal + the bonus over N³ for the N-th search at the lure", meant, _lure),
-    Construction("preferences", "a reward of actions learned from 200 comparisons of episodes", _preferences),
-    Construction("demonstrations", "a reward of positions learned from the best policy", _demonstrations),
 ):
     add_construction(_one)
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab import distances
-from lab.diagnostics import messages  # noqa: F401  (its constructions)
+from lab.diagnostics import learned_rewards, messages  # noqa: F401  (their constructions)
 from lab.diagnostics.constructions import CHAIN, CONSTRUCTIONS, Construction, add_construction, chosen, meant
 from lab.errors import check_number, check_whole
 from lab.rewards import shaping
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from simulators.q_learning import Learned
 
 __all__ = [
-    "CHAIN", "CONSTRUCTIONS", "SCORES", "Construction", "add_construction", "learned", "meant", "shaping_policies",
-    "shaping_scores", "shaping_study",
+    "CHAIN", "CONSTRUCTIONS", "SCORES", "Construction", "add_construction", "episodes_until", "learned", "meant",
+    "shaping_policies", "shaping_scores", "shaping_study",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -164,6 +164,24 @@ def shaping_scores(
         rows.append({"variant": one.name, "words": one.words, **found})
     schema = {"variant": pl.String, "words": pl.String, **dict.fromkeys(SCORES, pl.Float64)}
     return pl.DataFrame(rows, schema=schema)
+
+
+def episodes_until(reached: Array, share: float = 0.9, window: int = 20) -> Array:
+    """Episodes before the first window in which that share of the episodes reaches the goal.
+
+    Args:
+        reached: Whether each episode reached it [S, E].
+        share: In (0, 1].
+        window: Episodes looked at together.
+
+    Returns:
+        [S]; E where no window does.
+
+    Source: dense-rewards in the catalogue, speed.
+    """
+    totals = np.cumsum(np.pad(reached, ((0, 0), (1, 0))), axis=1, dtype=np.int64)
+    enough = totals[:, window:] - totals[:, :-window] >= share * window
+    return np.where(enough.any(axis=1), enough.argmax(axis=1), reached.shape[1])
 
 
 def learned(construction: str | Construction, chain: Chain = CHAIN, *, bonus: float = 0.1, **settings: Any) -> Learned:

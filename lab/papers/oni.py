@@ -258,10 +258,10 @@ def beaten(seed: int) -> Measurement:
 )
 def longer(seed: int) -> Measurement:
     """Final success with fading messages less that without, with 21 positions."""
-    from lab.papers.dense_rewards import until
+    from lab.diagnostics.shaping import episodes_until
 
     found = {name: controlled(seed, beta, 20) for name, beta in (("β = 3", 3.0), ("sparse", None))}
-    rows: Rows = [{"reward": n, "episodes to 50%": float(np.median(until(run.reached, 0.5))),
+    rows: Rows = [{"reward": n, "episodes to 50%": float(np.median(episodes_until(run.reached, 0.5))),
                    "success": float(_late(run).mean())} for n, run in found.items()]  # fmt: skip
     value, bounds = interval(_late(found["β = 3"]) - _late(found["sparse"]))
     slow = rows[0]["episodes to 50%"] >= 0.5 * rows[1]["episodes to 50%"]

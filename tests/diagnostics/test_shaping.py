@@ -83,7 +83,8 @@ def test_the_trap_hovers_and_the_bonus_is_farmed() -> None:
 
 def test_scores_are_exact() -> None:
     chain = Chain(length=20, discount=0.97)
-    table = {row["variant"]: row for row in diagnostics.shaping_scores(chain=chain).to_dicts()}
+    names = ["pbrs", "increment", "bonus", "count"]
+    table = {row["variant"]: row for row in diagnostics.shaping_scores(names, chain=chain).to_dicts()}
     assert table["pbrs"]["distance"] < 1e-9 and table["pbrs"]["worst_case_regret"] < 1e-9
     assert table["increment"]["distance"] == pytest.approx(0.306, abs=1e-3)
     assert table["increment"]["worst_case_regret"] == pytest.approx(0.554, abs=1e-3)

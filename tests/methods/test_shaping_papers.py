@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from lab import papers
 from lab.diagnostics.constructions import CHAIN
 from lab.diagnostics.messages import message_study, opinions
-from lab.diagnostics.shaping import shaping_policies, shaping_scores
+from lab.diagnostics.shaping import episodes_until, shaping_policies, shaping_scores
 from lab.errors import InputError
-from lab.papers.dense_rewards import until
 from lab.rewards import feature_matching as irl
 from lab.rewards import oni, shaping
 from lab.rewards import robo_dopamine as robo
@@ -21,7 +20,14 @@ from simulators import mdp_families
 from simulators.messages import messages
 
 SLUGS = ("dense-rewards", "oni", "robo-dopamine")
-SLOW = {"dense-rewards.check-noise", "dense-rewards.limit-preferences", "oni.1", "oni.2", "oni.limit-longer"}
+SLOW = {
+    "dense-rewards.check-learned",
+    "dense-rewards.check-noise",
+    "dense-rewards.limit-preferences",
+    "oni.1",
+    "oni.2",
+    "oni.limit-longer",
+}
 CLAIMS = [c.id for c in papers.select(*SLUGS)]
 
 
@@ -153,12 +159,12 @@ def test_first_windows() -> None:
     reached = np.zeros((3, 50), dtype=bool)
     reached[0] = True
     reached[1, 7:30] = True
-    assert until(reached, 0.9).tolist() == [0, 5, 50]
+    assert episodes_until(reached).tolist() == [0, 5, 50]
 
 
 def test_learned_constructions_are_scored_and_drawn() -> None:
-    table = shaping_scores(["demonstrations", "preferences", "oni-ranking"])
-    assert table["alignment"].to_list()[0] == pytest.approx(1.0)
-    assert table["alignment"].to_list()[1:] == [0.0, None]
+    table = shaping_scores(["demonstrations", "blend", "redistributed", "preferences", "oni-ranking"])
+    assert table["alignment"].to_list()[:3] == pytest.approx([1.0] * 3)
+    assert table["alignment"].to_list()[3:] == [0.0, None]
     drawn = shaping_policies(["demonstrations"], seeds=2, episodes=3)
     assert drawn.filter(pl.col("optimal"))["action"].to_list() == ["forward"] * CHAIN.goal
