@@ -61,18 +61,16 @@ add_paper(
 )
 
 _RUNS, _PROMPTS, _GROUP, _TOOLS = 8, 400, 16, 6
-_MEAN = np.array([0.35, 0.12, 0.06, 0.03, 0.02, 0.01])
-_SPREAD = np.array([0.2, 0.12, 0.1, 0.08, 0.06, 0.05])
 
 
 def _batch(seed: int, correlation: float = 0.0, least: int = 1) -> dict[str, Any]:
     """Gains of `least` to 6 tool turns with an answer after them [S, P, G, 7], and outcomes [S, P, G, 1]."""
+    from simulators.reward_laws import BATCHES
+
     rng = np.random.default_rng(seed)
     shape = (_RUNS, _PROMPTS, _GROUP)
     tools = rng.integers(least, _TOOLS + 1, (*shape, 1))
-    common, own = rng.standard_normal((*shape, 1)), rng.standard_normal((*shape, _TOOLS))
-    noise = np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own
-    gain = np.concatenate([_MEAN + _SPREAD * noise, np.zeros((*shape, 1))], axis=-1)
+    gain = np.concatenate([BATCHES["information_gain"](rng, shape, correlation), np.zeros((*shape, 1))], axis=-1)
     turns = np.arange(_TOOLS + 1)
     return {
         "rewards": rng.integers(0, 2, (*shape, 1)).astype(float),

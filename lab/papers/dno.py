@@ -123,7 +123,7 @@ def solution(seed: int) -> Measurement:
     "dno.2",
     sentence="Each iteration beats the one before by at least η KL: P(π' > π) ≥ ½ + η KL(π' ‖ π).",
     criterion="slack at least 0 in every game, for 3 and 5 actions and η = 0.1 to 5",
-    note="The value is the smallest slack. It shrinks as 1/η. Seeds 0 to 4: above 1e-5.",
+    note="The value is the smallest slack. It shrinks as 1/η. Seeds 0 to 4: above 8e-6.",
     published="win rate on AlpacaEval 2: 6.99% at the start, 24.97% after three iterations",
 )
 def improves(seed: int) -> Measurement:

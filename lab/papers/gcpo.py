@@ -152,12 +152,13 @@ def _gradients(rule: str, scores: Array, law: Array) -> Array:
 )
 def less_variance(seed: int) -> Measurement:
     """Variance of the gradient over that of one-to-one pairing."""
+    from simulators.reward_laws import BATCHES
+
     rng, rows = np.random.default_rng(seed), []
     law = np.array([np.histogram(np.clip(np.rint(m + 2 * rng.standard_normal(10**5)), 0, 10), np.arange(12))[0]
                     for m in (6.0, 4.5)]) / 10**5  # fmt: skip
     for traces in (2, 4, 8, 16):
-        draw = np.array([[6.0], [4.5]]) + 2 * rng.standard_normal((6000, 2, traces))
-        scores = np.clip(np.rint(draw), 0, 10)
+        scores = BATCHES["score_pair"](rng, (6000, 2, traces))
         found = [_gradients(rule, scores, law) for rule in ("gcpo", "one-to-one")]
         ratio = found[0].var(axis=0).sum() / found[1].var(axis=0).sum()
         first, second = (g.mean(axis=0).ravel() for g in found)

@@ -59,24 +59,18 @@ add_paper(
 )
 
 _PROMPTS, _SIZE, _RUNS = 400, 16, 10
+_SHAPE = (_RUNS, _PROMPTS, _SIZE)
 _RULES = {"centred": "dr_grpo", "GRPO": "grpo"}
 _TASKS = ("em_u", "em_mid", "f1", "rouge")
 
 
-def _binary(rng: np.random.Generator, a: float, prompts: int = _PROMPTS) -> Array:
-    """Bernoulli rewards [S, P, G] with success rates from Beta(a, a)."""
-    success = rng.beta(a, a, (_RUNS, prompts, 1))
-    return (rng.random((_RUNS, prompts, _SIZE)) < success).astype(float)
-
-
 def _batch(seed: int) -> tuple[Array, Array]:
     """Rewards [S, P, G] of four tasks, and the task of each prompt [P]."""
+    from simulators.reward_laws import BATCHES
+
     rng = np.random.default_rng(seed)
-    centre = rng.uniform(0.1, 0.9, (_RUNS, _PROMPTS, 1))
-    f1 = rng.beta(4 * centre, 4 * (1 - centre), (_RUNS, _PROMPTS, _SIZE))
-    spread = 0.3 * rng.random((_RUNS, _PROMPTS, 1)) + 0.03 * rng.standard_normal((_RUNS, _PROMPTS, _SIZE))
-    rewards = np.concatenate([_binary(rng, 0.25), _binary(rng, 4.0), f1, np.clip(spread, 0, 1)], axis=1)
-    return rewards, np.repeat(np.arange(4), _PROMPTS)
+    drawn = {name: BATCHES[name](rng, _SHAPE) for name in ("f1", "rouge", "em_u", "em_mid")}
+    return np.concatenate([drawn[name] for name in _TASKS], axis=1), np.repeat(np.arange(4), _PROMPTS)
 
 
 def _advantages(rewards: Array, task: Array) -> dict[str, Array]:
@@ -209,9 +203,11 @@ def difficulty(seed: int) -> Measurement:
 )
 def few_unanimous(seed: int) -> Measurement:
     """Difference of the coefficients of variation, TMN minus GRPO."""
+    from simulators.reward_laws import BATCHES
+
     rng = np.random.default_rng(seed)
     scales = (1.0, 0.3, 3.0, 0.1)
-    rewards = np.concatenate([scale * _binary(rng, 1.2) for scale in scales], axis=1)
+    rewards = np.concatenate([scale * BATCHES["em_u"](rng, _SHAPE, 1.2) for scale in scales], axis=1)
     task = np.repeat(np.arange(len(scales)), _PROMPTS)
     found = _variation(_advantages(rewards, task), task)
     value, bounds = interval(found["TMN"] - found["GRPO"])

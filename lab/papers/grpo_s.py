@@ -166,10 +166,11 @@ def per_category(seed: int) -> Measurement:
 def outliers(seed: int) -> Measurement:
     """95% quantile of |α_M − 1| without outliers."""
     from lab.advantages.grpo_s import responsiveness
+    from simulators.reward_laws import BATCHES
 
     rng, plain, rows = np.random.default_rng(seed), [], []
     for prompts in range(8, 64, 5):
-        gap = 1 + 0.5 * rng.standard_normal((400, prompts))
+        gap = BATCHES["reward_gap"](rng, (400, prompts))
         plain.append(responsiveness(gap)[:, 0])
         gap[:, 0] = rng.choice([-8.0, 8.0], 400)
         off = responsiveness(gap)[:, 0]

@@ -190,7 +190,7 @@ def alone(seed: int) -> Measurement:
     note="Objectness logits start at -4 times the noisy distance; 200 steps of 0.2 on Σ A log sigmoid. The value is "
     "the change of Spearman's correlation, from about 0.97; reported: 0.92 to 0.87, in a setting that is not "
     "described. The correlation ends near 0.95 wherever it starts, so a ranking with noise of 0.15 (0.86) gets better. "
-    "Seeds 0 to 4: -0.021 to -0.019.",
+    "Seeds 0 to 4: −0.021 to −0.018.",
 )
 def objectness(seed: int) -> Measurement:
     """Change of the rank correlation."""

@@ -49,7 +49,7 @@ add_paper(
 )
 
 _PROMPTS, _GROUP, _TURNS, _RUNS = 100, 8, 8, 32
-_SHAPE = (_RUNS, _PROMPTS, _GROUP, _TURNS)
+_SHAPE = (_RUNS, _PROMPTS, _GROUP)
 #: Immediate effect, delayed effects by lag, noise.
 _WORLDS: dict[str, tuple[float, tuple[float, ...], float]] = {
     "mixed": (0.3, (0.3, 0.3), 0.5), "immediate": (0.5, (), 0.3), "delayed": (0.2, (0.5,), 0.3),
@@ -62,14 +62,10 @@ _RULES = {
 
 def _episodes(world: str, seed: int) -> tuple[Array, Array]:
     """Rewards of the turns and the true effect of each action [S, P, G, T]."""
+    from simulators.reward_laws import BATCHES
+
     rng = np.random.default_rng([seed, list(_WORLDS).index(world)])
-    now, delayed, noise = _WORLDS[world]
-    action = rng.integers(0, 2, _SHAPE).astype(float)
-    reward = now * action + np.exp(-np.arange(_TURNS) / 2) + noise * rng.standard_normal(_SHAPE)
-    effect = now * action
-    for lag, size in enumerate(delayed, start=1):
-        reward[..., lag:] += size * action[..., :-lag]
-        effect[..., :-lag] += size * action[..., :-lag]
+    reward, effect = np.moveaxis(BATCHES["turn_effects"](rng, _SHAPE, _TURNS, *_WORLDS[world]), -1, 0)
     return reward, effect
 
 

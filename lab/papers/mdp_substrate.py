@@ -83,7 +83,7 @@ def potentials(seed: int) -> Measurement:
     "reward and its multiples and 1 between a reward and its negative.",
     criterion="no violation above 1e-9 over 200 random pairs in each of 20 worlds, both ends exact to 1e-6",
     note="The value is the largest regret of a misjudged pair over the worst case. The same quantity as "
-    "a linear program over two occupancy measures is compared in the tests, to 1e-6.",
+    "a linear program over two occupancy measures is compared in the tests, to 1e-6. Seeds 0 to 4: 0.70 to 0.94.",
 )
 def worst_case(seed: int) -> Measurement:
     """Largest share of the worst case that random pairs reach."""
@@ -170,7 +170,8 @@ def _samples(seed: int, index: int, phi_scale: float = 0.0) -> tuple[Array, Arra
     "expected gradient alone and changes its noise.",
     criterion="mean of 4000 episodes within 5 standard errors of the exact gradient in every coordinate, without a "
     "potential and with one of size 5 (4 worlds of 10 states); variance with the potential above 2 times that without",
-    note="The value is the mean ratio of the variances; 6.66 was reported for another random world.",
+    note="The value is the mean ratio of the variances; 6.66 was reported for another random world. "
+    "Seeds 0 to 4: 4.1 to 5.6.",
 )
 def gradient(seed: int) -> Measurement:
     """Ratio of the gradient's variance with a potential of size 5."""
