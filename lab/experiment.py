@@ -21,7 +21,7 @@ from lab.errors import InputError
 from lab.executors import Executor, Threads
 from lab.loop import Moment, Settings, Walk
 from lab.store import Cell, Run, opened
-from lab.train import Job, Trace, job_of, seeds_of, variants_of
+from lab.train import Job, Trace, job_of, seeds_of, train, variants_of
 from lab.variants import Variant, names, variant
 from simulators.records import Truth
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from simulators.records import World
 
-__all__ = ["Config", "Replay", "replay", "review", "run", "side_by_side"]
+__all__ = ["Config", "Replay", "by_group_size", "replay", "review", "run", "side_by_side"]
 
 Array = NDArray[Any]
 
@@ -245,6 +245,38 @@ def replay(
     moment = walk.look()
     truth = _truth(walk, moment)
     return Replay(moment, truth, prompt_norms(walk, moment), rollout_table(moment, truth, world))
+
+
+def by_group_size(
+    world: World,
+    variants: Sequence[str | Variant],
+    group_sizes: Sequence[int],
+    metric: str = "sign_flip",
+    *,
+    seeds: int | Sequence[int] = 64,
+) -> pl.DataFrame:
+    """A share that is measured on the first batch of a run, at the first policy, for several group sizes.
+
+    Args:
+        world: The world.
+        variants: Names or variants.
+        group_sizes: Rollouts per prompt G.
+        metric: A measurement that is a share, "sign_flip" or "no_signal".
+        seeds: Number of batches, or their seeds.
+
+    Returns:
+        Table variant, group_size, kind ("simulated"), rate, low, high: mean over batches with its 95% interval, null
+        where it is undefined.
+    """
+    import polars as pl
+
+    parts = []
+    for size in group_sizes:
+        trace = train(world, variants, steps=1, seeds=seeds, group_size=size, lr=0.0, measure=(metric,))
+        parts.append(trace.summary().with_columns(group_size=pl.lit(size, pl.Int64), kind=pl.lit("simulated")))
+    table = pl.concat(parts).rename({"mean": "rate"})
+    bounds = [pl.col(name).clip(0.0, 1.0) for name in ("low", "high")]
+    return table.select("variant", "group_size", "kind", "rate", *bounds)
 
 
 def side_by_side(

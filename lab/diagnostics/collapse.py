@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.advantages import compute
-from lab.diagnostics.groups import Share, drawn, enumerable, every_group, multisets, outcome, whole
+from lab.diagnostics.groups import Share, drawn, enumerable, every_group, multisets, outcome, scored, whole
 from lab.errors import InputError
 from lab.registry import find
 from lab.variants import Variant
@@ -97,7 +97,8 @@ def level_counts(rules: Iterable[str], *, components: int | Iterable[int], group
     rule's numerical floors at 1e-12, for a floor of 1e-4 alone would tell (0, 1) from (0, 2).
 
     Args:
-        rules: Names of advantage rules, such as "grpo", "dr_grpo" and "gdpo@no-batch-norm".
+        rules: Names of advantage rules, such as "grpo" and "gdpo@no-batch-norm", or of variants, whose reward rule then
+            acts too.
         components: K, or several.
         group_sizes: Rollouts per prompt G.
 
@@ -106,16 +107,17 @@ def level_counts(rules: Iterable[str], *, components: int | Iterable[int], group
 
     Raises:
         UnknownNameError: No such rule. InputError: more than 500000 groups, or a number that is none.
+        MissingFieldError: A rule reads more than rewards.
 
     Source: GDPO, arXiv 2601.05242, gdpo.1.
     """
     import polars as pl
 
     several = whole("components", [components] if isinstance(components, int) else components)
-    records, sizes = [find("advantage", name) for name in rules], whole("group_sizes", group_sizes)
+    known, sizes = [named(name) for name in rules], whole("group_sizes", group_sizes)
     rows = [
-        (rule.name, k, size, _levels(rule.name, rule.function, k, size))
-        for rule in records
+        (v.name, k, size, _levels(v.name, find("advantage", v.advantage).function, k, size))
+        for v in known
         for k in several
         for size in sizes
     ]
@@ -128,9 +130,11 @@ _MOST_MULTISETS = 500_000
 
 @lru_cache(maxsize=1024)
 def _levels(name: str, function: Callable[..., Any], components: int, size: int) -> int:
-    """Levels of the rule `name`; `function` is part of the key, for a notebook can register a name again."""
-    floors: dict[str, Any] = {k: 1e-12 for k in find("advantage", name).options if k == "eps" or k.endswith("_eps")}
-    advantage = compute(name, _binary_groups(components, size)[:, None], **floors)[:, 0]
+    """Levels of the variant `name`; `function` is part of the key, for a notebook can register a name again."""
+    v = named(name)
+    options: dict[str, Any] = dict(v.options.get("advantage", {}))
+    options |= {k: 1e-12 for k in find("advantage", v.advantage).options if k == "eps" or k.endswith("_eps")}
+    advantage = compute(v.advantage, scored(v, _binary_groups(components, size)[:, None]), **options)[:, 0]
     return len(np.unique(np.sort(advantage.round(6) + 0.0, axis=-1), axis=0))
 
 

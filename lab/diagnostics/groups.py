@@ -15,11 +15,15 @@ from lab.advantages import check, credit
 from lab.advantages.statistics import NO_SIGNAL
 from lab.diagnostics.advantage import per_rollout
 from lab.errors import InputError, check_whole
+from lab.rewards import apply
 from lab.variants import Variant
 from simulators.random import fold
-from simulators.reward_laws import Law, sample
+from simulators.reward_laws import Law, bernoulli, sample
 
-__all__ = ["BATCH", "Share", "all_groups", "drawn", "enumerable", "every_group", "multisets", "outcome", "whole"]
+__all__ = [
+    "BATCH", "Share", "all_groups", "drawn", "enumerable", "every_group", "makes_nothing", "multisets", "needs",
+    "outcome", "scored", "whole",
+]  # fmt: skip
 
 Array = NDArray[Any]
 
@@ -114,10 +118,13 @@ def all_groups(values: Any, shares: Any, size: int) -> tuple[Array, Array] | Non
 def enumerable(v: Variant) -> bool:
     """Whether a group, in any order, is all that the variant's advantage rule looks at.
 
-    A rule with options of its own is asked by the battery of checks, for an option can change what it looks at.
+    A rule with options of its own is asked by the battery of checks, for an option can change what it looks at. Of a
+    variant with a reward rule it is not known.
     """
     rule, options = v.rule("advantage"), v.options.get("advantage")
     assert rule is not None
+    if v.reward is not None:
+        return False
     found = rule.properties
     if options:
         own = replace(rule, options={**rule.options, **options})
@@ -129,12 +136,16 @@ def outcome(v: Variant, rewards: Array) -> tuple[Array, Array] | None:
     """Advantages [S, P, n] of a variant and which rollouts it uses [S, P, n]; None if it refuses such rewards.
 
     Args:
-        v: The variant; its advantage rule and its filter act.
+        v: The variant; its reward rule, its advantage rule and its filter act.
         rewards: [S, P, n], n = group size + the variant's extra rollouts.
+
+    Raises:
+        MissingFieldError: A rule reads a field that rewards alone do not have.
     """
     options = dict(v.options.get("advantage", {}))
     try:
-        made = credit(v.advantage, rewards[..., None], **options)
+        after = scored(v, rewards[..., None])
+        made = credit(v.advantage, after, **options)
     except InputError:
         return None
     advantage = per_rollout(made.advantage)
@@ -143,8 +154,30 @@ def outcome(v: Variant, rewards: Array) -> tuple[Array, Array] | None:
         keep &= made.keep
     rule = v.rule("filter")
     if rule is not None:
-        keep &= rule.function(rewards, **{**rule.options, **v.options.get("filter", {})})[..., None]
+        keep &= rule.function(after.sum(-1), **{**rule.options, **v.options.get("filter", {})})[..., None]
     return advantage, keep
+
+
+def makes_nothing(v: Variant) -> bool:
+    """Whether no rollout of 32 groups of 8 with a right-or-wrong reward gets an advantage, or all are refused."""
+    found = outcome(v, next(drawn(bernoulli(0.2), 8 + v.extra_rollouts, BATCH, 0)))
+    return found is None or not bool(found[1].any())
+
+
+def scored(v: Variant, rewards: Array) -> Array:
+    """Rewards [..., P, n, K] after the variant's reward rule; every rollout is one valid token."""
+    rule = v.rule("reward")
+    if rule is None:
+        return rewards
+    mask = {"mask": np.ones((*rewards.shape[:-1], 1), dtype=bool)} if "mask" in rule.fields else {}
+    return apply(rule.name, rewards, **mask, **v.options.get("reward", {}))
+
+
+def needs(v: Variant) -> tuple[str, ...]:
+    """Fields that the variant's rules read and that rewards alone do not have."""
+    rules = filter(None, map(v.rule, ("advantage", "objective", "reward")))
+    always = ("logp", "logp_ref", "mask", "rewards", "clip_scale")
+    return tuple(dict.fromkeys(f for rule in rules for f in rule.required if f not in always))
 
 
 def whole(name: str, values: Iterable[int], least: int = 1) -> list[int]:

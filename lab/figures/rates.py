@@ -15,7 +15,7 @@ import polars as pl
 from lab.figures.figure import figure
 from lab.figures.theme import ramp, style
 
-__all__ = ["flips_by_law", "flips_by_size", "levels_by_size", "silence"]
+__all__ = ["flips_by_law", "flips_by_size", "levels_by_size", "silence", "silence_by_size"]
 
 
 def _bars(one: pl.DataFrame, value: str, color: str) -> dict[str, Any]:
@@ -54,6 +54,27 @@ def flips_by_size(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.F
         theme: "light" or "dark".
         height: In pixels.
     """
+    return _by_size(frame, theme, height, "rollouts with the wrong sign")
+
+
+@figure(
+    guide="Points are means over batches at the first policy with 95% intervals; dotted lines only join them. High is "
+    "bad: those groups were sampled and scored, and moved nothing. A larger group is seldom all alike.",
+    columns=("variant", "group_size", "kind", "rate", "low", "high"),
+)
+def silence_by_size(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Figure:
+    """Share of groups without signal against the group size in a world, a line per variant.
+
+    Args:
+        frame: `lab.experiment.by_group_size` of "no_signal".
+        theme: "light" or "dark".
+        height: In pixels.
+    """
+    return _by_size(frame, theme, height, "groups without signal")
+
+
+def _by_size(frame: pl.DataFrame, theme: str, height: int, title: str) -> go.Figure:
+    """Rates against the group size, a line per variant."""
     drawn = go.Figure()
     variants = frame["variant"].unique(maintain_order=True).to_list()
     for place, variant in enumerate(variants):
@@ -72,7 +93,7 @@ def flips_by_size(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.F
     sizes = frame["group_size"].unique().sort().to_list()
     drawn.update_xaxes(title="group size G (rollouts per prompt)", type="log", tickvals=sizes, ticktext=sizes)
     drawn.update_layout(height=height, hovermode="closest")
-    _share_axis(drawn, "rollouts with the wrong sign")
+    _share_axis(drawn, title)
     return drawn
 
 

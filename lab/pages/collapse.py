@@ -6,17 +6,20 @@ import polars as pl
 import streamlit as st
 
 import lab
-from lab import advantages, diagnostics
+from lab import diagnostics
 from lab.figures.lines import curves
-from lab.figures.rates import levels_by_size, silence
+from lab.figures.rates import levels_by_size, silence, silence_by_size
+from lab.pages.places import about
+from lab.pages.runs import left, legend, narrowed
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, seed
+from lab.pages.studies import LAW, WORLDS_TOO, by_size, closed_to, rewards_only, short_code, short_run
 from lab.variants import names
 from simulators.families import graded
 
 SUCCESS = [i / 20 for i in range(21)]
 COUNTED = [2, 3, 4, 6, 8, 10, 12]
-RULES = [name for name in advantages.names() if not advantages.rule(name).required]
+POSSIBLE = [name for name in names() if name not in rewards_only()]
 COUNT = {1: "one reward", 2: "two rewards", 3: "three rewards"}
 STEPS, RUNS, RATE = 150, 16, 2.0
 
@@ -24,12 +27,13 @@ page = Page(
     "collapse",
     "When does a group teach nothing?",
     [
-        Choice(name="variant", label="Signal of", options=names(), default="grpo", width=200),
+        Choice(name="world", label="Groups from", options=list(WORLDS_TOO), names=WORLDS_TOO, default=LAW, width=260),
+        Choice(name="variant", label="Signal of", options=POSSIBLE, default="grpo", width=200, when={"world": [LAW]}),
         Choices(name="sizes", label="Group sizes", options=[2, 3, 4, 8, 16, 32, 64], default=[2, 4, 8, 16], most=6,
                 width=280),
-        Choices(name="rules", label="Rules compared", options=RULES, default=["grpo", "dr_grpo", "gdpo@no-batch-norm"],
-                most=5, width=420),
-        Choice(name="rewards", label="Rewards each", options=[1, 2, 3], default=2),
+        Choices(name="rules", label="Rules compared", options=names(),
+                default=["grpo", "dr_grpo", "gdpo@no-batch-norm"], most=5, width=420),
+        Choice(name="rewards", label="Rewards each", options=[1, 2, 3], default=2, when={"world": [LAW]}),
         Choice(name="group_size", label="Group size in training", options=[2, 4, 8, 16], default=8),
         seed(),
     ],
@@ -39,6 +43,12 @@ page = Page(
         "Does a virtual success rescue the all-wrong groups?": {
             "variant": "ngrpo", "rules": ["grpo", "ngrpo"], "rewards": 1},
         "How many differences do three rewards show?": {"rewards": 3},
+        "Several turns: do process rewards fill silent groups?": {
+            "world": "turns", "rules": ["grpo", "mapo", "a2tgpo"]},
+        "Several agents: which groups fall silent?": {
+            "world": "agents", "rules": ["grpo", "dr-mas-global", "dr-mas"]},
+        "Edges of a graph: what is left where all graphs agree?": {
+            "world": "graphs", "rules": ["grpo", "graph-grpo"]},
     },
 )  # fmt: skip
 
@@ -87,29 +97,39 @@ def reading(shares: pl.DataFrame, counts: pl.DataFrame, variant: str) -> str:
     return ". ".join(parts) + "."
 
 
-state = page.open()
-with page.controls():
-    for name in state:
-        page.control(name)
-shares = page.ask(signal, state["variant"], state["sizes"], state["seed"])
-counts = page.ask(levels, state["rules"], state["rewards"])
-page.say(reading(shares, counts, state["variant"]))
-summary = page.ask(trained, state["rules"], state["rewards"], state["group_size"], state["seed"])
-with page.panels():
-    with st.container():
-        st.subheader(f"Groups that teach {state['variant']} nothing", anchor=False)
-        page.show(silence, shares, height=360)
-    with st.container():
-        st.subheader(f"The same while training, groups of {state['group_size']}", anchor=False)
-        page.show(curves, summary, metric="no_signal", label="groups without signal", percent=True, key="silent")
-    with st.container():
-        st.subheader(f"Groups that a rule tells apart, {COUNT[state['rewards']]} each", anchor=False)
-        page.show(levels_by_size, counts, height=360)
-    with st.container():
-        st.subheader("Different advantages in a group while training", anchor=False)
-        page.show(curves, summary, metric="levels", label="levels per group (mean)", key="levels")
-page.finish(
-    f"""
+def worlds_reading(rates: pl.DataFrame, world: str) -> str:
+    """The sentence for a world: how often the smallest groups teach each variant nothing."""
+    small = rates.filter(pl.col("group_size") == pl.col("group_size").min()).sort("rate", descending=True)
+    parts = [f"{row['rate']:.0%} under **{row['variant']}**" for row in small.iter_rows(named=True)]
+    size = small["group_size"][0]
+    return f"At the first policy of the world {world}, groups of {size} teach nothing: {', '.join(parts)}."
+
+
+def of_right_or_wrong() -> None:
+    """The pictures for rewards that are right or wrong."""
+    shares = page.ask(signal, state["variant"], state["sizes"], state["seed"])
+    counts = page.ask(levels, state["rules"], state["rewards"])
+    page.say(reading(shares, counts, state["variant"]))
+    summary = page.ask(trained, state["rules"], state["rewards"], state["group_size"], state["seed"])
+    with page.panels():
+        with st.container():
+            st.subheader(f"Groups that teach {state['variant']} nothing", anchor=False)
+            page.show(silence, shares, height=360)
+        with st.container():
+            st.subheader(f"The same while training, groups of {state['group_size']}", anchor=False)
+            page.show(curves, summary, metric="no_signal", label="groups without signal", percent=True, key="silent")
+        with st.container():
+            st.subheader(f"Groups that a rule tells apart, {COUNT[state['rewards']]} each", anchor=False)
+            page.show(levels_by_size, counts, height=360)
+        with st.container():
+            st.subheader("Different advantages in a group while training", anchor=False)
+            page.show(curves, summary, metric="levels", label="levels per group (mean)", key="levels")
+    page.finish(lines(), shares)
+
+
+def lines() -> str:
+    """The code for rewards that are right or wrong."""
+    return f"""
 import lab
 from simulators.families import graded
 
@@ -127,6 +147,43 @@ trace = lab.train(graded(heads={state["rewards"]}), rules, group_size={state["gr
 summary = trace.summary(["no_signal", "levels"])
 lab.figures.curves(summary, metric="no_signal", label="groups without signal", percent=True)
 lab.figures.curves(summary, metric="levels", label="levels per group (mean)")
-""",
-    shares,
-)
+"""
+
+
+def of_a_world() -> None:
+    """The pictures where groups are drawn in a world."""
+    world, variants, sizes, metrics = state["world"], state["rules"], sorted(state["sizes"]), ("no_signal", "levels")
+    rates = page.ask(by_size, world, variants, sizes, "no_signal", state["seed"])
+    summary = page.ask(short_run, world, variants, state["group_size"], metrics, state["seed"])
+    page.say(worlds_reading(rates, world))
+    with page.panels():
+        with st.container():
+            st.subheader("Groups that teach nothing, at the first policy", anchor=False)
+            page.show(silence_by_size, rates, height=360)
+        with st.container():
+            st.subheader(f"The same while training, groups of {state['group_size']}", anchor=False)
+            page.show(curves, summary, metric="no_signal", label="groups without signal", percent=True, key="silent")
+        with st.container():
+            st.subheader("Different advantages in a group while training", anchor=False)
+            page.show(curves, summary, metric="levels", label="levels per group (mean)", key="levels")
+    shown = [
+        short_code(world, variants, sizes, state["group_size"], metrics, state["seed"]),
+        "lab.figures.silence_by_size(rates)",
+        'lab.figures.curves(summary, metric="no_signal", label="groups without signal", percent=True)',
+        'lab.figures.curves(summary, metric="levels", label="levels per group (mean)")',
+    ]
+    page.finish("\n".join(shown), rates)
+
+
+state = page.open()
+away = closed_to(state["world"])
+with page.controls():
+    for each in page.properties:
+        if each.matters(state):
+            page.control(each.name, **(narrowed(state["rules"], away) if each.name == "rules" else {}))
+legend(away, "Rewards that are right or wrong, and nothing else." if state["world"] == LAW else about(state["world"]))
+state = left(page, away, "rules")
+if state["world"] == LAW:
+    of_right_or_wrong()
+else:
+    of_a_world()

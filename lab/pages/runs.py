@@ -53,17 +53,37 @@ def settings(variants: Sequence[str], **defaults: Any) -> list[Property]:
 
 def controls(page: Page, state: Mapping[str, Any]) -> None:
     """The widgets of `settings` that matter in the state's world, its variants narrowed to those that can train."""
-    away = closed(state["world"], {}, None, group_size(DEFAULT | {"world": state["world"]}))
+    away = closed_by_default(state["world"])
     with page.controls():
         for each in page.properties:
-            if each.name == "variants":
-                page.control("variants", options=[v for v in names() if v not in away or v in state["variants"]])
-            elif each.name in RUN and each.matters(state):
-                page.control(each.name)
+            if each.name in RUN and each.matters(state):
+                page.control(each.name, **(narrowed(state["variants"], away) if each.name == "variants" else {}))
+    legend(away, places.about(state["world"]))
+
+
+def usual(name: str) -> dict[str, Any]:
+    """The state of a run in a world where nothing else is chosen."""
+    return {**DEFAULT, **PLACES[name].suits, "world": name}
+
+
+def closed_by_default(name: str) -> dict[str, Refusal]:
+    """Variants that cannot train in a world as the pages have it by default."""
+    return closed(name, given(usual(name)), None, group_size(usual(name)))
+
+
+def narrowed(chosen: Sequence[str], away: Mapping[str, Refusal]) -> dict[str, list[str]]:
+    """The options of a list of variants: those that are possible, and those that are chosen whatever they are."""
+    return {"options": [v for v in names() if v not in away or v in chosen]}
+
+
+def legend(away: Mapping[str, Refusal], about: str) -> None:
+    """What the place is, how many variants are possible there, and why the others are not."""
     with st.container(horizontal=True, vertical_alignment="center", key="about-world"):
-        st.caption(f"{places.about(state['world'])} {len(names()) - len(away)} of {len(names())} variants train here.")
-        with st.popover(f"The other {len(away)}", type="tertiary"):
-            st.markdown(_explained(away))
+        number = len(names())
+        st.caption(f"{about} {number - len(away)} of {number} variants are possible here.", width="content")
+        if away:
+            with st.popover(f"The other {len(away)}", type="tertiary"):
+                st.markdown(_explained(away))
 
 
 def _explained(away: Mapping[str, Refusal]) -> str:
@@ -84,18 +104,27 @@ def _reason(refusal: Refusal) -> str:
 def fitting(page: Page) -> dict[str, Any]:
     """The page's state with the variants that can train in its world; the others are named with the reason."""
     state = page.state
-    away = page.ask(closed, state["world"], given(state), state["variants"], group_size(state))
-    for name, refusal in away.items():
+    return left(page, page.ask(closed, state["world"], given(state), state["variants"], group_size(state)))
+
+
+def left(page: Page, away: Mapping[str, Refusal], prop: str = "variants") -> dict[str, Any]:
+    """The page's state with those of the variants under `prop` that are not away, whose reasons are told."""
+    state = page.state
+    offered = next(each.options for each in page.properties if isinstance(each, Choice) and each.name == "world")
+    for name in state[prop]:
+        if name not in away:
+            continue
+        refusal = away[name]
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning(f"**{name}** is left out. {plain(_reason(refusal))}")
-            for place in _homes(refusal):
+            for place in filter(offered.__contains__, _homes(refusal)):
                 st.button(f"Go to {PLACES[place].label}", on_click=page.enter, args=("world", place),
                           key=page.key(f"go {name} {place}"))  # fmt: skip
-    left = [name for name in state["variants"] if name not in away]
-    if not left:
-        page.say("None of these variants can train in this world.")
+    possible = [name for name in state[prop] if name not in away]
+    if not possible:
+        page.say("None of these variants is possible in this world.")
         st.stop()
-    return state | {"variants": left}
+    return state | {prop: possible}
 
 
 def _homes(refusal: Refusal) -> list[str]:

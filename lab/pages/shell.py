@@ -129,8 +129,9 @@ class Page:
     def enter(self, name: str, value: Any = None) -> None:
         """Takes a value for the property `name` (the widget's, if none is given) with the values that suit it."""
         chosen = st.session_state[self.key(name)] if value is None else value
-        touched = {each for suits in self.scenes[name].values() for each in suits}
-        suits = self.scenes[name].get(chosen, {})
+        scene = self.scenes.get(name, {})
+        touched = {each for suits in scene.values() for each in suits}
+        suits = scene.get(chosen, {})
         self.set(**{each: self.defaults[each] for each in touched})
         self.set(**{name: chosen}, **suits)
 

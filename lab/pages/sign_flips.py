@@ -6,24 +6,31 @@ import polars as pl
 import streamlit as st
 
 from lab import diagnostics
+from lab.figures.lines import curves
 from lab.figures.rates import flips_by_law, flips_by_size
+from lab.pages.places import about
+from lab.pages.runs import left, legend, narrowed
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, seed
+from lab.pages.studies import LAW, WORLDS_TOO, by_size, closed_to, short_code, short_run
 from lab.variants import names
 from simulators import reward_laws
 
 SIZES = [2, 4, 8, 16, 32, 64]
+FEWER = SIZES[:-1]
 LAWS = {law.name: law.name.replace("_", " ") for law in reward_laws.named()} | {"bernoulli": "right or wrong"}
 
 page = Page(
     "sign-flips",
     "How often does an advantage have the wrong sign?",
     [
+        Choice(name="world", label="Groups from", options=list(WORLDS_TOO), names=WORLDS_TOO, default=LAW, width=260),
         Choices(name="variants", label="Variants", options=names(), default=["grpo", "mc-grpo", "ngrpo"], width=440),
-        Choice(name="law", label="Reward law", options=list(LAWS), names=LAWS, default="contaminated_normal"),
+        Choice(name="law", label="Reward law", options=list(LAWS), names=LAWS, default="contaminated_normal",
+               when={"world": [LAW]}),
         Choice(name="group_size", label="Group size", options=SIZES, default=8, width=120),
         Choice(name="prompts", label="Groups drawn", options=[1000, 4000, 20000], default=4000,
-               names={1000: "1 000", 4000: "4 000", 20000: "20 000"}),
+               names={1000: "1 000", 4000: "4 000", 20000: "20 000"}, when={"world": [LAW]}),
         seed(),
     ],
     {
@@ -32,6 +39,13 @@ page = Page(
         "Skewed rewards: is the median still better?": {"law": "log_normal"},
         "Right or wrong: can a sign be wrong at all?": {"law": "bernoulli"},
         "Three levels: do draws and formula agree?": {"law": "three_level", "prompts": 20000},
+        "Several turns: does a step's own reward mislead?": {
+            "world": "turns", "variants": ["grpo", "mapo", "a2tgpo", "igpo"]},
+        "Several agents: is a mean of one's own safer?": {
+            "world": "agents", "variants": ["dr-mas-global", "dr-mas", "grpo"]},
+        "Token influence: does it turn signs?": {"world": "hidden-lm", "variants": ["grpo", "thr", "thr@explore"]},
+        "A judge with moods: scores, or tournaments?": {
+            "world": "judged", "variants": ["grpo", "arenarl", "arenarl@swiss"]},
     },
 )  # fmt: skip
 
@@ -42,10 +56,9 @@ def study(variants: list[str], laws: list[str], sizes: list[int], prompts: int, 
     return diagnostics.sign_flip_study(variants, laws, sizes, prompts=prompts, seed=seed)
 
 
-def reading(here: pl.DataFrame, law: str, size: int) -> str:
-    """The sentence: who errs most and who least at this law and size, and whether they can be told apart."""
+def reading(here: pl.DataFrame, place: str) -> str:
+    """The sentence: who errs most and who least in this place, and whether they can be told apart."""
     known = here.drop_nulls("rate").unique("variant", keep="first", maintain_order=True).sort("rate")
-    place = f"With {LAWS[law]} rewards and groups of {size}"
     if known.is_empty():
         return f"{place} no rollout has a sign to get wrong."
     least, most = known.row(0, named=True), known.row(-1, named=True)
@@ -60,32 +73,68 @@ def reading(here: pl.DataFrame, law: str, size: int) -> str:
     )
 
 
-state = page.open()
-with page.controls():
-    for name in state:
-        page.control(name)
-drawn = {"prompts": state["prompts"], "seed": state["seed"]}
-by_size = page.ask(study, state["variants"], [state["law"]], SIZES, **drawn)
-by_law = page.ask(study, state["variants"], list(LAWS), [state["group_size"]], **drawn)
-page.say(reading(by_size.filter(pl.col("group_size") == state["group_size"]), state["law"], state["group_size"]))
-with page.panels():
-    with st.container():
-        st.subheader(f"By group size, {LAWS[state['law']]} rewards", anchor=False)
-        page.show(flips_by_size, by_size)
-    with st.container():
-        st.subheader(f"By reward law, groups of {state['group_size']}", anchor=False)
-        page.show(flips_by_law, by_law)
-page.finish(
-    f"""
+def of_a_law() -> None:
+    """The pictures where groups are drawn from a law of the rewards."""
+    variants, law, size = state["variants"], state["law"], state["group_size"]
+    drawn = {"prompts": state["prompts"], "seed": state["seed"]}
+    sizes = page.ask(study, variants, [law], SIZES, **drawn)
+    laws = page.ask(study, variants, list(LAWS), [size], **drawn)
+    here = sizes.filter(pl.col("group_size") == size)
+    page.say(reading(here, f"With {LAWS[law]} rewards and groups of {size}"))
+    with page.panels():
+        with st.container():
+            st.subheader(f"By group size, {LAWS[law]} rewards", anchor=False)
+            page.show(flips_by_size, sizes)
+        with st.container():
+            st.subheader(f"By reward law, groups of {size}", anchor=False)
+            page.show(flips_by_law, laws)
+    page.finish(
+        f"""
 import lab
 
-variants = {state["variants"]}
+variants = {variants}
 drawn = dict(prompts={state["prompts"]}, seed={state["seed"]})
-by_size = lab.diagnostics.sign_flip_study(variants, ["{state["law"]}"], {SIZES}, **drawn)
+by_size = lab.diagnostics.sign_flip_study(variants, ["{law}"], {SIZES}, **drawn)
 lab.figures.flips_by_size(by_size)
 
-by_law = lab.diagnostics.sign_flip_study(variants, {list(LAWS)}, [{state["group_size"]}], **drawn)
+by_law = lab.diagnostics.sign_flip_study(variants, {list(LAWS)}, [{size}], **drawn)
 lab.figures.flips_by_law(by_law)
 """,
-    pl.concat([by_size, by_law]).unique(maintain_order=True),
-)
+        pl.concat([sizes, laws]).unique(maintain_order=True),
+    )
+
+
+def of_a_world() -> None:
+    """The pictures where groups are drawn in a world."""
+    world, variants, size = state["world"], state["variants"], state["group_size"]
+    rates = page.ask(by_size, world, variants, FEWER, "sign_flip", state["seed"])
+    summary = page.ask(short_run, world, variants, size, ("sign_flip",), state["seed"])
+    here = rates.filter(pl.col("group_size") == min(size, FEWER[-1]))
+    place = f"At the first policy of the world {world}, with groups of {min(size, FEWER[-1])},"
+    page.say(reading(here, place))
+    with page.panels():
+        with st.container():
+            st.subheader("By group size, at the first policy", anchor=False)
+            page.show(flips_by_size, rates)
+        with st.container():
+            st.subheader(f"While training, groups of {size}", anchor=False)
+            page.show(curves, summary, metric="sign_flip", label="rollouts with the wrong sign", percent=True)
+    page.finish(
+        short_code(world, variants, FEWER, size, ["sign_flip"], state["seed"]) + "\nlab.figures.flips_by_size(rates)\n"
+        'lab.figures.curves(summary, metric="sign_flip", label="rollouts with the wrong sign", percent=True)',
+        rates,
+    )
+
+
+state = page.open()
+away = closed_to(state["world"])
+with page.controls():
+    for each in page.properties:
+        if each.matters(state):
+            page.control(each.name, **(narrowed(state["variants"], away) if each.name == "variants" else {}))
+legend(away, "Rewards of a law, and nothing else." if state["world"] == LAW else about(state["world"]))
+state = left(page, away)
+if state["world"] == LAW:
+    of_a_law()
+else:
+    of_a_world()

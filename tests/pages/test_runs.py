@@ -114,7 +114,7 @@ def test_a_variant_without_its_fields_is_left_out_with_words_and_led_to_its_worl
 def test_where_no_variant_can_train_the_page_says_so(opened):
     test = opened("compare", variants="dr-mas", steps="50")
     assert not test.exception and not test.error
-    assert test.markdown[0].value == "None of these variants can train in this world."
+    assert test.markdown[0].value == "None of these variants is possible in this world."
 
 
 def test_a_world_brings_what_suits_it_and_the_address_what_matters_there(opened):

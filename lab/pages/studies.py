@@ -1,0 +1,77 @@
+"""What the pages on sign flips and on collapse have in common: groups from a law of rewards, or from any world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+import streamlit as st
+
+import lab
+from lab.diagnostics.groups import makes_nothing, needs
+from lab.experiment import by_group_size
+from lab.pages.places import PLACES, made
+from lab.pages.runs import closed_by_default, made_by, usual
+from lab.train import Refusal
+from lab.variants import names
+from lab.worlds import DEFAULTS
+
+BATCHES, SHORT = 32, 60  # batches of a share by group size, steps of a short run
+
+#: Rewards of a law, where a page has them beside worlds that know their truth and take groups of any size.
+LAW = "law"
+WORLDS_TOO = {LAW: "rewards of a law"} | {
+    name: place.label
+    for name, place in PLACES.items()
+    if not place.heavy and "group_size" not in DEFAULTS.get(name, {})
+}
+
+
+def closed_to(name: str) -> dict[str, Refusal]:
+    """Variants that are not possible in a world, or with nothing but rewards of a law."""
+    return rewards_only() if name == LAW else closed_by_default(name)
+
+
+@st.cache_data(show_spinner=False)
+def rewards_only() -> dict[str, Refusal]:
+    """Variants that read more than rewards, or make nothing of one reward for each rollout."""
+    found = {}
+    for v in map(lab.variant, names()):
+        if fields := needs(v):
+            found[v.name] = Refusal("", fields)
+        elif makes_nothing(v):
+            found[v.name] = Refusal("Gives no advantage where a rollout has one reward that is right or wrong.", ())
+    return found
+
+
+@st.cache_data(max_entries=32, show_spinner="Drawing groups …")
+def by_size(name: str, variants: list[str], sizes: list[int], metric: str, seed: int) -> pl.DataFrame:
+    """A share by group size in a world, kept for a second look."""
+    return by_group_size(made(usual(name)), variants, sizes, metric, seeds=range(seed, seed + BATCHES))
+
+
+@st.cache_data(max_entries=32, show_spinner="Training …")
+def short_run(name: str, variants: list[str], group_size: int, metrics: tuple[str, ...], seed: int) -> pl.DataFrame:
+    """Summary of a short run in a world, kept for a second look."""
+    options = {"steps": SHORT, "seeds": range(seed, seed + 8), "group_size": group_size, "lr": usual(name)["lr"]}
+    return lab.train(made(usual(name)), variants, measure=metrics, every=2, **options).summary()
+
+
+def short_code(
+    name: str, variants: list[str], sizes: list[int], group_size: int, metrics: Sequence[str], seed: int
+) -> str:
+    """Lines that repeat a share by group size and a short run."""
+    return "\n".join(
+        [
+            "import lab",
+            "from lab import worlds",
+            "from lab.experiment import by_group_size",
+            "",
+            f"world = {made_by(usual(name))}",
+            f"variants = {variants!r}",
+            f"rates = by_group_size(world, variants, {sizes}, {metrics[0]!r}, seeds=range({seed}, {seed + BATCHES}))",
+            f"trace = lab.train(world, variants, steps={SHORT}, seeds=range({seed}, {seed + 8}),",
+            f"                  group_size={group_size}, lr={usual(name)['lr']:g}, measure={tuple(metrics)}, every=2)",
+            "summary = trace.summary()",
+        ]
+    )
