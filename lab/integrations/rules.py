@@ -88,7 +88,7 @@ class Rules:
 
     def weigh(
         self, logp_new: Array, scored: Scored, *, logp: Array, mask: Array, logp_ref: Array | None = None,
-        kl_beta: float = 0.0, max_length: int | None = None,
+        kl_beta: float = 0.0, kl_ratio: bool = False, max_length: int | None = None,
     ) -> tuple[Array, float]:  # fmt: skip
         """Weights on ∇log π [P, G, T] of the objective, and its loss.
 
@@ -99,6 +99,8 @@ class Rules:
             mask: tokens of the policy's own [P, G, T].
             logp_ref: log-probabilities under the reference policy, for a KL penalty.
             kl_beta: its coefficient.
+            kl_ratio: whether k3, the estimate of the penalty, is multiplied with the token's ratio ρ, which makes up
+                for sampling from another policy.
             max_length: most tokens of a response, for sums over a constant.
         """
         known: Mapping[str, Any] = {
@@ -108,12 +110,21 @@ class Rules:
         given = {f: known[f] for f in self.objective.fields if f in known and f != "logp_ref"} | self._own
         if self.objective.options.get("max_length", 0) is None:
             given.setdefault("max_length", max_length)
-        penalty = {"kl": self.variant.kl or "k3", "kl_beta": kl_beta} if kl_beta else {}
+        penalty = {"kl": self.variant.kl or "k3", "kl_beta": kl_beta} if kl_beta and not kl_ratio else {}
         shared = {**given, **penalty, "logp_ref": logp_ref}
         w = objectives.weights(self.objective.name, logp_new, scored.advantage, **shared)
-        if "loss" not in self.objective.extras:
-            return w, -float((w * logp_new).sum())
-        return w, float(np.sum(objectives.loss(self.objective.name, logp_new, scored.advantage, **shared)))
+        if "loss" in self.objective.extras:
+            value = float(np.sum(objectives.loss(self.objective.name, logp_new, scored.advantage, **shared)))
+        else:
+            value = -float((w * logp_new).sum())
+        if not (kl_beta and kl_ratio):
+            return w, value
+        # ρ k3 with k3 = e^d − d − 1 and d = log π_ref/π has the derivative −ρ d, which is ρ times that of k2
+        ratio = np.exp(np.clip(logp_new - logp, -20, 20))
+        slope, each = (objectives.penalty(self.objective, given, logp_new, kind, kl_beta, logp_ref)
+                       for kind in ("k2", "k1"))  # fmt: skip
+        assert logp_ref is not None
+        return w + ratio * slope, value - float((each * ratio * objectives.kl_value("k3", logp_new, logp_ref)).sum())
 
     def needs_whole_groups(self) -> bool:
         """Whether the objective couples the rollouts of a group, so that its batch must hold whole groups."""

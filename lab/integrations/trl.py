@@ -6,7 +6,8 @@
 Sampling, rewards, optimizer, logging and checkpoints are TRL's. What comes between rewards and gradient is the lab's:
 the loss that is differentiated is −Σ w log π with the weights w of the variant's objective held fixed, and the loss
 that is logged is the objective's own. A KL penalty is switched on by TRL's `beta`, because TRL holds the reference
-model.
+model, and multiplied with the ratio where `use_bias_correction_kl` says so, as it does by default. With several
+processes the rules see the groups of all of them, and each process weighs its own rollouts.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import torch
 from torch import Tensor
 from trl import GRPOTrainer as Plain
 
-from lab.errors import InputError
 from lab.integrations.rules import Rules, Scored
 from lab.variants import Variant
 
@@ -37,8 +37,7 @@ class GRPOTrainer(Plain):
 
     Raises:
         MissingFieldError: A rule reads a field that TRL does not have.
-        InputError: Several processes, where the lab sees only its own part of the groups; a KL penalty with TRL's
-            correction by the ratio.
+        InputError: While training: an objective that couples the rollouts of a group got parts of groups.
     """
 
     def __init__(
@@ -46,27 +45,26 @@ class GRPOTrainer(Plain):
     ) -> None:
         self.rules = Rules(variant, **(options or {}))
         super().__init__(*args, **kwargs)
-        if self.accelerator.num_processes > 1:
-            raise InputError("several processes: groups may be split between them; train on one process")
-        if self.beta and self.args.use_bias_correction_kl:
-            raise InputError("the lab's KL penalty is not weighted by the ratio; set use_bias_correction_kl=False")
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
-        self._scored_by = super()._calculate_rewards(*args, **kwargs)  # [rows, K], NaN where a function gave None
+        self._scored_by = super()._calculate_rewards(*args, **kwargs)  # [rows of all processes, K], NaN: not scored
         return self._scored_by
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         batch = super()._generate_and_score_completions(inputs)
         size = self.num_generations if self.model.training else self.num_generations_eval
-        device = batch["completion_ids"].device
-        rewards, mask = (_grouped(x, size) for x in (self._scored_by, _mask(batch)))
+        device, (count, length) = batch["completion_ids"].device, batch["completion_ids"].shape
+        padded = self.accelerator.pad_across_processes(_mask(batch).long(), dim=1)
+        rewards, mask = (_grouped(x, size) for x in (self._scored_by, self.accelerator.gather(padded).bool()))
         scored = self.rules.score(rewards, mask, self.reward_weights.double().cpu().numpy())
+        own = torch.arange(count, device=device) + self.accelerator.process_index * count
 
         def rows(array: Any) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array).reshape(-1, *array.shape[2:])).to(device)
+            flat = torch.from_numpy(np.ascontiguousarray(array).reshape(-1, *array.shape[2:])).to(device)[own]
+            return flat[:, :length] if array.shape[2:] == mask.shape[2:] else flat
 
         batch["advantages"] = rows(scored.advantage).float()
-        batch["lab_row"] = torch.arange(len(batch["completion_ids"]), device=device)
+        batch["lab_row"] = own
         batch["lab_keep"], batch["lab_rewards"] = rows(scored.keep), rows(scored.rewards)
         if scored.clip_scale is not None:
             batch["lab_clip_scale"] = rows(scored.clip_scale)
@@ -89,7 +87,7 @@ class GRPOTrainer(Plain):
             grouped(now.double()), Scored(rewards, advantage, keep, scale), mask=grouped(mask),
             logp=grouped(inputs.get("old_per_token_logps", now).double()),
             logp_ref=grouped(inputs.get("ref_per_token_logps")), kl_beta=self.beta,
-            max_length=self.max_completion_length,
+            kl_ratio=self.args.use_bias_correction_kl, max_length=self.max_completion_length,
         )  # fmt: skip
         w = torch.empty_like(now)
         w[order] = torch.from_numpy(weights.reshape(now.shape)).to(now)
