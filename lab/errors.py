@@ -10,6 +10,7 @@ from typing import Any
 __all__ = [
     "InputError",
     "LabError",
+    "MissingExtraError",
     "MissingFieldError",
     "UnknownNameError",
     "check_number",
@@ -29,6 +30,17 @@ class InputError(LabError, ValueError):
 
 class MissingFieldError(LabError, TypeError):
     """A rule was asked for without a field of the rollouts that it reads."""
+
+
+class MissingExtraError(LabError, ImportError):
+    """Something needs a package that the base installation does not have; the message says how to get it."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        self._given = what, package, extra
+        super().__init__(f"{what} needs {package}, which is not installed: pip install 'advantage-lab[{extra}]'")
+
+    def __reduce__(self) -> Any:
+        return type(self), self._given
 
 
 class UnknownNameError(LabError, KeyError):

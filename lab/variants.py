@@ -149,6 +149,8 @@ _COMPOSITE = [
     Variant("balcaprl", "gdpo", reward="balcaprl", paper="balcaprl",
             note="each quality normalised on its own, the last masked where the length is far from the reference"),
     Variant("mixed-r1", reward="mixed-r1", paper="mixed-r1", note="the task's reward and half the format bit, added"),
+    Variant("semantic-reward", options={"advantage": {"ddof": 0, "eps": 1e-8}}, reward="semantic-reward",
+            paper="semantic-reward", note="likeness of meaning, correctness and format, added"),
     Variant("toolrl", options={"advantage": {"eps": 1e-6}}, reward="toolrl", paper="toolrl",
             note="tool calls by the share of their parts that match, and their format"),
     Variant("a2tgpo", "a2tgpo", "a2tgpo", paper="a2tgpo",

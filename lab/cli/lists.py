@@ -41,6 +41,8 @@ def claims(
 ) -> None:
     r"""Measure the claims of the papers again; exit status 1 if any fails.
 
+    A claim that needs a package which is not installed neither holds nor fails.
+
     \b
     Examples:
       advlab claims mc-grpo
@@ -56,7 +58,9 @@ def claims(
         rows = [(r.id, r.verdict, _value(r), r.sentence, f"{r.seconds:.1f}") for r in results]
         table(["claim", "verdict", "value [95%]", "sentence", "seconds"], rows)
         print(f"{sum(r.holds for r in results)} of {len(results)} hold.")
-    if not all(result.holds for result in results):
+        for reason in dict.fromkeys(r.reason for r in results if r.reason):
+            print(f"{sum(r.reason == reason for r in results)} could not be measured: {reason}")
+    if any(result.verdict == "fails" for result in results):
         raise typer.Exit(1)
 
 
@@ -81,6 +85,8 @@ def bench(
 
 
 def _value(result: Result) -> str:
+    if result.value is None or result.interval is None:
+        return ""
     low, high = result.interval
     return f"{result.value:.4g}" if low == high else f"{result.value:.4g} [{low:.4g}, {high:.4g}]"
 

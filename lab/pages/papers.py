@@ -17,10 +17,12 @@ from lab.pages.background import Job
 from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Text, seed
 from lab.papers.ledger import OPEN, Ledger
-from lab.papers.record import Claim, Paper
+from lab.papers.record import UNMEASURABLE, Claim, Paper
 
 AT_ONCE = 1.0  # seconds that the page waits for measurements before it shows a progress bar
-COLORS: dict[str, Literal["green", "red", "gray"]] = {"holds": "green", "fails": "red", OPEN: "gray"}
+COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
+    "holds": "green", "fails": "red", OPEN: "gray", UNMEASURABLE: "orange",
+}  # fmt: skip
 SHOWN = ["paper", "id", "sentence", "ours", "criterion", "published", "verdict", "seconds"]
 ALL = "all"
 VIEWS = {"claims": "claims", "rules": "rules", "figures": "published figures"}
@@ -109,7 +111,8 @@ def reading(table: pl.DataFrame) -> str:
     )
     failed = table.filter(pl.col("verdict") == "fails")["id"].to_list()
     sentence += f" and **{len(failed)} fail** ({', '.join(failed)})" if failed else " and none fails"
-    return sentence + (f"; {count[OPEN]} were not measured yet." if count[OPEN] else ".")
+    lacking = f"; {count[UNMEASURABLE]} need a package that is not installed" if count[UNMEASURABLE] else ""
+    return sentence + lacking + (f"; {count[OPEN]} were not measured yet." if count[OPEN] else ".")
 
 
 def claim_card(claim: Claim, row: dict[str, Any], busy: bool) -> None:
@@ -123,8 +126,11 @@ def claim_card(claim: Claim, row: dict[str, Any], busy: bool) -> None:
                 st.badge(row["verdict"], color=COLORS[row["verdict"]])
                 if row["value"] is not None:
                     st.caption(f"{row['seconds']:.2g} s")
+            found = ledger().result(claim.id, state["seed"])
             if row["value"] is not None:
                 st.markdown(f"**{plain(interval(row))}**")
+            elif found is not None:
+                st.caption(plain(found.reason))
             with st.container(horizontal=True, gap="small"):
                 st.button("Measure", key=page.key(f"run {claim.id}"), on_click=begin, args=([claim.id],), disabled=busy,
                           icon=":material/play_arrow:")  # fmt: skip

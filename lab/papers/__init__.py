@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from lab.errors import UnknownNameError
-from lab.papers.record import CLAIMS, PAPERS, Claim, Measurement, Paper, Result, Table, add_paper, claim
+from lab.errors import MissingExtraError, UnknownNameError
+from lab.papers.record import CLAIMS, PAPERS, UNMEASURABLE, Claim, Measurement, Paper, Result, Table, add_paper, claim
 from lab.registry import fold
 from lab.walk import import_all
 
@@ -70,8 +70,10 @@ def _named(name: str) -> tuple[Claim, ...]:
     raise UnknownNameError("paper or claim", name, [*PAPERS, *CLAIMS])
 
 
-def measured(identifier: str, seed: int = 0) -> tuple[Result, Measurement]:
+def measured(identifier: str, seed: int = 0) -> tuple[Result, Measurement | None]:
     """Measure one claim: its result, and the measurement with its further numbers.
+
+    A claim that needs a package which is not installed is not measured; its result says so.
 
     Args:
         identifier: Such as "gdpo.2".
@@ -81,15 +83,15 @@ def measured(identifier: str, seed: int = 0) -> tuple[Result, Measurement]:
         UnknownNameError: There is no such claim.
     """
     chosen = find_claim(identifier)
+    said = chosen.id, chosen.paper, chosen.kind, chosen.sentence
     start = time.perf_counter()
-    found = chosen.measure(seed)
+    try:
+        found = chosen.measure(seed)
+    except MissingExtraError as missing:
+        return Result(*said, None, None, chosen.criterion, UNMEASURABLE, 0.0, str(missing)), None
     seconds = time.perf_counter() - start
     verdict = "holds" if found.holds else "fails"
-    result = Result(
-        chosen.id, chosen.paper, chosen.kind, chosen.sentence, float(found.value), found.bounds, chosen.criterion,
-        verdict, seconds,
-    )  # fmt: skip
-    return result, found
+    return Result(*said, float(found.value), found.bounds, chosen.criterion, verdict, seconds), found
 
 
 def run_claim(identifier: str, seed: int = 0) -> Result:

@@ -30,7 +30,7 @@ class Ledger:
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        self._found: dict[tuple[str, int], tuple[Result, Measurement]] = {}
+        self._found: dict[tuple[str, int], tuple[Result, Measurement | None]] = {}
         self._folder, self.note = folder, ""
         self._remembered: dict[str, verdicts.Remembered] = {}
         if folder is not None:
@@ -62,7 +62,7 @@ class Ledger:
             if progress is not None:
                 progress(done, len(wanted))
             found = self._found[name, seed] = papers.measured(name, seed)
-            if self._folder is not None:
+            if self._folder is not None and found[1] is not None:
                 self.note = verdicts.remember([found[0]], seed, self._folder)
         if progress is not None:
             progress(len(wanted), len(wanted))
@@ -76,7 +76,7 @@ class Ledger:
         return last.result if last and last.seed == seed else None
 
     def measurement(self, identifier: str, seed: int = 0) -> Measurement | None:
-        """The further numbers of the last result, None where there is none or it is only remembered."""
+        """The further numbers of the last result, None where there are none or it is only remembered."""
         found = self._found.get((identifier, seed))
         return found[1] if found else None
 
@@ -84,7 +84,8 @@ class Ledger:
         """One row per claim of the catalogue, measured or not.
 
         Columns paper (name of the method), slug, id, place (in its paper, from 1), kind, sentence, value, low, high,
-        criterion, published (the paper's own figure), verdict ("holds", "fails" or `OPEN`), seconds.
+        criterion, published (the paper's own figure), verdict ("holds", "fails", `OPEN`, or `UNMEASURABLE` of
+        `lab.papers.record`), seconds.
         """
         import polars as pl
 
@@ -92,7 +93,7 @@ class Ledger:
         for paper in papers.catalogue():
             for place, claim in enumerate(paper.claims, start=1):
                 found = self.result(claim.id, seed)
-                numbers = (found.value, *found.interval) if found else (None, None, None)
+                numbers = (found.value, *(found.interval or (None, None))) if found else (None, None, None)
                 verdict, seconds = (found.verdict, found.seconds) if found else (OPEN, None)
                 rows.append((paper.short, paper.slug, claim.id, place, claim.kind, claim.sentence, *numbers,
                              claim.criterion, claim.published, verdict, seconds))  # fmt: skip

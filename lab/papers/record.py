@@ -14,7 +14,12 @@ from lab.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["CLAIMS", "PAPERS", "Claim", "Measurement", "Paper", "Result", "Table", "add_paper", "claim"]
+__all__ = [
+    "CLAIMS", "PAPERS", "UNMEASURABLE", "Claim", "Measurement", "Paper", "Result", "Table", "add_paper", "claim",
+]  # fmt: skip
+
+#: Verdict of a claim that needs a package which is not installed: it neither holds nor fails.
+UNMEASURABLE = "not measurable here"
 
 _ID = re.compile(r"(?P<paper>[a-z0-9-]+)\.(?P<part>\d+|(?:check|limit)-[a-z0-9-]+)")
 
@@ -190,22 +195,24 @@ class Result:
         paper: Slug of its paper.
         kind: "claim" or "limit".
         sentence: The statement.
-        value: The headline number.
+        value: The headline number; None where nothing was measured.
         interval: Its 95% interval; [value, value] where it is exact.
         criterion: When it holds.
-        verdict: "holds" or "fails".
+        verdict: "holds", "fails" or `UNMEASURABLE`.
         seconds: Wall-clock time of the measurement.
+        reason: Why nothing was measured, "" where something was.
     """
 
     id: str
     paper: str
     kind: str
     sentence: str
-    value: float
-    interval: tuple[float, float]
+    value: float | None
+    interval: tuple[float, float] | None
     criterion: str
     verdict: str
     seconds: float
+    reason: str = ""
 
     @property
     def holds(self) -> bool:
@@ -213,8 +220,9 @@ class Result:
         return self.verdict == "holds"
 
     def asdict(self) -> dict[str, Any]:
-        """The fields by name, fit for JSON."""
-        return {**asdict(self), "interval": list(self.interval)}
+        """The fields by name, fit for JSON; the reason only where there is one."""
+        fields = {**asdict(self), "interval": None if self.interval is None else list(self.interval)}
+        return fields if self.reason else {name: value for name, value in fields.items() if name != "reason"}
 
 
 #: Papers by slug and claims by id, filled by importing the files of this folder.

@@ -3,6 +3,7 @@
 import pytest
 
 from lab import papers
+from lab.papers.record import UNMEASURABLE
 
 SLUGS = (
     "golongrl-tmn",
@@ -28,6 +29,7 @@ SLUGS = (
     "mdp-substrate",
     "dr-mas",
     "graph-grpo",
+    "semantic-reward",
     "barfi",
 )
 
@@ -35,4 +37,6 @@ SLUGS = (
 @pytest.mark.parametrize("name", [c.id for c in papers.select(*SLUGS)])
 def test_claim_holds(name: str) -> None:
     found = papers.run_claim(name)
+    if found.verdict == UNMEASURABLE:
+        pytest.skip(found.reason)
     assert found.holds, found

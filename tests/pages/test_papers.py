@@ -75,6 +75,17 @@ def test_a_claim_is_measured_at_a_click(opened):
     assert any("0\\.3333" in each.value for each in test.markdown)
 
 
+def test_a_claim_that_needs_a_missing_package_says_which(opened, monkeypatch):
+    from lab.reward_models import minilm
+
+    monkeypatch.setattr(minilm, "find_spec", lambda name: None)
+    test = opened(paper="semantic-reward", seed="4")
+    settled(test.button(key="papers:run semantic-reward.1").click().run())
+    assert not test.exception and not test.error
+    assert any("pip install" in each.value for each in test.caption)
+    assert "not measurable here" in [each.proto.body for each in test.get("badge")]
+
+
 def test_a_rule_is_shown_as_it_is_written(opened):
     test = opened(paper="mc-grpo", view="rules")
     assert any("def mc_grpo(" in each.value for each in test.code)
