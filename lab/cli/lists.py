@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,8 +59,9 @@ def claims(
         rows = [(r.id, r.verdict, _value(r), r.sentence, f"{r.seconds:.1f}") for r in results]
         table(["claim", "verdict", "value [95%]", "sentence", "seconds"], rows)
         print(f"{sum(r.holds for r in results)} of {len(results)} hold.")
-        for reason in dict.fromkeys(r.reason for r in results if r.reason):
-            print(f"{sum(r.reason == reason for r in results)} could not be measured: {reason}")
+        reasons = Counter(r.reason for r in results if isinstance(r, papers.Unmeasured))
+        for reason, number in reasons.items():
+            print(f"{number} could not be measured: {reason}")
     if any(result.verdict == "fails" for result in results):
         raise typer.Exit(1)
 

@@ -17,7 +17,7 @@ from lab.pages.background import Job
 from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Text, seed
 from lab.papers.ledger import OPEN, Ledger
-from lab.papers.record import UNMEASURABLE, Claim, Paper
+from lab.papers.record import UNMEASURABLE, Claim, Paper, Unmeasured
 
 AT_ONCE = 1.0  # seconds that the page waits for measurements before it shows a progress bar
 COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
@@ -129,7 +129,7 @@ def claim_card(claim: Claim, row: dict[str, Any], busy: bool) -> None:
             found = ledger().result(claim.id, state["seed"])
             if row["value"] is not None:
                 st.markdown(f"**{plain(interval(row))}**")
-            elif found is not None:
+            elif isinstance(found, Unmeasured):
                 st.caption(plain(found.reason))
             with st.container(horizontal=True, gap="small"):
                 st.button("Measure", key=page.key(f"run {claim.id}"), on_click=begin, args=([claim.id],), disabled=busy,

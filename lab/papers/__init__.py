@@ -11,13 +11,25 @@ import time
 from collections.abc import Callable
 
 from lab.errors import MissingExtraError, UnknownNameError
-from lab.papers.record import CLAIMS, PAPERS, UNMEASURABLE, Claim, Measurement, Paper, Result, Table, add_paper, claim
+from lab.papers.record import (
+    CLAIMS,
+    PAPERS,
+    UNMEASURABLE,
+    Claim,
+    Measurement,
+    Paper,
+    Result,
+    Table,
+    Unmeasured,
+    add_paper,
+    claim,
+)
 from lab.registry import fold
 from lab.walk import import_all
 
 __all__ = [
-    "Claim", "Measurement", "Paper", "Result", "Table", "add_paper", "catalogue", "claim", "claims", "find_claim",
-    "measured", "paper", "run_claim", "select",
+    "Claim", "Measurement", "Paper", "Result", "Table", "Unmeasured", "add_paper", "catalogue", "claim", "claims",
+    "find_claim", "measured", "paper", "run_claim", "select",
 ]  # fmt: skip
 
 import_all(__name__, __path__)
@@ -88,7 +100,7 @@ def measured(identifier: str, seed: int = 0) -> tuple[Result, Measurement | None
     try:
         found = chosen.measure(seed)
     except MissingExtraError as missing:
-        return Result(*said, None, None, chosen.criterion, UNMEASURABLE, 0.0, str(missing)), None
+        return Unmeasured(*said, None, None, chosen.criterion, UNMEASURABLE, 0.0, str(missing)), None
     seconds = time.perf_counter() - start
     verdict = "holds" if found.holds else "fails"
     return Result(*said, float(found.value), found.bounds, chosen.criterion, verdict, seconds), found

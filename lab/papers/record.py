@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "CLAIMS", "PAPERS", "UNMEASURABLE", "Claim", "Measurement", "Paper", "Result", "Table", "add_paper", "claim",
+    "CLAIMS", "PAPERS", "UNMEASURABLE", "Claim", "Measurement", "Paper", "Result", "Table", "Unmeasured", "add_paper",
+    "claim",
 ]  # fmt: skip
 
 #: Verdict of a claim that needs a package which is not installed: it neither holds nor fails.
@@ -200,7 +201,6 @@ class Result:
         criterion: When it holds.
         verdict: "holds", "fails" or `UNMEASURABLE`.
         seconds: Wall-clock time of the measurement.
-        reason: Why nothing was measured, "" where something was.
     """
 
     id: str
@@ -212,7 +212,6 @@ class Result:
     criterion: str
     verdict: str
     seconds: float
-    reason: str = ""
 
     @property
     def holds(self) -> bool:
@@ -220,9 +219,19 @@ class Result:
         return self.verdict == "holds"
 
     def asdict(self) -> dict[str, Any]:
-        """The fields by name, fit for JSON; the reason only where there is one."""
-        fields = {**asdict(self), "interval": None if self.interval is None else list(self.interval)}
-        return fields if self.reason else {name: value for name, value in fields.items() if name != "reason"}
+        """The fields by name, fit for JSON."""
+        return {**asdict(self), "interval": None if self.interval is None else list(self.interval)}
+
+
+@dataclass(frozen=True)
+class Unmeasured(Result):
+    """A claim that could not be measured here, and so neither holds nor fails.
+
+    Attributes:
+        reason: What is missing, and how to get it.
+    """
+
+    reason: str
 
 
 #: Papers by slug and claims by id, filled by importing the files of this folder.

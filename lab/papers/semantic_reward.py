@@ -7,7 +7,6 @@ import numpy as np
 import lab
 from lab.papers.measure import Array, Rows, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
-from lab.rewards.semantic import rouge_l
 from simulators.explanations import FACTS
 
 add_paper(
@@ -52,6 +51,8 @@ _RUNS, _SIZE, _STEPS, _RATE = 6, 8, 300, 0.5
 def _scores(kind: str) -> dict[str, Array]:
     """Score of each way of telling a fact beside its reference [12], by name: "cosine" or "ROUGE-L"."""
     if kind == "ROUGE-L":
+        from lab.rewards.semantic import rouge_l
+
         return {name: np.array([rouge_l(f[i], f.reference) for f in FACTS]) for name, i in _TOLD.items()}
     from lab.reward_models.minilm import likeness
 

@@ -96,7 +96,7 @@ def _entry(row: Any) -> Remembered | None:
         entry = Remembered(Result(**given), int(row["seed"]), str(row["when"]))
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    numbers = (low, high, entry.result.value, entry.result.seconds)
+    numbers = (low, high, given["value"], entry.result.seconds)
     texts = [getattr(entry.result, f.name) for f in fields(Result) if f.type == "str"]
     sound = all(map(math.isfinite, numbers)) and all(isinstance(t, str) for t in texts)
     return entry if sound and entry.result.verdict in ("holds", "fails") else None

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lab.advantages.statistics import Array
 from lab.errors import MissingExtraError
-from lab.rewards.semantic import Array, cosine
+from lab.rewards.semantic import cosine
 
 __all__ = ["Encoder", "encoder", "likeness", "weights"]
 
