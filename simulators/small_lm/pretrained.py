@@ -167,7 +167,7 @@ class PretrainedLM(SmallLM):
                 break
             if len(told) < self.length:
                 real = F.pad(real, (0, 1), value=True)
-                logits = self._behind(own, token[:, None], cache, real)[:, -1]
+                logits = self._further(own, token[:, None], cache, real)[:, -1]
         short = self.length - len(told)
         return [F.pad(torch.stack(part, -1), (0, short), value=value).unflatten(0, (-1, groups))
                 for part, value in zip(zip(*told, strict=True), (self.ends[0], 0, 0), strict=True)]  # fmt: skip
@@ -182,11 +182,11 @@ class PretrainedLM(SmallLM):
         cache.batch_repeat_interleave(len(before))
         rest = rest[:, (rest != _NONE).any(0)]
         real = F.pad(rest != _NONE, (self._shared, 0), value=True)
-        logits = self._behind(own, rest.clamp(min=0), cache, real)[:, -1]
+        logits = self._further(own, rest.clamp(min=0), cache, real)[:, -1]
         cache.batch_repeat_interleave(groups)
         return cache, real.repeat_interleave(groups, 0), logits.repeat_interleave(groups, 0)
 
-    def _behind(self, own: Tensor, tokens: Tensor, cache: Any, real: Tensor) -> Tensor:
+    def _further(self, own: Tensor, tokens: Tensor, cache: Any, real: Tensor) -> Tensor:
         """Logits [B, n, V] behind each of n further tokens; `real` [B, past + n] covers them and what the cache has."""
         place = (real.cumsum(-1) - 1)[:, -tokens.shape[1] :]
         out = self.trained(own, input_ids=tokens, attention_mask=real.long(), position_ids=place,
@@ -202,7 +202,7 @@ class PretrainedLM(SmallLM):
         logits = logits[:, None]
         if used > 1:
             real = F.pad(real, (0, used - 1), value=True)
-            logits = torch.cat((logits, self._behind(own, tokens[:, :-1], cache, real)), 1)
+            logits = torch.cat((logits, self._further(own, tokens[:, :-1], cache, real)), 1)
         logp = logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
         return torch.where(mask, F.pad(logp, (0, length - used)).unflatten(0, (-1, groups)), 0.0)
 
