@@ -27,6 +27,7 @@ SOURCES: Mapping[str, frozenset[str]] = {
     "judged": frozenset(("greedy_rewards", "pair_scores")),
     "toy-lm": frozenset(("mask", "greedy_rewards", "task")),
     "bandit": frozenset(("greedy_rewards",)),
+    "delayed": frozenset(("token_rewards",)),
 }
 
 

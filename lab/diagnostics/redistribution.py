@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
     from lab.reward_models.lare import Decoder
 
-__all__ = ["BASELINES", "redistributed_episode", "redistribution_study", "redistribution_training"]
+__all__ = [
+    "BASELINES", "decoder_of", "fitted", "one_fit", "redistributed_episode", "redistribution_study",
+    "redistribution_training",
+]  # fmt: skip
 
 Array = NDArray[Any]
 
@@ -66,7 +69,7 @@ def _seeds(seeds: int | Sequence[int]) -> list[int]:
     return list(range(check_whole("seeds", seeds, 1)) if isinstance(seeds, int) else seeds)
 
 
-def _one(encoder: str, episodes: int, steps: int, decoder: str, seed: int) -> tuple[Decoder, Array, Array]:
+def one_fit(encoder: str, episodes: int, steps: int, decoder: str, seed: int) -> tuple[Decoder, Array, Array]:
     """A decoder fitted on returns, then new episodes: encoded steps [50, T, F] and true rewards [50, T]."""
     encode, rng = _encoder(encoder), np.random.default_rng(seed)
     x, earned = delayed.draw(episodes, rng, steps=steps)
@@ -104,7 +107,9 @@ def redistribution_study(
     for encoder in encoders:
         for number in episodes:
             count = check_whole("episodes", number, 1)
-            found = [agreement(*_one(encoder, count, check_whole("steps", steps, 1), decoder, seed)) for seed in runs]
+            found = [
+                agreement(*one_fit(encoder, count, check_whole("steps", steps, 1), decoder, seed)) for seed in runs
+            ]
             mean, low, high = mean_interval(found)
             rows.append({"encoder": encoder, "episodes": count, "correlation": mean, "low": low, "high": min(high, 1.0),
                          "runs": len(runs)})  # fmt: skip
@@ -135,7 +140,7 @@ def redistributed_episode(
     check_whole("episodes", episodes, 1)
     found: dict[str, Array] = {}
     for encoder in encoders:
-        decode, new, true = _one(encoder, episodes, check_whole("steps", steps, 1), decoder, seed)
+        decode, new, true = one_fit(encoder, episodes, check_whole("steps", steps, 1), decoder, seed)
         found |= {"true": true[0], "spread evenly": np.full(steps, true[0].mean()), encoder: decode(new[0])}
     if not found:
         raise InputError("redistributed_episode: no encoder; name at least one")
@@ -187,7 +192,7 @@ def redistribution_training(
             plain = delayed.Delayed(**sizes)
             world = plain
             if name not in BASELINES:
-                world = delayed.Delayed(**sizes, decoder=_decoder_of(plain, name, episodes, decoder, seed))
+                world = delayed.Delayed(**sizes, decoder=decoder_of(plain, name, episodes, decoder, seed))
             known = {"optimum": plain.true.max(axis=-1).sum(axis=-1).mean(),
                      "chance": plain.true.mean(axis=-1).sum(axis=-1).mean()}  # fmt: skip
             form_of = None if name == "return only" else form
@@ -195,7 +200,7 @@ def redistribution_training(
     return pl.DataFrame(rows)
 
 
-def _decoder_of(world: delayed.Delayed, name: str, episodes: int, decoder: str, seed: int) -> Callable[[Array], Array]:
+def decoder_of(world: delayed.Delayed, name: str, episodes: int, decoder: str, seed: int) -> Callable[[Array], Array]:
     """Rewards of plain steps [..., 24] as learnt from the returns of about as many rollouts of the first policy."""
     encode, group = _encoder(name), max(1, check_whole("episodes", episodes, 1) // world.prompts)
     drawn = world.rollout(world.init([seed]), group, 0, attempt=1)

@@ -70,7 +70,7 @@ def network(
             value = torch.relu(value) if i + 2 < len(layers) else value
         return value[..., 0]
 
-    optimizer = torch.optim.Adam(layers, lr=lr)
+    optimizer = torch.optim.Adam(layers, lr=lr, fused=True)
     for _ in range(check_whole("steps", steps, 0)):
         chosen = rng.permutation(len(x))[:size]
         seen = x[chosen]

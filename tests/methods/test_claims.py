@@ -30,10 +30,15 @@ SLUGS = (
     "graph-grpo",
     "semantic-reward",
     "barfi",
+    "lare",
 )
 
+#: They fit several networks.
+SLOW = ("lare.1", "lare.2", "lare.check-losses")
+CLAIMS = [pytest.param(c.id, marks=[pytest.mark.slow] if c.id in SLOW else []) for c in papers.select(*SLUGS)]
 
-@pytest.mark.parametrize("name", [c.id for c in papers.select(*SLUGS)])
+
+@pytest.mark.parametrize("name", CLAIMS)
 def test_claim_holds(name: str) -> None:
     found = papers.run_claim(name)
     if isinstance(found, papers.Unmeasured):
