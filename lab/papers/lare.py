@@ -55,7 +55,8 @@ def _network(encoder: str, episodes: int, loss: str, seed: int) -> float:
     sentence="The reward of a step is learnt better from a few factors than from everything that is seen.",
     criterion="32 episodes, unbiased RRD: correlation with the true step reward at least 0.2 higher on the three "
     "factors than on all 24 numbers, for each of 3 seeds",
-    note="PENDING1",
+    note="The value is the mean difference. Seeds 0 to 4 (15 runs): 0.39 to 0.46, no run below 0.2; reported: 0.35, "
+    "from 0.97 on factors and 0.62 on raw steps. The lab sees 0.97 and 0.53 on average.",
 )
 def factors(seed: int) -> Measurement:
     """Mean difference of the correlations."""
@@ -73,7 +74,7 @@ def factors(seed: int) -> Measurement:
     sentence="Factors are worth more than data: with a quarter of the episodes they still do better.",
     criterion="unbiased RRD: correlation on factors from 32 episodes above that on raw steps from 128, for each of 3 "
     "seeds",
-    note="PENDING2",
+    note="The value is the mean difference. Seeds 0 to 4: 0.19 to 0.22; reported: 0.970 beside 0.775.",
 )
 def data(seed: int) -> Measurement:
     """Mean difference of the correlations."""
@@ -97,7 +98,7 @@ _DRAWS, _BLOCKS = 20_000, 200
     criterion="T = 20, K = 6, 8 episodes, 20,000 draws: mean unbiased loss within 3.5 standard errors of RD, and mean "
     "RRD within 3.5 of RD plus mean_i S² (1 − K/L)/K",
     note="The value is the distance of the unbiased mean from RD, in standard errors; in the tests the same is exact "
-    "over every draw of a small case. PENDING3",
+    "over every draw of a small case. Seeds 0 to 4: -1.5 to 0.8.",
 )
 def unbiased(seed: int) -> Measurement:
     """Distance from RD in standard errors."""
@@ -125,7 +126,8 @@ def unbiased(seed: int) -> Measurement:
     "lare.check-losses",
     sentence="The correction pays on factors: plain RRD, which punishes rewards that differ between steps, fits worse.",
     criterion="32 episodes, mean correlation over 3 seeds higher with the unbiased loss",
-    note="PENDINGL",
+    note="The value is the mean gain; single runs vary widely. Seeds 0 to 4: 0.02 to 0.08; reported: 0.970 beside "
+    "0.940.",
 )
 def losses(seed: int) -> Measurement:
     """Gain in correlation by the correction."""
@@ -154,7 +156,8 @@ def _ridge(encoder: str, episodes: int, seed: int) -> Array:
     "way.",
     criterion="over 8 seeds, factors from 32 episodes above raw from 128, and that above raw from 32, intervals of "
     "both differences above 0",
-    note="The value is the first difference. PENDINGR",
+    note="The value is the first difference. Seeds 0 to 4: 0.13 to 0.14; raw steps reach 0.61 to 0.66 from 32 "
+    "episodes.",
 )
 def ridge(seed: int) -> Measurement:
     """Factors from 32 episodes less raw from 128."""
@@ -172,7 +175,7 @@ def ridge(seed: int) -> Measurement:
     sentence="Distractors among the factors cost data, a factor left out cannot be made up for by any.",
     criterion="ridge, 8 seeds: with eight distractors the correlation is below 0.97 from 32 episodes and above 0.99 "
     "from 128; with one factor missing it is below 0.92 from 128",
-    note="The value is the last of the three. PENDINGM",
+    note="The value is the last of the three. Seeds 0 to 4: 0.86 to 0.87.",
 )
 def mistakes(seed: int) -> Measurement:
     """Correlation from 128 episodes with one factor missing."""
@@ -189,7 +192,8 @@ def mistakes(seed: int) -> Measurement:
     "step gets them.",
     criterion="factors, ridge on 32 episodes: correlation of GRPO's advantages from Σ r̂ and from R above 0.95; of the "
     "advantage at each step with its true one above 0.8, where the outcome's is below 0.4 (8 seeds)",
-    note="The value is the last correlation: what an outcome says about a step of an episode of 20. PENDINGO",
+    note="The value is the last correlation: what an outcome says about a step of an episode of 20. "
+    "Seeds 0 to 4: 0.22 to 0.23; rollouts 0.999, steps 0.89 to 0.92.",
 )
 def outcome(seed: int) -> Measurement:
     """Correlation of the outcome's advantage with the true one of a step."""
@@ -235,7 +239,7 @@ def _golds(variants: tuple[str, ...], steps: tuple[int, ...], seed: int) -> dict
     sentence="Credit by step teaches faster than the outcome: the same rollouts lead further.",
     criterion="after 10 steps on 2 prompts of 20 steps, the share of the way from chance to the best true return "
     "higher by 0.3 with factors than with the return alone, interval over 8 seeds above 0.3",
-    note="The value is the difference. Decoder: ridge on 32 episodes. PENDINGT",
+    note="The value is the difference. Decoder: ridge on 32 episodes. Seeds 0 to 4: 0.54 to 0.55, as 0.76 beside 0.20.",
 )
 def training(seed: int) -> Measurement:
     """Difference of the shares."""
@@ -285,7 +289,8 @@ def verify(seed: int) -> Measurement:
     "have a best policy of their own.",
     criterion="raw steps, ridge on 32 episodes: share of the way to the best true return higher than with the return "
     "alone after 10 steps and lower after 150, intervals of both differences over 8 seeds beyond 0",
-    note="The value is the difference at the end. PENDINGW",
+    note="The value is the difference at the end. Seeds 0 to 4: -0.25 to -0.16, as 0.79 beside 0.97; "
+    "after 10 steps 0.60 beside 0.20.",
 )
 def wrong(seed: int) -> Measurement:
     """Difference of the shares after 150 steps."""
@@ -303,7 +308,7 @@ def wrong(seed: int) -> Measurement:
     "step rewards are the best that a decoder can find.",
     criterion="after 10 and 60 steps, factors are not ahead of the true step rewards by more than 0.01 of the way from "
     "chance to the best return (mean over 8 seeds)",
-    note="The value is the larger lead. PENDINGD",
+    note="The value is the larger lead. Seeds 0 to 4: below 0, by less than 0.001.",
     published="on some tasks better than the true dense reward (no figures available)",
 )
 def dense(seed: int) -> Measurement:
