@@ -17,12 +17,15 @@ from simulators.mdp import MDP
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["CHANGES", "arriving", "between", "reward_map", "reward_pair", "reward_walk"]
+__all__ = ["CHANGES", "arriving", "between", "distance_shares", "reward_map", "reward_pair", "reward_walk"]
 
 Array = NDArray[Any]
 
 #: How much larger than the amount a reward is that both share where nothing happens.
 _HIDDEN = 50.0
+
+#: A share of the largest distance below which a distance is rounding.
+_ROUNDING = 1e-6
 
 
 class _Made(NamedTuple):
@@ -200,3 +203,29 @@ def reward_walk(
         "mean_regret": (regret + back) / 2, "worst_case": mdp.worst_case_regret(way[0], way),
     }  # fmt: skip
     return pl.DataFrame(columns | distances.compare(mdp, way[0], way, names))
+
+
+def distance_shares(distance: Mapping[str, float], names: Iterable[str]) -> pl.DataFrame:
+    """Distances of one pair, nearest first, beside the largest that each can be.
+
+    Args:
+        distance: Values by name, such as a row of `reward_walk`.
+        names: Distances that have a largest value.
+
+    Returns:
+        Table distance, value, maximum, share (of the maximum), apart (whether it is more than rounding).
+
+    Raises:
+        InputError: A distance without a largest value. UnknownNameError: No such distance.
+    """
+    import polars as pl
+
+    rows = []
+    for name in names:
+        largest = distances.distance(name).maximum
+        if largest is None:
+            raise InputError(f"the values of {name!r} have no largest one; see lab.distances.table()")
+        share = distance[name] / largest
+        rows.append((name, distance[name], largest, share, share > _ROUNDING))
+    columns = ["distance", "value", "maximum", "share", "apart"]
+    return pl.DataFrame(rows, schema=columns, orient="row").sort("share", maintain_order=True)

@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 
 from lab import diagnostics, distances
-from lab.diagnostics.reward_pairs import CHANGES, between
+from lab.diagnostics.reward_pairs import CHANGES, between, distance_shares
 from lab.figures.reward_pairs import regret_cloud
 from lab.pages import bench
 from lab.pages.shell import Page
@@ -69,7 +69,7 @@ page = Page(
         "Scale it, pay for every step: is anything lost?": {"changes": ["scale", "offset"], "amount": 0.6},
         "Redistribute over next states: who sees it?": {"changes": ["redistribution"], "amount": 1.0},
         "Flip one state: how far is that?": {"changes": ["flip"], "state": 16},
-        "Learned from 50 noisy comparisons?": {"changes": ["learned"]},
+        "Learned from 50 noisy comparisons: how near?": {"changes": ["learned"]},
         "Opposite, but alike where nothing happens?": {"changes": ["opposite", "shared"], "amount": 1.0},
         "On a graph: when does it turn?": {
             "changes": ["shortcut"], "world": "graph", "reward": WORLDS["graph"][4], "state": 7, "at": 20},
@@ -106,29 +106,22 @@ def changed(**news: Any) -> None:
     page.set(**{name: [float(r) for r in value] if name == "reward" else int(value) for name, value in news.items()})
 
 
-def reading(row: dict[str, Any], shown: list[str]) -> str:
+def reading(row: dict[str, Any], far: pl.DataFrame) -> str:
     """The sentence: what is lost by taking one reward for the other, and which distances say so."""
-    largest = {name: float(distances.distance(name).maximum or 1) for name in shown}
-    far = {name: row[name] / largest[name] for name in shown}
-    near = min(shown, key=far.__getitem__)
-    most = max(shown, key=far.__getitem__)
+    near, most = far.row(0, named=True), far.row(-1, named=True)
     if row["worst_case"] < 1e-6:
         said = "Both rewards order all policies alike, so **nothing can be lost** by training on the second."
-        fooled = [name for name in shown if far[name] > 1e-6]
-        if not fooled:
+        calm = far.filter(~pl.col("apart"))["distance"].to_list()
+        if not most["apart"]:
             return f"{said} All distances here say 0."
-        calm = [name for name in shown if far[name] <= 1e-6]
-        say = "says so" if len(calm) == 1 else "say so"
-        right = f" {listed(calm)} {say};" if calm else " No distance here says so:"
-        return f"{said}{right} **{most}** sees {row[most]:.2f} of {largest[most]:g} possible."
+        right = f"{listed(calm)} say{'s' * (len(calm) == 1)} so;" if calm else "No distance here says so:"
+        return f"{said} {right} **{most['distance']}** sees {most['value']:.2f} of {most['maximum']:g} possible."
     lost = "nothing" if row["regret"] < 0.0005 else f"**{row['regret']:.{0 if row['regret'] > 0.0995 else 1}%}**"
-    said = (
-        f"Who optimises the second reward loses {lost} of what the first has to give, and **{row['worst_case']:.0%}** "
-        f"at worst, by a change that the second approves of."
-    )
     return (
-        f"{said} **{near}** calls them nearest ({row[near]:.2f} of {largest[near]:g}), **{most}** furthest "
-        f"({row[most]:.2f} of {largest[most]:g})."
+        f"Who optimises the second reward loses {lost} of what the first has to give, and **{row['worst_case']:.0%}** "
+        f"at worst, by a change that the second approves of. **{near['distance']}** calls them nearest "
+        f"({near['value']:.2f} of {near['maximum']:g}), **{most['distance']}** furthest "
+        f"({most['value']:.2f} of {most['maximum']:g})."
     )
 
 
@@ -192,7 +185,7 @@ making = {name: state[name] for name in ("changes", "state", "amount", "comparis
 making["temperature"] = state["noise"]
 way, maps = page.ask(scene, state["world"], state["reward"], state["distances"], **making)
 here = way.row(state["at"], named=True)
-page.say(reading(here, state["distances"]))
+page.say(reading(here, page.ask(distance_shares, here, state["distances"])))
 data = page.ask(
     bench.payload, mdp, way, maps, state["distances"], state["reward"], layout=layout, state=state["state"],
     changes=state["changes"], at=state["at"], reach=REACH, theme=page.theme,

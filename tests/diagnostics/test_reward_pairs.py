@@ -8,7 +8,7 @@ import pytest
 import lab
 from lab import distances
 from lab.diagnostics.distance_regret import distance_study
-from lab.diagnostics.reward_pairs import CHANGES, arriving, reward_map, reward_pair, reward_walk
+from lab.diagnostics.reward_pairs import CHANGES, arriving, distance_shares, reward_map, reward_pair, reward_walk
 from lab.errors import InputError, UnknownNameError
 from simulators import mdp_families
 
@@ -109,6 +109,14 @@ def test_a_map_says_what_arriving_pays_and_what_is_best() -> None:
     from simulators.mdp import MDP
 
     assert arriving(MDP(unreached), [1.0, 2, 3, 4]).tolist() == [1, 2, 3, 4]
+
+
+def test_shares_are_of_the_largest_distance() -> None:
+    frame = distance_shares({"starc": 1.0, "epic": 0.25, "none-l2-l2": 1e-9}, ["starc", "epic", "none-l2-l2"])
+    assert frame["distance"].to_list() == ["none-l2-l2", "epic", "starc"]
+    assert frame["share"].to_list() == [5e-10, 0.25, 0.5] and frame["apart"].to_list() == [False, True, True]
+    with pytest.raises(InputError, match="'npec' have no largest one"):
+        distance_shares({"npec": 1.0}, ["npec"])
 
 
 def test_a_cloud_in_one_world() -> None:
