@@ -174,4 +174,5 @@ if potential(plain) is not None:
     print("right" if episodes < 100 else f"not yet: it takes {episodes:.0f} episodes; Φ should rise towards the goal")
 
 # %% [markdown]
-# The same configuration in the dashboard: `make lab`, page **Shaping**.
+# The same configuration in the dashboard: `make lab`, page **Shaping**, preset *Is a bonus on the way
+# farmed?*.

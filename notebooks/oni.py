@@ -156,5 +156,5 @@ if both(known.labels, known.probability) is not None:
     print("right" if best else f"not yet: {right}")
 
 # %% [markdown]
-# The same configuration in the dashboard: `make lab`, page **Shaping**, constructions *oni-retrieval*,
-# *oni-classification* and *oni-ranking*.
+# The same configuration in the dashboard: `make lab`, page **Shaping**, preset *Paid for messages: which
+# reward model?*.

@@ -165,4 +165,5 @@ if reward(0.0, 0.0, 0.0, 0.9) is not None:
     print("right" if all(fine) else "not yet: the discount belongs to the progress that comes after")
 
 # %% [markdown]
-# The same configuration in the dashboard: `make lab`, page **Shaping**.
+# The same configuration in the dashboard: `make lab`, page **Shaping**, preset *Progress as the reward:
+# does it arrive, or hover before the goal?*.
