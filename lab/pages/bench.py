@@ -67,7 +67,7 @@ def payload(
     pays = maps["arriving"].to_numpy()
     best = np.array([[action in good for action in range(mdp.actions)] for good in maps["best"].to_list()])
     named = {name: getattr(colors, name) for name in ("paper", "panel", "text", "muted", "grid", "axis", "flip")}
-    losses = {"optimising the second": ("regret", None), "at worst": ("worst_case", "5 4")}
+    losses = {"optimising the other": ("regret", None), "at worst": ("worst_case", "5 4")}
     return {
         "map": _map(mdp, layout, x, y), "reward": list(reward), "low": low, "high": high, "step": step,
         "place": state if PLACED.intersection(changes) else -1,

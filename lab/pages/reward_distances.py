@@ -116,10 +116,12 @@ def reading(row: dict[str, Any], far: pl.DataFrame) -> str:
             return f"{said} All distances here say 0."
         right = f"{listed(calm)} say{'s' * (len(calm) == 1)} so;" if calm else "No distance here says so:"
         return f"{said} {right} **{most['distance']}** sees {most['value']:.2f} of {most['maximum']:g} possible."
+    share = row["share"]
+    what = "the second reward" if share == 1 else f"what lies {share:.0%} of the way to the second reward"
     lost = "nothing" if row["regret"] < 0.0005 else f"**{row['regret']:.{0 if row['regret'] > 0.0995 else 1}%}**"
     return (
-        f"Who optimises the second reward loses {lost} of what the first has to give, and **{row['worst_case']:.0%}** "
-        f"at worst, by a change that the second approves of. **{near['distance']}** calls them nearest "
+        f"Who optimises {what} loses {lost} of what the first has to give, and **{row['worst_case']:.0%}** "
+        f"at worst, by a change that it approves of. **{near['distance']}** calls them nearest "
         f"({near['value']:.2f} of {near['maximum']:g}), **{most['distance']}** furthest "
         f"({most['value']:.2f} of {most['maximum']:g})."
     )

@@ -55,7 +55,7 @@ def test_walking_answers_before_letting_go(bench: Page) -> None:
     bench.mouse.move(knob["x"] + knob["width"] / 2, knob["y"] + knob["height"] / 2)
     bench.mouse.down()
     bench.mouse.move(knob["x"] - 5000, knob["y"], steps=3)
-    expect(loss).to_have_text("lost of R₁: optimising the second 0% · at worst 0%")
+    expect(loss).to_have_text("lost of R₁: optimising the other 0% · at worst 0%")
     assert before != loss.text_content()
     bench.mouse.up()
     bench.wait_for_url(re.compile(r"at=0$"))
