@@ -1,5 +1,11 @@
 """The lab's rules inside TRL: with TRL's own rule every step agrees with plain TRL; others go their own way."""
 
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("trl")
@@ -88,3 +94,28 @@ def test_shuffled_parts_of_groups_are_put_together_or_refused(tiny, tmp_path):
 def test_a_rule_without_its_field_is_refused(tiny, tmp_path):
     with pytest.raises(MissingFieldError, match="greedy_rewards"):
         trained(ours("remax"), tiny, tmp_path)
+
+
+def test_groups_that_two_processes_share_are_trls_too(tiny, tmp_path):
+    """Four rows a process in groups of eight: each process has half of every group."""
+    script = Path(__file__).with_name("two_processes.py")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for which in ("lab", "trl"):
+        shared = os.environ | {
+            "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
+            "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path),
+        }  # fmt: skip
+        command = [sys.executable, "-W", "ignore", str(script), str(tiny), str(tmp_path), which]
+        both = [
+            subprocess.Popen(command, env=shared | {"RANK": str(r), "LOCAL_RANK": str(r)}, stdout=subprocess.DEVNULL,
+                             stderr=(tmp_path / f"{which}-{r}.log").open("w"))
+            for r in range(2)
+        ]  # fmt: skip
+        codes = [each.wait(timeout=300) for each in both]
+        assert codes == [0, 0], (tmp_path / f"{which}-0.log").read_text()[-2000:]
+    told = {name: torch.load(tmp_path / f"{name}.pt") for name in ("lab-0", "lab-1", "trl-0")}
+    assert torch.equal(told["lab-0"]["weights"], told["lab-1"]["weights"])
+    assert told["lab-0"]["losses"] == pytest.approx(told["trl-0"]["losses"], abs=2e-6)
+    assert torch.allclose(told["lab-0"]["weights"], told["trl-0"]["weights"], atol=2e-5)
