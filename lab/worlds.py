@@ -207,6 +207,7 @@ def small_lm(
     accuracy: float = 0.3,
     seed: int = 0,
     device: str = "auto",
+    precision: str = "float32",
     model: str = "",
     lora: int = 8,
     shots: int = 2,
@@ -223,6 +224,7 @@ def small_lm(
         accuracy: Sampled accuracy at which its pretraining stops.
         seed: Draws problems and initial weights.
         device: "cpu", "cuda", "cuda:1" or "auto".
+        precision: "float32", or "bfloat16" for the matrix products of the built-in model.
         model: Folder, GGUF file or hub name of a pretrained model in place of the built-in one, whose layers, width,
             heads and accuracy then mean nothing; see `simulators.small_lm.pretrained`.
         lora: Rank of what is trained of `model`; 0: every weight.
@@ -237,7 +239,7 @@ def small_lm(
         return PretrainedLM(model, task, prompts=prompts, length=length, lora=lora, shots=shots, seed=seed,
                             device=device)  # fmt: skip
     return SmallLM(task, prompts=prompts, length=length, layers=layers, width=width, heads=heads, accuracy=accuracy,
-                   seed=seed, device=device)  # fmt: skip
+                   seed=seed, device=device, precision=precision)  # fmt: skip
 
 
 def agents(

@@ -44,6 +44,8 @@ class SmallLM:
         problems: number of problems, a fifth of which are held out.
         seed: draws problems, initial weights and the batches of pretraining.
         device: "cpu", "cuda", "cuda:1" or "auto" (a GPU where there is one).
+        precision: "float32", or "bfloat16" for the matrix products, which a GPU does faster; weights and their gradient
+            stay float32.
 
     Attributes:
         train: problems of the steps; `test`: held-out ones.
@@ -66,9 +68,12 @@ class SmallLM:
     def __init__(
         self, task: str = "arithmetic", *, prompts: int = 8, length: int = 0, layers: int = 2, width: int = 32,
         heads: int = 2, accuracy: float = 0.3, problems: int = 2000, seed: int = 0, device: str = "auto",
+        precision: str = "float32",
     ) -> None:  # fmt: skip
         if not 0 <= accuracy <= 1:
             raise ValueError(f"accuracy={accuracy}; it must be from 0 to 1")
+        if precision not in ("float32", "bfloat16"):
+            raise ValueError(f'precision={precision!r}; it is "float32" or "bfloat16"')
         self.prompts, self.device = check_count("prompts", prompts, least=1), _device(device)
         torch.set_num_threads(1)  # runs are the parallel work, and numbers do not depend on the cores
         self._problems(task, check_count("problems", problems, least=10), seed)
@@ -78,6 +83,7 @@ class SmallLM:
         self.model = Transformer(self.shape, self._before.shape[1] + max(self.length, needed), self.device)
         facts = {"version": _VERSION, "task": task, "problems": problems, "accuracy": accuracy, "seed": seed}
         self._start = cached(facts | asdict(self.shape), lambda: self._pretrained(accuracy, seed)).to(self.device)
+        self.model.kind = torch.bfloat16 if precision == "bfloat16" else None  # from the same start in both
 
     def __repr__(self) -> str:
         return f"SmallLM({self.task.name}, prompts={self.prompts}, parameters={self.model.size}, {self.device})"
@@ -137,7 +143,7 @@ class SmallLM:
         chosen = uniforms(policy.seeds[:, None], **counters, prompt=np.arange(self.prompts), draw=_PROBLEM)
         prompt = (chosen * len(self.train)).astype(np.int64)
         rollouts, entropy = self._answered(policy, prompt, groups, **counters)
-        before = self._before[torch.from_numpy(prompt).to(self.device)]
+        before = self._before[self._sent(prompt)]
         further: dict[str, Any] = {}
         if "greedy_rewards" in fields:
             likely, _, _ = self._generate(policy.parameters, before, None)
@@ -156,8 +162,8 @@ class SmallLM:
             policy.seeds[:, None, None, None], **counters, prompt=np.arange(prompt.shape[1])[:, None, None],
             rollout=np.arange(groups)[:, None], draw=np.arange(self.length),
         )  # fmt: skip
-        before = self._before[torch.from_numpy(prompt).to(self.device)]
-        actions, logp, entropy = self._generate(policy.parameters, before, torch.from_numpy(draws).to(self.device))
+        before = self._before[self._sent(prompt)]
+        actions, logp, entropy = self._generate(policy.parameters, before, self._sent(draws))
         mask = _mask(actions, self.ends)
         rewards = self._scored(actions, self._asked_for(prompt))
         rollouts = Rollouts(rewards, actions, np.where(mask, logp, 0.0), mask, prompt)
@@ -169,6 +175,11 @@ class SmallLM:
     @torch.inference_mode()
     def _generate(self, parameters: Tensor, before: Tensor, draws: Tensor | None) -> tuple[Any, Any, Any]:
         """Tokens, their log-probabilities and the entropy of each choice [S, P, G, T]; the likeliest without draws."""
+        actions, chosen, entropy = (part.cpu().numpy() for part in self._decoded(parameters, before, draws))
+        return np.where(_mask(actions, self.ends), actions, self.ends[0]), chosen, entropy
+
+    def _decoded(self, parameters: Tensor, before: Tensor, draws: Tensor | None) -> list[Tensor]:
+        """What `_generate` gives, on the device; nothing in here waits for it."""
         groups = 1 if draws is None else draws.shape[2]
         weights, padded = self.model.split(parameters), self._unseen(before)
         draws = None if draws is None else draws.to(parameters.dtype)
@@ -188,8 +199,7 @@ class SmallLM:
         logp = torch.cat(told, dim=2).double().log_softmax(-1)
         actions = torch.stack(tokens, dim=2)
         chosen, entropy = logp.gather(-1, actions[..., None])[..., 0], -(logp.exp() * logp).sum(-1)
-        parts = [part.unflatten(1, (-1, groups)).cpu().numpy() for part in (actions, chosen, entropy)]
-        return np.where(_mask(parts[0], self.ends), parts[0], self.ends[0]), parts[1], parts[2]
+        return [part.unflatten(1, (-1, groups)) for part in (actions, chosen, entropy)]
 
     def _unseen(self, before: Tensor) -> Tensor | None:
         """Padding of the questions [S, B, L], with room for the responses, as the model takes it; None for none."""
@@ -213,9 +223,14 @@ class SmallLM:
     def token_logp(self, parameters: Tensor, rollouts: Rollouts) -> Tensor:
         """Log-probability of every token [S, P, G, T], differentiable; 0 behind the end token."""
         assert rollouts.prompt is not None and rollouts.mask is not None
-        before = self._before[torch.from_numpy(rollouts.prompt).to(self.device)]
-        logp = self._continued(parameters, before, torch.from_numpy(rollouts.actions).to(self.device))
-        return torch.where(torch.from_numpy(rollouts.mask).to(self.device), logp, 0.0)
+        before = self._before[self._sent(rollouts.prompt)]
+        logp = self._continued(parameters, before, self._sent(rollouts.actions))
+        return torch.where(self._sent(rollouts.mask), logp, 0.0)
+
+    def _sent(self, array: NDArray[Any]) -> Tensor:
+        """An array on the world's device; to a GPU from pinned memory, so that nothing waits for it."""
+        given = torch.from_numpy(np.ascontiguousarray(array))
+        return given.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else given
 
     def _continued(self, parameters: Tensor, before: Tensor, actions: Tensor) -> Tensor:
         """Log-probability of each token of the responses [S, P, G, T] to the questions [S, P, L]."""
@@ -239,7 +254,7 @@ class SmallLM:
     ) -> dict[str, Floats]:
         """Those of the fields hidden [S, P, G, T, d] and prediction_error [S, P, G, T, V] that are asked for."""
         assert rollouts.mask is not None
-        weights, tokens = self.model.split(parameters), torch.from_numpy(rollouts.actions).to(self.device)
+        weights, tokens = self.model.split(parameters), self._sent(rollouts.actions)
         states = self._behind(weights, before, tokens)
         p = self.model.logits(weights, states).double().softmax(-1)
         found = {
@@ -259,7 +274,7 @@ class SmallLM:
     def gradient(self, policy: Policy, rollouts: Rollouts, weights: Floats) -> Tensor:
         """Σ w ∇log π by autograd, the weights [S, P, G, T] held fixed: a tensor [S, N]."""
         parameters = policy.parameters.detach().requires_grad_()
-        w = torch.as_tensor(weights, dtype=parameters.dtype, device=self.device)
+        w = self._sent(weights).to(parameters.dtype)
         (found,) = torch.autograd.grad((w * self.token_logp(parameters, rollouts)).sum(), parameters)
         return found
 
@@ -325,7 +340,7 @@ class SmallLM:
             policy.seeds[:, None, None, None], prompt=np.arange(len(some))[:, None, None],
             rollout=np.arange(samples)[:, None], draw=np.arange(self.length), attempt=1,
         )  # fmt: skip
-        drawn, _, _ = self._generate(policy.parameters, before, torch.from_numpy(draws).to(self.device))
+        drawn, _, _ = self._generate(policy.parameters, before, self._sent(draws))
         likely, _, _ = self._generate(policy.parameters, before, None)
         right = self._scored(drawn, [some] * runs)[..., 0]
         greedy = self._scored(likely, [some] * runs)[:, :, 0, 0].mean(-1)
@@ -343,7 +358,7 @@ class SmallLM:
         def sampled(weights: Tensor) -> float:
             some = self.train[:256]
             draws = uniforms(seed, prompt=np.arange(len(some))[:, None, None], draw=np.arange(self.length))[None]
-            drawn, _, _ = self._generate(weights, self._before[: len(some)][None], torch.from_numpy(draws))
+            drawn, _, _ = self._generate(weights, self._before[: len(some)][None], self._sent(draws))
             return float(self._scored(drawn, [some])[..., 0].mean())
 
         start = self.model.initial(seed)[None].to(self.device)

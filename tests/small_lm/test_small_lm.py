@@ -101,6 +101,38 @@ def test_padding_in_front_moves_nothing_and_a_cache_of_two_parts_neither():
         assert torch.allclose(torch.cat((first, second), 2), plain, atol=1e-12)
 
 
+def test_generation_and_gradient_never_wait_for_the_device():
+    """Tensors without values, of which nothing can be read: not a number comes back before all is done."""
+    world = SmallLM("brackets", **SIZES)
+    world.model = Transformer(world.shape, world.model.length, "meta")
+    parameters, before = (
+        t.to("meta") for t in (world.init([0, 1]).parameters, world._before[None, :3].repeat(2, 1, 1))
+    )
+    world._padded = True
+    draws = torch.empty(2, 3, 4, world.length, device="meta", dtype=torch.float64)
+    with torch.inference_mode():
+        for given, size in ((draws, 4), (None, 1)):
+            assert [p.shape for p in world._decoded(parameters, before, given)] == [(2, 3, size, world.length)] * 3
+    leaf = parameters.detach().requires_grad_()
+    logp = world._continued(leaf, before, torch.empty(2, 3, 4, world.length, device="meta", dtype=torch.int64))
+    (gradient,) = torch.autograd.grad((logp * torch.empty_like(logp)).sum(), leaf)
+    assert gradient.shape == parameters.shape and gradient.is_meta
+
+
+def test_in_bfloat16_products_are_rougher_and_all_else_is_not(world):
+    rough = SmallLM(world.task.name, **SIZES, precision="bfloat16")
+    policy = world.init([0])
+    assert torch.equal(rough.init([0]).parameters, policy.parameters)
+    rollouts = rough.rollout(policy, 4, 0)
+    exact, near = world.log_prob(policy, rollouts), rough.log_prob(policy, rollouts)
+    assert 0 < np.abs(exact - near).max() < 0.1 and np.abs(near - rollouts.logp).max() < 0.1
+    weights = np.random.default_rng(0).normal(size=rollouts.logp.shape)
+    a, b = (w.gradient(policy, rollouts, weights) for w in (world, rough))
+    assert b.dtype == torch.float32 and float(torch.cosine_similarity(a[0], b[0], dim=0)) > 0.99
+    moved = lab.train(rough, "grpo", steps=2, seeds=1, group_size=4, lr=1e-3, optimizer="adam")
+    assert moved.parameters().dtype == np.float32 and moved.frame["grad_norm"].is_finite().all()
+
+
 def test_it_agrees_with_the_tabular_world():
     """The tabular policy as a torch table behind the same door: same rollouts, same weights, same gradient."""
     toy = ToyLM("arithmetic", prompts=2, vocabulary=6, length=5)
@@ -217,7 +249,8 @@ def test_the_pretrained_model_answers_as_often_as_asked_and_learns_more():
 
 def test_bad_input_is_refused():
     for wrong, words in (({"device": "cuda:97"}, "auto"), ({"device": "abacus"}, "cpu"), ({"accuracy": 2}, "from 0"),
-                         ({"width": 15}, "even"), ({"task": "sums"}, "task"), ({"prompts": 0}, "prompts")):  # fmt: skip
+                         ({"width": 15}, "even"), ({"task": "sums"}, "task"), ({"prompts": 0}, "prompts"),
+                         ({"precision": "half"}, "bfloat16")):  # fmt: skip
         with pytest.raises(InputError, match=words):
             worlds.world("small-lm", **wrong)
     world = SmallLM(**SIZES)
