@@ -31,6 +31,21 @@ def win_ratios(rewards: Array) -> Array:
     return np.where(np.isnan(rewards), rewards, out)
 
 
+def length_tendency(advantage: Array, lengths: Array) -> Array:
+    """Mean of A over length in each group: below 0 where the traces that judge rightly are the longer ones.
+
+    Args:
+        advantage: [..., P, G].
+        lengths: Length of each trace, above 0 [..., P, G].
+
+    Returns:
+        [..., P], in units of advantage per token.
+
+    Source: arXiv 2604.27505, weighted advantage.
+    """
+    return np.asarray((advantage / lengths).mean(axis=-1))
+
+
 @register(
     "advantage",
     paper="gcpo",

@@ -30,3 +30,10 @@ def test_an_unscored_trace_wins_against_nobody() -> None:
     assert found[0, 2] == 0
     assert found[0, :2] == pytest.approx([1 / 3, -1 / 3])
     assert found[1] == pytest.approx([1 / 6 - 1 / 3 - 1 / 6 + 1 / 3 - 1 / 6, 1 / 3, -1 / 6])
+
+
+def test_longer_right_traces_show_as_a_negative_tendency() -> None:
+    from lab.advantages.gcpo import length_tendency
+
+    advantage = np.array([[0.5, -0.5], [0.5, -0.5]])
+    assert length_tendency(advantage, np.array([[100, 10], [10, 100]])) == pytest.approx([-0.0225, 0.0225])
