@@ -102,3 +102,19 @@ def test_the_claims_of_the_cards_are_there() -> None:
     numbered = {f"starc.{n}" for n in range(1, 5)} | {f"reward-distances.{n}" for n in range(1, 4)}
     assert numbered <= set(CLAIMS)
     assert any(".limit-" in name for name in CLAIMS)
+
+
+#: Pearson and Spearman correlation with regret over 8192 pairs of the experiment with exact returns.
+REFERENCE = {"val-l2-l2": (0.911, 0.969), "epic-l2-l2": (0.884, 0.945), "none-l2-l2": (0.619, 0.686)}
+
+
+@pytest.mark.slow
+def test_the_correlations_of_the_figure_over_five_seeds() -> None:
+    names = list(REFERENCE)
+    tables = [regret_correlations(distance_study(names, seed=s), resamples=1) for s in range(5)]
+    for kind, column in enumerate(("pearson", "spearman")):
+        found = {n: np.array([t.filter(distance=n)[column].item() for t in tables]) for n in names}
+        for name in names:
+            error = found[name].std(ddof=1) / np.sqrt(5)
+            assert abs(found[name].mean() - REFERENCE[name][kind]) < 3 * error + 0.01, (name, column)
+        assert (found["val-l2-l2"] > found["epic-l2-l2"]).all() and (found["epic-l2-l2"] > found["none-l2-l2"]).all()
