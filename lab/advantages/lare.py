@@ -7,7 +7,7 @@ import math
 from lab.advantages.statistics import Array
 from lab.advantages.turns import at_tokens, returns, scored_turns, within_turn
 from lab.errors import UnknownNameError
-from lab.registry import register
+from lab.registry import preset, register
 
 __all__ = ["FORMS", "lare"]
 
@@ -51,3 +51,7 @@ def lare(
     if form == "to-go":
         values = returns(values, present, gamma)
     return at_tokens(within_turn(values, present, eps), None, mask)
+
+
+preset("advantage", "lare@step", "lare", note="each step by its own reward, whatever follows", form="step",
+       equation="A = z_step(r̂_t)")  # fmt: skip

@@ -22,9 +22,10 @@ PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
     "toy-lm": ("toy-lm", {}, "token"),
     "search": ("turns", {"task": "search"}, "turn"),
     "dialogue": ("turns", {"task": "dialogue"}, "turn"),
+    "delayed": ("delayed", {}, "step"),
 }
 LABELS = {"hidden-lm": "language model with a hidden state", "toy-lm": "toy language model",
-          "search": "turns: search", "dialogue": "turns: dialogue"}  # fmt: skip
+          "search": "turns: search", "dialogue": "turns: dialogue", "delayed": "only the return is seen"}  # fmt: skip
 
 page = Page(
     "tokens",
@@ -44,6 +45,8 @@ page = Page(
         "What does steering towards exploration change?": {"variants": ["thr", "thr@explore", "thr@dominant"]},
         "Does every turn get the same credit?": {"world": "search", "variants": ["grpo", "a2tgpo", "igpo"], "lr": 1.0},
         "Turn by turn, or all at once?": {"world": "dialogue", "variants": ["grpo", "mapo", "mapo@turn"], "lr": 1.0},
+        "Only the return is seen: does a step get its own credit?": {
+            "world": "delayed", "variants": ["grpo", "lare", "lare@step"], "lr": 1.0},
         "What does entropy weighting do?": {"world": "toy-lm", "variants": ["grpo", "grpo-s"], "lr": 1.0},
     },
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -267,16 +268,22 @@ def verify(seed: int) -> Measurement:
     def right(x: Array) -> list[Array]:
         return [f[:, None] for f in true(x).T]
 
-    faults = (lambda x: 1 / 0, true, lambda x: [], lambda x: [x[:, 0]], lambda x: [x[:, :1] * np.inf])
+    faults: tuple[Any, ...] = (
+        lambda x: 1 / 0, true, lambda x: [], lambda x: [x[:, 0]], lambda x: [x[:, :1] * np.inf],
+    )  # fmt: skip
     refused = 0
     for fault in faults:
         try:
             self_verified(lambda _, fault=fault: fault, DIMENSIONS)  # type: ignore[misc]
         except InputError:
             refused += 1
-    answers = iter((faults[0], faults[3], right))
-    said: list[str] = []
-    encode = self_verified(lambda error: (said.append(error), next(answers))[1], DIMENSIONS)
+    answers, said = iter((faults[0], faults[3], right)), []
+
+    def model(error: str) -> Any:
+        said.append(error)
+        return next(answers)
+
+    encode = self_verified(model, DIMENSIONS)
     x, _ = draw(2, np.random.default_rng(seed))
     passed = encode(x)
     agrees = np.array_equal(passed, true(x)) and "division" in said[1] and "shape (2,)" in said[2]
