@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lab.diagnostics.gold import parting
     from lab.diagnostics.gradient import clip_norm, cosine, norm, relative_error, spikes
     from lab.diagnostics.implied_reward import implied_distance, implied_reward_study
+    from lab.diagnostics.messages import message_study
     from lab.diagnostics.redistribution import (
         redistributed_episode,
         redistribution_study,
@@ -51,6 +52,7 @@ _HOME = {
     "gold": ("parting",),
     "gradient": ("clip_norm", "cosine", "norm", "relative_error", "spikes"),
     "implied_reward": ("implied_distance", "implied_reward_study"),
+    "messages": ("message_study",),
     "redistribution": ("redistributed_episode", "redistribution_study", "redistribution_training"),
     "reward_hacking": ("hacking_study",),
     "reward_pairs": ("reward_map", "reward_pair", "reward_walk"),
@@ -66,7 +68,8 @@ __all__ = [
     "advantage_spread", "advantage_summary", "advantage_table", "agent_spikes", "agent_tails", "answer_rows",
     "blend_policies", "blend_study", "clip_norm", "cosine", "diagnose", "distance_study", "distinct_levels",
     "effective_rollouts", "field_table", "hacking_study", "half_gains", "implied_distance", "implied_reward_study",
-    "largest_advantage", "level_counts", "no_signal_share", "norm", "parting", "recorded", "redistributed_episode",
+    "largest_advantage", "level_counts", "message_study", "no_signal_share", "norm", "parting", "recorded",
+    "redistributed_episode",
     "redistribution_study", "redistribution_training", "regret_correlations", "relative_error", "reward_map",
     "reward_pair", "reward_walk", "same_answers", "sample_fields", "shaping_policies", "shaping_scores",
     "shaping_study", "sign_flip_rate", "sign_flip_study", "signal_study", "spikes", "token_weights", "weight_spread",
