@@ -109,6 +109,8 @@ def changed(**news: Any) -> None:
 def reading(row: dict[str, Any], far: pl.DataFrame) -> str:
     """The sentence: what is lost by taking one reward for the other, and which distances say so."""
     near, most = far.row(0, named=True), far.row(-1, named=True)
+    if row["worst_case"] < 1e-6 < row["back"]:
+        return "The first reward tells no policies apart: **nothing can be lost** of it, whatever is trained on."
     if row["worst_case"] < 1e-6:
         said = "Both rewards order all policies alike, so **nothing can be lost** by training on the second."
         calm = far.filter(~pl.col("apart"))["distance"].to_list()

@@ -99,10 +99,12 @@ def test_the_sentence_when_every_distance_is_right(page):
     assert page.markdown[0].value.endswith("All distances here say 0.")
 
 
-def test_a_reward_of_nothing_is_no_error(page):
-    page.query_params.update({"reward": "_".join("0" * 9), "changes": "flip", "over": "this"})
+@pytest.mark.parametrize(("change", "said"), [("flip", "All distances here say 0"), ("learned", "no policies apart")])
+def test_a_reward_of_nothing_is_no_error(page, change, said):
+    page.query_params.update({"reward": "_".join("0" * 9), "changes": change, "over": "this"})
     page.run()
     assert not page.exception and not page.error
+    assert said in page.markdown[0].value
 
 
 def test_numbers_are_written_and_read():
