@@ -16,8 +16,8 @@
 # %% [markdown]
 # # From the lab to TRL
 #
-# **Question.** A rule looked good in the lab. How does it get into a trainer that people use, and how does one know that
-# it is still the same rule there?
+# **Question.** A rule looked good in the lab. How does it get into a trainer that people use, and how does one know
+# that it is still the same rule there?
 #
 # **Kept:** TRL's own `GRPOTrainer` with its sampling, rewards, optimizer, logging and checkpoints. **Left out:** a
 # model that knows anything: a Llama of two layers with random weights and a tokenizer of characters are made here, so

@@ -31,7 +31,7 @@ from lab.variants import names
 
 RECORDED = "sorting"
 COMPONENTS = {"reward_1": "right answer", "reward_2": "format", "reward_3": "length"}
-CURVES = (*COMPONENTS, "entropy", "kl_start", "grad_norm")
+CURVES = (*COMPONENTS, "greedy", "pass_at_8", "entropy")
 WHEN = {"before": 0, "halfway": 0.5, "after": 1}
 TASKS = ["arithmetic", "sorting", "brackets", "countdown", "tools"]
 SETTINGS = ("task", "variants", "steps", "runs", "group_size", "lr", "accuracy", "seed")
@@ -76,7 +76,8 @@ def configured(state: Mapping[str, Any]) -> Config:
     return Config(
         world={"name": "small-lm", "options": {"task": state["task"], "accuracy": state["accuracy"]}},
         variants=state["variants"], steps=state["steps"], seeds=[*range(state["seed"], state["seed"] + state["runs"])],
-        group_size=state["group_size"], lr=state["lr"], optimizer="adam", measure="full", every=5, chunk=10,
+        group_size=state["group_size"], lr=state["lr"], optimizer="adam", measure="full", every=5, evaluate=25,
+        chunk=10,
     )  # fmt: skip
 
 
@@ -187,7 +188,7 @@ def text(found: Run, state: Mapping[str, Any]) -> pl.DataFrame:
 
 def learning(found: Run) -> pl.DataFrame:
     """Rewards by component and other measurements over the steps."""
-    summary = found.summary([m for m in CURVES if m in found.frame.columns])
+    summary = found.summary([m for m in CURVES if m in found.frame.columns]).drop_nulls("mean")
     st.subheader("What it learns, part by part", anchor=False)
     page.show(training, summary, metrics=CURVES, labels=COMPONENTS)
     return summary
@@ -206,23 +207,31 @@ def variants(found: Run, state: Mapping[str, Any]) -> pl.DataFrame:
     return rows
 
 
-def reading(gains: pl.DataFrame, policy: str) -> str:
-    """The sentence: how far right answers and format come, and which of them gains first."""
+def reading(gains: pl.DataFrame, held_out: pl.DataFrame, policy: str) -> str:
+    """The sentence: how far right answers and format come, which gains first, and what is kept on held-out problems."""
     right, form = (gains.row(by_predicate=pl.col("metric") == m, named=True) for m in ("reward_1", "reward_2"))
-    said = (
-        f"Under **{policy}** the share of right answers goes from {right['start']:.0%} to {right['end']:.0%}"
-        f"{interval(right)}, that of well-formed ones from {form['start']:.0%} to {form['end']:.0%}. "
-    )
-    if right["step"] is None or form["step"] is None:
-        flat = [name for name, row in (("right answers", right), ("format", form)) if row["step"] is None]
-        return f"{said}No gain is told apart from chance in {' and '.join(flat)}."
-    first = "the format" if form["step"] < right["step"] else "the answer"
-    overlap = form["high"] >= right["low"] and right["high"] >= form["low"]
-    order = "Which comes first is not told apart" if overlap else f"First comes {first}"
-    return (
-        f"{said}{order}: half of its gain is made by step {form['step']:.0f} in the format, by step "
-        f"{right['step']:.0f} in the answer."
-    )
+    said = [
+        f"Under **{policy}** the share of well-formed answers goes from {form['start']:.0%} to {form['end']:.0%}"
+        f"{interval(form)}, that of right ones from {right['start']:.0%} to {right['end']:.0%}{interval(right)}.",
+        order(right, form),
+    ]
+    if held_out.height:
+        start, end = held_out.row(0, named=True), held_out.row(-1, named=True)
+        said.append(f"On held-out problems the likeliest answer is right in {start['mean']:.0%} before and "
+                    f"{end['mean']:.0%} after.")  # fmt: skip
+    return " ".join(said)
+
+
+def order(right: Mapping[str, Any], form: Mapping[str, Any]) -> str:
+    """Which of the two gains first, in words."""
+    flat = [name for name, row in (("right answers", right), ("format", form)) if row["step"] is None]
+    if flat:
+        return f"No gain is told apart from chance in {' and '.join(flat)}."
+    halves = f"half of its gain by step {form['step']:.0f}, the answer by step {right['step']:.0f}"
+    if form["high"] >= right["low"] and right["high"] >= form["low"]:
+        return f"Which comes first is not told apart: the format makes {halves}."
+    first = "The format comes first" if form["step"] < right["step"] else "The answer comes first"
+    return f"{first}: the format makes {halves}."
 
 
 def interval(row: Mapping[str, Any]) -> str:
@@ -230,6 +239,12 @@ def interval(row: Mapping[str, Any]) -> str:
     if row["runs"] < 3:
         return ""
     return f" (gain {row['gain_low']:+.0%} to {row['gain_high']:+.0%})".replace("-", "−")
+
+
+def held_out(found: Run, policy: str) -> pl.DataFrame:
+    """Greedy accuracy of one variant on held-out problems, where it was tried; no rows elsewhere."""
+    known = [m for m in ("greedy",) if m in found.frame.columns]
+    return found.summary(known).filter(variant=policy).drop_nulls("mean")
 
 
 def look(state: dict[str, Any], known: list[str]) -> None:
@@ -280,7 +295,8 @@ if state["source"] == "here":
 found = (trained(state) if state["source"] == "here" else None) or page.ask(lambda: Run(bundled_run(RECORDED)))
 with row:
     look(state, [v.label or v.name for v in found.config.variants])
-page.say(reading(page.ask(half_gains, found.frame, list(COMPONENTS)).filter(variant=state["policy"]), state["policy"]))
+gains = page.ask(half_gains, found.frame, list(COMPONENTS)).filter(variant=state["policy"])
+page.say(reading(gains, held_out(found, state["policy"]), state["policy"]))
 sections = {"text": partial(text, found, state), "learning": partial(learning, found),
             "variants": partial(variants, found, state)}  # fmt: skip
 frames = {name: sections[name]() for name in sorted(sections, key=lambda name: name != state["view"])}

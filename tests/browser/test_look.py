@@ -9,6 +9,7 @@ PAGES = [
     "sign_flips",
     "collapse",
     "tokens",
+    "small_models",
     "compare",
     "implied_reward",
     "reward_distances",

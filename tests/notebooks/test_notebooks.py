@@ -84,6 +84,21 @@ SOLUTIONS = {
         "answer_2 = None": "answer_2 = 31",
         "return None  # your line": "return (1.0, 0.5, 0.0)",
     },
+    "small_network": {
+        "answer_1 = None": "answer_1 = 0.75 / (3 / 14) ** 0.5",
+        "answer_2 = None": "answer_2 = int(((rows['reward_2'] == 1) & (rows['reward_1'] == 0)).sum())",
+        "return None  # your line": "return rewards[..., 0] - rewards[..., 0].mean(axis=-1, keepdims=True)",
+    },
+    "every_variant": {
+        "answer_1 = None": "answer_1 = len([names for names in kinds if 'grpo' in names][0])",
+        "answer_2 = None": "answer_2 = 2.0",
+        "return None  # your line": "return float((a * b < 0).sum() / (a * b != 0).sum())",
+    },
+    "lab_to_trl": {
+        "answer_1 = None": "answer_1 = 8.75e-5 / (0.0001 / 8**0.5 + 1e-4)",
+        "answer_2 = None": "answer_2 = found.no_signal",
+        "return None  # your line": "return rewards - np.median(rewards, axis=-1, keepdims=True)",
+    },
     "first_look": {
         "answer_1 = None": "answer_1 = -1 / 3",
         "answer_2 = None": "answer_2 = 0.1**8 + 0.9**8",
