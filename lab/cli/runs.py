@@ -85,6 +85,7 @@ def run(
     \b
     Examples:
       advlab run --variant grpo --variant mc-grpo --seeds 64 --steps 500 --name demo
+      advlab run --world small-lm --model ./SmolLM2-135M-Instruct --task tools --seeds 1 --steps 20
       advlab run --variant grpo:eps=1e-6 --world bandit:law=student_t,noise=0.5 --lr 4
       advlab run --resume demo
     """

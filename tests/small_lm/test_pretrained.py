@@ -8,11 +8,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import lab
-from lab import worlds
+from lab import store, worlds
+from lab.cli import app
 from lab.config import Config
 from lab.errors import InputError
 from lab.executors import Threads
@@ -170,6 +173,16 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(folder, tmp_path):
     assert resumed.complete
     read = [{p.name: p.read_bytes() for p in r.path.glob("*.parquet")} for r in (whole, resumed)]
     assert read[0] == read[1] and read[0]
+
+
+def test_it_runs_by_name_from_the_shell(folder, tmp_path):
+    sizes = ["--prompts", "1", "--group-size", "2", "--seeds", "1", "--steps", "1", "--device", "cpu"]
+    given = ["--model", folder, "--lora", "2", "--task", "tools", "--runs", str(tmp_path), "--name", "shell"]
+    done = CliRunner().invoke(app, ["run", "--world", "small-lm", *given, *sizes])
+    assert done.exit_code == 0, done.output
+    told = store.find("shell", tmp_path)
+    assert told.config.optimizer == "adam" and told.config.world.options["lora"] == 2
+    assert told.rollouts["text"].dtype == pl.String
 
 
 def test_threads_do_not_disturb_one_another(folder):
