@@ -171,9 +171,10 @@ lab.figures.regret_cloud(cloud, correlations=known, here=way.row({state["at"]}, 
 
 state = page.open()
 mdp, layout = world(state["world"]), WORLDS[state["world"]][3]
-if len(state["reward"]) != mdp.states or state["state"] >= mdp.states:  # another world: the reward that it starts with
-    changed(reward=WORLDS[state["world"]][4], state=min(state["state"], mdp.states - 1))
+if len(state["reward"]) != mdp.states:  # another world: the reward that it starts with
+    changed(reward=WORLDS[state["world"]][4])
     st.rerun()
+state["state"] = min(state["state"], mdp.states - 1)
 with page.controls():
     page.control("changes")
     if not SIZELESS.issuperset(state["changes"]):
