@@ -12,6 +12,8 @@ from lab.diagnostics.tokens import token_weights as weights_of
 from lab.diagnostics.tokens import weight_spread
 from lab.experiment import side_by_side
 from lab.figures.token_weights import token_weights
+from lab.pages.places import about, closed
+from lab.pages.runs import left, legend, narrowed
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Number, Whole, seed
 from lab.variants import names
@@ -37,7 +39,8 @@ page = Page(
               help="The first variant trains; then all look at the rollouts of its policy."),
         Whole(name="prompt", label="Prompt", low=1, high=8, default=1, typed=True),
         Whole(name="group_size", label="Rollouts", low=2, high=24, default=8, typed=True),
-        Number(name="lr", label="Learning rate", low=0.01, high=64, step=0.5, default=8.0, typed=True, width=130),
+        Number(name="lr", label="Learning rate", low=0.01, high=64, step=0.5, default=8.0, typed=True, width=130,
+               format="%g"),
         seed(),
     ],
     {
@@ -77,16 +80,18 @@ def reading(spread: pl.DataFrame, unit: str) -> str:
 
 
 state = page.open()
+world_name, settings, unit = PLACES[state["world"]]
+away = page.ask(closed, world_name, settings, None, state["group_size"])
 with page.controls():
     for name in state:
-        page.control(name)
-unit = PLACES[state["world"]][2]
+        page.control(name, **(narrowed(state["variants"], away) if name == "variants" else {}))
+legend(away, about(world_name))
+state = left(page, away)
 frame = page.ask(
     table, state["world"], state["variants"], *(state[k] for k in ("step", "prompt", "group_size", "lr", "seed"))
 )
 page.say(reading(weight_spread(frame), unit))
 page.show(token_weights, frame, unit=unit)
-world_name, settings, _ = PLACES[state["world"]]
 given = "".join(f", {k}={v!r}" for k, v in settings.items())
 page.finish(
     f"""
