@@ -134,10 +134,11 @@ def group_size(state: Mapping[str, Any]) -> int:
 def about(name: str) -> str:
     """What a world is, in a sentence."""
     text = (inspect.getdoc(WORLDS[name]) or "").split("\n\n")[0]
-    return text.split("; see")[0].rstrip(".") + "."
+    return text.split("; ")[0].split(", see `")[0].rstrip(".") + "."
 
 
-@st.cache_data(max_entries=256, show_spinner="Making the world …")
+# No spinner: it would move the widgets below it, and they would lose their values.
+@st.cache_data(max_entries=256, show_spinner=False)
 def closed(name: str, settings: Mapping[str, Any], variants: Sequence[str] | None, size: int) -> dict[str, Refusal]:
     """Variants that cannot train in a world, kept for a second look."""
     return refused(world(name, **settings), variants, group_size=size, tried=not PLACES[name].heavy)
