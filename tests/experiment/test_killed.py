@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lab.config import Config
@@ -73,6 +74,31 @@ def test_killed_at_random_moments_the_rows_are_the_same(reference: Run, tmp_path
         if total >= KILLS:
             break
     assert total >= KILLS
+
+
+def test_a_language_model_that_is_killed_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("ADVLAB_CACHE", str(tmp_path / "cache"))
+    config = Config(
+        world="small-lm:prompts=4,layers=1,width=16,heads=1,accuracy=0.0,device=cpu", variants=["grpo"], seeds=2,
+        steps=40, chunk=2, optimizer="adam", lr=1e-3, group_size=4, epochs=2, evaluate=20, measure="full",
+    )  # fmt: skip
+    whole = run(config, "whole", runs=tmp_path / "never", executor=Threads(1))
+    path, folder = tmp_path / "config.json", tmp_path / "often" / "whole"
+    path.write_text(config.text())
+    for chunks in (1, 4):
+        child = subprocess.Popen([sys.executable, "-c", CHILD, str(path), "whole", str(folder.parent)],
+                                 stdout=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+        while child.poll() is None and len(list(folder.glob("trace-*"))) < chunks:
+            time.sleep(0.005)
+        assert child.poll() is None
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        assert chunks <= len(list(folder.glob("trace-*"))) < 20
+    done = run(config, "whole", runs=folder.parent, resume=True)
+    assert contents(done) == contents(whole)
+    ends = [dict(np.load(r.path / "state-grpo-000.npz")) for r in (whole, done)]
+    assert all(np.array_equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
 @pytest.mark.parametrize("executor", [Threads(2), Processes(2)])
