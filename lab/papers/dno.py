@@ -30,8 +30,8 @@ add_paper(
             ("its solution", "π_{t+1} = π_t exp(r_t/η) / Z;  the mixture of all iterates approaches the Nash policy"),
             ("DNO-Prct", "max E log σ(Δ) over pairs whose win rates are far apart,  the better one first (z = 1)"),
         ),
-        kept="The regression over all pairs of a group, with win rates estimated from it, and DNO-Prct on its clear "
-        "pairs; exact iterations in tabular games.",
+        kept="The regression over all pairs of a group, with win rates estimated from rewards or a judge's "
+        "comparisons, and DNO-Prct on its clear pairs; exact iterations in tabular games.",
         left_out="The annotator's scores from 0 to 6, pairs of earlier iterations, the language-model runs.",
         published=(
             Table(

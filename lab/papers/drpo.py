@@ -30,8 +30,9 @@ add_paper(
             ("trust region", "− (β/2) (K − δ)₊²,  K = mean over tokens of log π_old/π_new"),
             ("weights", "ω/(L·P) for correct, −softmax(s/τ)/(L·P) for wrong rollouts"),
         ),
-        kept="The objective with both forms of the divergence and its trust region.",
-        left_out="The reasoning models; lengths are actions of a bandit.",
+        kept="The objective with both forms of the divergence and its trust region; a world of lengths whose prompts "
+        "share their parameters.",
+        left_out="The reasoning models: here a length is one action.",
         published=(
             Table(
                 "DeepSeek-R1-Distill-Qwen on mathematics: pass@1, length, accuracy-efficiency score",

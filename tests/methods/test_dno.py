@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lab
+from lab.worlds import world
 from simulators import Bandit
 from tests.methods.autograd import batch, check_objective, torch
 
@@ -65,8 +66,22 @@ def test_win_rates_by_hand() -> None:
     assert not lab.advantages.compute("win-rate", [[1.0]]).any()
 
 
+def test_a_judge_s_verdicts_decide_and_may_go_round_in_circles() -> None:
+    beats = np.array([[0, 1, 0, 2], [0, 0, 1, 2], [1, 0, 0, 2], [0, 0, 0, 0.0]])  # 0 > 1 > 2 > 0, all beat 3
+    found = lab.advantages.compute("win-rate", [[1.0, 5.0, 2.0, 9.0]], pair_scores=beats[None])
+    assert found[0] == pytest.approx([1 / 6, 1 / 6, 1 / 6, -1 / 2])
+    tied = lab.advantages.compute("win-rate", [[1.0, 5.0, 2.0, 9.0]], pair_scores=np.ones((1, 4, 4)))
+    assert not tied.any()
+
+
 @pytest.mark.parametrize("name", ["dno", "dno-prct"])
 def test_the_variant_learns(name: str) -> None:
     trace = lab.train(Bandit(success=[0.2, 0.8]), name, steps=150, seeds=4, lr=2.0)
     value = trace.frame.sort("step")["value"].to_numpy()
     assert value[-4:].mean() > value[:4].mean() + 0.1
+
+
+def test_the_variant_learns_from_a_judge_that_compares() -> None:
+    trace = lab.train(world("judged", arms=4), "dno", steps=100, seeds=4, lr=4.0, measure=["value"])
+    value = trace.frame.sort("step")["value"].to_numpy()
+    assert value[-4:].mean() > value[:4].mean() + 0.2

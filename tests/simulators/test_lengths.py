@@ -101,7 +101,7 @@ def test_what_is_refused(call, said: str) -> None:  # type: ignore[no-untyped-de
 
 
 def test_drpo_shortens_by_name_and_grpo_on_right_answers_alone_does_not() -> None:
-    world = lab.worlds.world("lengths")
+    world = Lengths()
     trace = lab.train(world, [lab.variant("drpo", temperature=0.1, longest=16), "grpo"], steps=100, seeds=4, lr=0.4,
                       reward_weights=(1, 0), measure=None)  # fmt: skip
     lengths = {}
