@@ -328,6 +328,7 @@ def reward_hacks(tasks: int = 64, *, trained: int = 6, shared: bool = True, refu
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "small-lm": {"optimizer": "adam", "lr": 0.0003, "evaluate": 50},
     "preferences": {"group_size": 2, "lr": 20.0},
+    "delayed": {"lr": 20.0},
     "queries": {"group_size": 24, "lr": 0.05},
 }
 

@@ -49,7 +49,7 @@ page = Page(
         "Does every turn get the same credit?": {"world": "search", "variants": ["grpo", "a2tgpo", "igpo"], "lr": 1.0},
         "Turn by turn, or all at once?": {"world": "dialogue", "variants": ["grpo", "mapo", "mapo@turn"], "lr": 1.0},
         "Only the return is seen: does a step get its own credit?": {
-            "world": "delayed", "variants": ["grpo", "lare", "lare@step"], "lr": 1.0},
+            "world": "delayed", "variants": ["grpo", "lare", "lare@step"], "lr": 20.0},
         "What does entropy weighting do?": {"world": "toy-lm", "variants": ["grpo", "grpo-s"], "lr": 1.0},
     },
 )  # fmt: skip

@@ -115,6 +115,8 @@ def self_verified(
 ) -> Callable[[Array], Array]:
     """A language model's factors as an encoder, after a run on two made-up steps, with its errors sent back to it.
 
+    The authors ask for five functions first, then for one that merges their factors: `propose` gives that last answer.
+
     Args:
         propose: The model: called with what was wrong ("" at first), it answers with a function from steps [n, D] to a
             list of factors, each [n, 1].
