@@ -1,4 +1,4 @@
-"""Reward models: from preference data to a reward."""
+"""Reward models: from preferences, from returns, or from what training on it leads to, to a reward."""
 
 from lab.reward_models.bradley_terry import Learned, bradley_terry, learned_reward, prefer
 
