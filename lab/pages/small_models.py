@@ -59,7 +59,7 @@ page = Page(
         Choice(name="policy", label="Model trained by", options=names(presets=False), default="grpo"),
         Choices(name="when", label="Answers from", options=list(WHEN), default=["before", "after"], width=300),
         Choices(name="by", label="Coloured by", options=names(presets=False), default=["grpo"], most=3, width=300),
-        Whole(name="prompt", label="Prompt", low=1, high=8, default=1, typed=True, width=110),
+        Whole(name="prompt", label="Prompt", low=1, high=8, default=7, typed=True, width=110),
     ],
     {
         "What does the model write before and after?": {},
@@ -124,7 +124,7 @@ def trained(state: Mapping[str, Any]) -> Run | None:
     return found
 
 
-@st.fragment(run_every=1.0)
+@st.fragment(run_every=2.0)
 def watch(job: Job, path: Path) -> None:
     """How far the training is, what has been measured so far, and the button that stops it."""
     if job.wait(0):
@@ -203,7 +203,7 @@ def variants(found: Run, state: Mapping[str, Any]) -> pl.DataFrame:
     page.show(group_matrix, rows, row_height=28)
     alike = rows.filter(pl.col("variants").str.contains(",")).unique("row", maintain_order=True)
     st.caption(plain("; ".join(f"{row}: {all_}" for row, all_ in alike.select("row", "variants").iter_rows())) + ".")
-    st.caption(f"Left out, because they read what a language model does not have: {plain(', '.join(skipped))}.")
+    st.caption(f"Left out, because they read what was not written down: {plain(', '.join(skipped))}.")
     return rows
 
 

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.serving import SETTLE_SECONDS, Opener, settle
 
 PICTURE = ".js-plotly-plot"
-PATIENT = 3000 * SETTLE_SECONDS  # milliseconds: the model is made first
+PATIENT = 5000 * SETTLE_SECONDS  # milliseconds: torch is loaded and the model made first
 
 
 def first_heading(page: Page) -> str:
