@@ -330,6 +330,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "preferences": {"group_size": 2, "lr": 20.0},
     "delayed": {"lr": 20.0},
     "queries": {"group_size": 24, "lr": 0.05},
+    "lengths": {"lr": 0.4},
 }
 
 #: Name of a world -> function that makes it from keyword settings.
