@@ -106,16 +106,18 @@ training(run.summary(), metrics=[*parts, "reward", "entropy", "kl_start"], label
 # ## Which token is pushed?
 #
 # The run keeps its answers to the questions of the first step, token by token. That is all that a rule needs, so any
-# variant can be tried on them without the network.
+# variant can be tried on them without the network. GRPO gives a whole answer one credit, right digits and wrong ones
+# alike. A KL penalty tells tokens apart, once the network has moved away from where it began.
 
 # %%
 rows = run.rollouts.filter(variant="grpo", seed=0, step=0)
-moments, skipped = lab.experiment.review(rows, ["grpo", "grpo-s"])
-kept = lab.diagnostics.recorded(rows)
-coloured_text(lab.diagnostics.token_weights(moments["grpo"], kept, prompt=0))
+late = run.rollouts.filter(variant="grpo", seed=0, step=run.config.steps - 1)
+moments, skipped = lab.experiment.review(late, ["grpo", "grpo-kl"])
+kept = lab.diagnostics.recorded(late)
+coloured_text(lab.diagnostics.token_weights(moments["grpo"], kept, prompt=6))
 
 # %%
-coloured_text(lab.diagnostics.token_weights(moments["grpo-s"], kept, prompt=0))
+coloured_text(lab.diagnostics.token_weights(moments["grpo-kl"], kept, prompt=6))
 
 # %% [markdown]
 # ## Exercises

@@ -64,7 +64,7 @@ page = Page(
     {
         "What does the model write before and after?": {},
         "Does the format come before the answer?": {"view": "learning"},
-        "Which tokens does each variant push?": {"when": ["before"], "by": ["grpo", "grpo-s", "drpo"]},
+        "Which tokens does each variant push?": {"when": ["after"], "by": ["grpo", "grpo-kl", "reg-grpo"]},
         "What would every other variant have given?": {"view": "variants"},
         "Is an answer that is always right still pushed?": {"when": ["after"], "by": ["grpo", "psr", "ngrpo"]},
     },
