@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lab.errors import InputError
 from lab.integrations.rules import Rules
-from lab.variants import Variant
+from lab.variants import Variant, variant
 
 __all__ = ["estimator", "register"]
 
@@ -24,7 +24,8 @@ def register(variants: Iterable[str] | None = None, *, into: Callable[[str], Cal
     """Register variants as "lab/<name>" in verl.
 
     Args:
-        variants: Names; by default all whose advantage rule reads nothing but rewards and mask.
+        variants: Names; by default all whose advantage rule reads nothing but rewards and mask and whose objective takes the
+            gradient of log π.
         into: verl's `register_adv_est`; imported from verl by default.
     """
     if into is None:
@@ -35,9 +36,10 @@ def register(variants: Iterable[str] | None = None, *, into: Callable[[str], Cal
 
 
 def _usable() -> list[str]:
-    from lab.registry import rules
+    from lab.registry import find, rules
 
-    return [n for n, rule in rules("advantage").items() if set(rule.required) <= {"mask"} and rule.paper]
+    plain = [n for n, rule in rules("advantage").items() if set(rule.required) <= {"mask"} and rule.paper]
+    return [n for n in plain if not find("objective", variant(n).objective).extras.get("scores")]
 
 
 def estimator(wanted: str | Variant, **options: Any) -> Callable[..., tuple[Tensor, Tensor]]:
