@@ -24,7 +24,7 @@ def register(variants: Iterable[str] | None = None, *, into: Callable[[str], Cal
     """Register variants as "lab/<name>" in verl.
 
     Args:
-        variants: Names; by default all whose advantage rule reads nothing but rewards and mask and whose objective takes the
+        variants: Names; by default all whose advantage rule reads rewards and mask alone, and whose objective takes the
             gradient of log π.
         into: verl's `register_adv_est`; imported from verl by default.
     """
