@@ -111,7 +111,7 @@ def reading(table: pl.DataFrame) -> str:
     )
     failed = table.filter(pl.col("verdict") == "fails")["id"].to_list()
     sentence += f" and **{len(failed)} fail** ({', '.join(failed)})" if failed else " and none fails"
-    lacking = f"; {count[UNMEASURABLE]} need a package that is not installed" if count[UNMEASURABLE] else ""
+    lacking = f"; {count[UNMEASURABLE]} cannot be, for want of a package" if count[UNMEASURABLE] else ""
     return sentence + lacking + (f"; {count[OPEN]} were not measured yet." if count[OPEN] else ".")
 
 
