@@ -40,5 +40,5 @@ def test_a_long_run_is_stopped_and_what_is_there_is_shown(new_page: Opener, app_
     page.wait_for_timeout(2000)
     page.get_by_role("button", name="Stop and show").click()
     expect(page.get_by_text("Stopped after")).to_be_visible(timeout=1000 * SETTLE_SECONDS)
-    expect(page.locator(PICTURE)).to_be_visible()
+    expect(page.locator(PICTURE)).to_be_visible(timeout=1000 * SETTLE_SECONDS)
     new_page.shot(page, "train-stopped")
