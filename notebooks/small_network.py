@@ -107,17 +107,18 @@ training(run.summary(), metrics=[*parts, "reward", "entropy", "kl_start"], label
 #
 # The run keeps its answers to the questions of the first step, token by token. That is all that a rule needs, so any
 # variant can be tried on them without the network. GRPO gives a whole answer one credit, right digits and wrong ones
-# alike. A KL penalty tells tokens apart, once the network has moved away from where it began.
+# alike, and it is silent where all answers earn the same, as here: eight wrong ones of the right form. A KL penalty
+# still pushes, and tells tokens apart: those that have become likelier than they were are pushed down.
 
 # %%
 rows = run.rollouts.filter(variant="grpo", seed=0, step=0)
 late = run.rollouts.filter(variant="grpo", seed=0, step=run.config.steps - 1)
 moments, skipped = lab.experiment.review(late, ["grpo", "grpo-kl"])
 kept = lab.diagnostics.recorded(late)
-coloured_text(lab.diagnostics.token_weights(moments["grpo"], kept, prompt=6))
+coloured_text(lab.diagnostics.token_weights(moments["grpo"], kept, prompt=1))
 
 # %%
-coloured_text(lab.diagnostics.token_weights(moments["grpo-kl"], kept, prompt=6))
+coloured_text(lab.diagnostics.token_weights(moments["grpo-kl"], kept, prompt=1))
 
 # %% [markdown]
 # ## Exercises

@@ -64,7 +64,8 @@ page = Page(
     {
         "What does the model write before and after?": {},
         "Does the format come before the answer?": {"view": "learning"},
-        "Which tokens does each variant push?": {"when": ["after"], "by": ["grpo", "grpo-kl", "reg-grpo"]},
+        "Where GRPO is silent, what does a KL penalty push?": {
+            "when": ["after"], "by": ["grpo", "grpo-kl"], "prompt": 2},
         "What would every other variant have given?": {"view": "variants"},
         "Is an answer that is always right still pushed?": {"when": ["after"], "by": ["grpo", "psr", "ngrpo"]},
     },
