@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from lab.advantages.grpo import largest
@@ -59,9 +61,16 @@ def arenarl(
     for group in np.ndindex(*rewards.shape[:-1]):
         there = np.flatnonzero(~np.isnan(rewards[group]))
         if len(there):
-            place[(*group, there)] = play(topology, np.asarray(scores[group])[np.ix_(there, there)], seed).reward
+            own = np.asarray(scores[group], dtype=np.float64)[np.ix_(there, there)]
+            place[(*group, there)] = _played(topology, own.tobytes(), len(there), seed)
     mean, std = mean_std(place)
     return over(place - mean, std + place.dtype.type(eps))
+
+
+@lru_cache(maxsize=4096)
+def _played(topology: str, scores: bytes, size: int, seed: int) -> Array:
+    """Tournament rewards [G] of scores [G, G]; groups that look alike, as those of binary rewards, are played once."""
+    return play(topology, np.frombuffer(scores).reshape(size, size), seed).reward
 
 
 def _levels(rewards: Array) -> Array:
