@@ -285,10 +285,10 @@ def test_bad_settings_are_refused(folder, wrong, words):
 @pytest.mark.slow
 @pytest.mark.skipif("ADVLAB_MODEL" not in os.environ, reason="ADVLAB_MODEL names no pretrained model (folder or .gguf)")
 def test_a_real_model_learns_the_form_in_a_few_steps():
-    world = PretrainedLM(os.environ["ADVLAB_MODEL"], prompts=4, device="auto")
-    trace = lab.train(world, "grpo", steps=6, seeds=[0], group_size=8, lr=1e-3, optimizer="adam")
+    world = PretrainedLM(os.environ["ADVLAB_MODEL"], "tools", prompts=2, device="auto")
+    trace = lab.train(world, "grpo", steps=4, seeds=[0], group_size=8, lr=1e-3, optimizer="adam")
     assert trace.frame["reward"].is_finite().all() and trace.frame["grad_norm"].max() > 0
     policy = dataclasses.replace(world.init([0]), parameters=torch.as_tensor(trace.parameters("grpo")))
-    rollouts = world.rollout(policy, 8, 6)
+    rollouts = world.rollout(policy, 8, 4)
     assert "<" in world.text(rollouts.actions[0, 0, 0])
     assert world.kl(policy, world.init([0]))[0] != 0
