@@ -156,11 +156,11 @@ def _advance(job: Job, sampled: list[int], end: int, at: Callable[[int], bool], 
 
 
 def _sample(job: Job, first: list[int]) -> pl.DataFrame:
+    """What the policy makes of the step's draws; one that draws its questions answers those of step 0 each time."""
     import polars as pl
 
-    """What the policy makes of the step's draws; a world of language answers the questions of step 0 each time."""
     walk, step = job.walk, job.walk.step
-    walk.step = 0 if hasattr(walk.world, "text") else step
+    walk.step = 0 if hasattr(walk.world, "pieces") else step
     moment = walk.look()
     walk.step = step
     truth = _truth(walk, moment, gradient=False)

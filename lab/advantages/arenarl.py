@@ -52,19 +52,29 @@ def arenarl(
 
     Source: arXiv 2601.06487; golden file arenarl.json (float32).
     """
-    size = rewards.shape[-1]
-    alone = _levels(rewards)[..., None]
-    scores = np.broadcast_to(alone, (*rewards.shape, size)) if pair_scores is None else pair_scores
-    if np.shape(scores) != (*rewards.shape, size):
-        raise InputError(f"arenarl: pair_scores have shape {np.shape(scores)}; they must be {(*rewards.shape, size)}")
-    place = np.full(rewards.shape, np.nan, dtype=rewards.dtype)
-    for group in np.ndindex(*rewards.shape[:-1]):
-        there = np.flatnonzero(~np.isnan(rewards[group]))
-        if len(there):
-            own = np.asarray(scores[group], dtype=np.float64)[np.ix_(there, there)]
-            place[(*group, there)] = _played(topology, own.tobytes(), len(there), seed)
+    size, groups = rewards.shape[-1], rewards.reshape(-1, rewards.shape[-1])
+    if pair_scores is not None and np.shape(pair_scores) != (*rewards.shape, size):
+        raise InputError(
+            f"arenarl: pair_scores have shape {np.shape(pair_scores)}; they must be {(*rewards.shape, size)}"
+        )
+    told = _levels(groups)[..., None] if pair_scores is None else np.asarray(pair_scores, dtype=np.float64)
+    scores, there = told.reshape(len(groups), size, -1), ~np.isnan(groups)
+    first, kind = _kinds(np.concatenate([scores.reshape(len(groups), -1), there], axis=-1))
+    place: Array = np.full((len(first), size), np.nan, dtype=rewards.dtype)
+    for row, group in enumerate(first):
+        if some := np.flatnonzero(there[group]).tolist():
+            own = np.broadcast_to(scores[group], (size, size))[np.ix_(some, some)]
+            place[row, some] = _played(topology, own.tobytes(), len(some), seed)
+    place = place[kind].reshape(rewards.shape)
     mean, std = mean_std(place)
     return over(place - mean, std + place.dtype.type(eps))
+
+
+def _kinds(rows: Array) -> tuple[Array, Array]:
+    """Of rows [N, M] the first of each kind, and the kind of each [N]; rows of one kind are equal bit for bit."""
+    whole = np.ascontiguousarray(rows, dtype=np.float64).view(np.dtype((np.void, 8 * rows.shape[-1])))
+    _, first, kind = np.unique(whole.ravel(), return_index=True, return_inverse=True)
+    return first, kind
 
 
 @lru_cache(maxsize=4096)

@@ -25,6 +25,7 @@ COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
 }  # fmt: skip
 SHOWN = ["paper", "id", "sentence", "ours", "criterion", "published", "verdict", "seconds"]
 ALL = "all"
+FIRST = ("baselines", "bnpo", "gdpo", "mc-grpo", "ngrpo")  # papers whose checks are measured on the first view of all
 VIEWS = {"claims": "claims", "rules": "rules", "figures": "published figures"}
 CATALOGUE = {each.slug: each for each in papers.catalogue()}
 
@@ -65,11 +66,12 @@ def begin(identifiers: Sequence[str]) -> None:
 
 
 def working() -> bool:
-    """Whether claims are being measured; on the first view of a seed the quick exact checks are started."""
+    """Whether claims are being measured; on the first view of a paper and a seed its checks are started."""
     job: Job | None = st.session_state.get(page.key("job"))
     if job is None or job.wait(0):
-        quick = [c.id for c in papers.select() if ".check-" in c.id and not ledger().result(c.id, state["seed"])]
-        tried = (page.key("checked"), state["seed"])
+        here = FIRST if state["paper"] == ALL else [state["paper"]]
+        quick = [c.id for c in papers.select(*here) if ".check-" in c.id and not ledger().result(c.id, state["seed"])]
+        tried = (page.key("checked"), state["paper"], state["seed"])
         if quick and not st.session_state.get(str(tried)):
             st.session_state[str(tried)] = True
             begin(quick)
