@@ -44,7 +44,7 @@ test-long: install-dev
 	$(PYTEST) $(PARALLEL) -m "slow and not browser"
 
 test-browser: install-dev
-	$(PYTEST) -m browser
+	$(PYTEST) $(PARALLEL) -m browser
 
 check: lint quick ## style, types, layers, docstrings, quick tests: before each commit
 
