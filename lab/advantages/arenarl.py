@@ -58,29 +58,25 @@ def arenarl(
             f"arenarl: pair_scores have shape {np.shape(pair_scores)}; they must be {(*rewards.shape, size)}"
         )
     told = _levels(groups)[..., None] if pair_scores is None else np.asarray(pair_scores, dtype=np.float64)
-    scores, there = told.reshape(len(groups), size, -1), ~np.isnan(groups)
-    first, kind = _kinds(np.concatenate([scores.reshape(len(groups), -1), there], axis=-1))
-    place: Array = np.full((len(first), size), np.nan, dtype=rewards.dtype)
-    for row, group in enumerate(first):
-        if some := np.flatnonzero(there[group]).tolist():
-            own = np.broadcast_to(scores[group], (size, size))[np.ix_(some, some)]
-            place[row, some] = _played(topology, own.tobytes(), len(some), seed)
-    place = place[kind].reshape(rewards.shape)
+    rows = np.concatenate([told.reshape(len(groups), -1), ~np.isnan(groups)], axis=-1)
+    place: Array = np.array([_played(topology, row.tobytes(), size, seed) for row in rows], dtype=rewards.dtype)
+    place = place.reshape(rewards.shape)
     mean, std = mean_std(place)
     return over(place - mean, std + place.dtype.type(eps))
 
 
-def _kinds(rows: Array) -> tuple[Array, Array]:
-    """Of rows [N, M] the first of each kind, and the kind of each [N]; rows of one kind are equal bit for bit."""
-    whole = np.ascontiguousarray(rows, dtype=np.float64).view(np.dtype((np.void, 8 * rows.shape[-1])))
-    _, first, kind = np.unique(whole.ravel(), return_index=True, return_inverse=True)
-    return first, kind
-
-
 @lru_cache(maxsize=4096)
-def _played(topology: str, scores: bytes, size: int, seed: int) -> Array:
-    """Tournament rewards [G] of scores [G, G]; groups that look alike, as those of binary rewards, are played once."""
-    return play(topology, np.frombuffer(scores).reshape(size, size), seed).reward
+def _played(topology: str, told: bytes, size: int, seed: int) -> Array:
+    """Tournament rewards [G] of one group, NaN for those that are not there.
+
+    `told` holds a score for each rollout or each pair, then who is there. Groups that look alike, as those of binary
+    rewards, are played once.
+    """
+    row, place = np.frombuffer(told), np.full(size, np.nan)
+    if some := np.flatnonzero(row[-size:]).tolist():
+        scores = np.broadcast_to(row[:-size].reshape(size, -1), (size, size))
+        place[some] = play(topology, scores[np.ix_(some, some)], seed).reward
+    return place
 
 
 def _levels(rewards: Array) -> Array:
