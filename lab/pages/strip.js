@@ -52,7 +52,7 @@ class Strip {
     this.svg.addEventListener("pointercancel", (event) => this.up(event));
   }
 
-  // A new payload: what is being dragged keeps its place, everything else is as Python says.
+  // A new payload: what is being dragged or typed keeps its place, everything else is as Python says.
   receive(data, report) {
     this.report = report;
     this.data = data;
@@ -60,7 +60,7 @@ class Strip {
     this.mark = new Uint8Array(bytes(data.mark));
     this.total = new Float32Array(bytes(data.total));
     this.mean = new Float32Array(bytes(data.mean));
-    const held = this.held;
+    const held = this.held ?? this.typed;
     const kept = held !== undefined && held < data.rewards.length ? this.values[held] : undefined;
     this.values = [...data.rewards];
     if (kept !== undefined) this.values[held] = kept;
@@ -351,6 +351,7 @@ class Strip {
     const next = ends ?? Math.min(Math.max(this.nearest(this.values[index]) + steps, 0), grid.length - 1);
     this.values[index] = grid[next];
     this.selected = Math.floor(index / count);
+    this.typed = index;
     this.draw();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.tell(), 250);
@@ -358,6 +359,7 @@ class Strip {
 
   tell() {
     clearTimeout(this.timer);
+    this.typed = undefined;
     this.report({ rewards: this.values, selected: this.selected });
   }
 }
