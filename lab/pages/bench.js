@@ -55,10 +55,11 @@ class Bench {
     this.best = new Uint8Array(bytes(data.best));
     this.apart = new Uint8Array(bytes(data.apart));
     this.pays = new Float32Array(bytes(data.pays));
-    const kept = this.held?.cell !== undefined ? this.values[this.held.cell] : undefined;
+    const held = this.held ?? this.typed;
+    const kept = held?.cell !== undefined ? this.values[held.cell] : undefined;
     this.values = [...data.reward];
-    if (kept !== undefined && this.held.cell < this.values.length) this.values[this.held.cell] = kept;
-    if (!this.held?.walk) this.at = data.at;
+    if (kept !== undefined && held.cell < this.values.length) this.values[held.cell] = kept;
+    if (!held?.walk) this.at = data.at;
     for (const [name, color] of Object.entries(data.colors)) this.host.style.setProperty(`--${name}`, color);
     this.build();
   }
@@ -314,6 +315,7 @@ class Bench {
     event.preventDefault();
     if (walk) this.at = Math.min(Math.max(ends ?? this.at + steps, 0), share.length - 1);
     else this.change(cell, ends ?? this.values[cell] + steps * step);
+    this.typed = walk ? { walk } : { cell };
     this.draw();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.tell(walk ? { at: this.at } : { reward: this.values }), 250);
@@ -321,6 +323,7 @@ class Bench {
 
   tell(news) {
     clearTimeout(this.timer);
+    this.typed = undefined;
     this.report(news);
   }
 }
