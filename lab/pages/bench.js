@@ -2,29 +2,12 @@
 // here: for every step of the way Python has sent the rewards, the best actions, regret and distances; walking looks
 // them up. Dragging a cell shows its number; letting go tells Python, which sends all of it anew.
 
-const SVG = "http://www.w3.org/2000/svg";
 const PER_UNIT = 60, KNOB = 9, ROW = 27;
 
 export default function (component) {
   const host = component.parentElement.querySelector(".bench");
   const bench = host.bench ?? (host.bench = new Bench(host));
   bench.receive(component.data, (value) => component.setTriggerValue("change", value));
-}
-
-function element(name, attributes, parent, text) {
-  const made = document.createElementNS(SVG, name);
-  set(made, attributes);
-  if (text !== undefined) made.textContent = text;
-  parent.appendChild(made);
-  return made;
-}
-
-function set(made, attributes) {
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-}
-
-function bytes(text) {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 }
 
 function short(value, digits = 2) {

@@ -39,7 +39,7 @@ _mount = st.components.v2.component(
     "advantage_lab_reward_bench",
     html='<div class="bench"></div>',
     css=HERE.joinpath("bench.css").read_text(encoding="utf-8"),
-    js=HERE.joinpath("bench.js").read_text(encoding="utf-8"),
+    js="".join(HERE.joinpath(name).read_text(encoding="utf-8") for name in ("svg.js", "bench.js")),
 )
 
 

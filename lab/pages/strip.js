@@ -1,7 +1,6 @@
 // Rewards that can be dragged, and what every rule makes of them. No formula lives here: for each reward and each
 // value it can take, Python has sent the advantages; dragging looks them up, letting go tells Python the new rewards.
 
-const SVG = "http://www.w3.org/2000/svg";
 const GAP = 14, KNOB = 8;
 const FLIPPED = 1, UNUSED = 2, REFUSED = 3;
 
@@ -9,22 +8,6 @@ export default function (component) {
   const host = component.parentElement.querySelector(".strip");
   const strip = host.strip ?? (host.strip = new Strip(host));
   strip.receive(component.data, (value) => component.setTriggerValue("change", value));
-}
-
-function element(name, attributes, parent, text) {
-  const made = document.createElementNS(SVG, name);
-  set(made, attributes);
-  if (text !== undefined) made.textContent = text;
-  parent.appendChild(made);
-  return made;
-}
-
-function set(made, attributes) {
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-}
-
-function bytes(text) {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 }
 
 function shown(value, digits = 2) {

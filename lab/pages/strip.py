@@ -28,7 +28,7 @@ _mount = st.components.v2.component(
     "advantage_lab_strip",
     html='<div class="strip"></div>',
     css=HERE.joinpath("strip.css").read_text(encoding="utf-8"),
-    js=HERE.joinpath("strip.js").read_text(encoding="utf-8"),
+    js="".join(HERE.joinpath(name).read_text(encoding="utf-8") for name in ("svg.js", "strip.js")),
 )
 
 
