@@ -20,6 +20,7 @@ __all__ = ["Tables", "exp", "fill", "tables"]
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _ROUND = 1.5 * 2.0**52
+_CHUNK = 16
 _BIAS, _MANTISSA = np.int64(1023), np.int64(52)
 _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (1.0 / math.factorial(n) for n in range(3, 14))
 
@@ -83,30 +84,36 @@ def exp(x: float) -> float:
 
 
 @kernel
-def _exponentials(size: int, x: Any, top: float, out: Any) -> None:
-    """out[a] = exp(x[a] − top) of one row; apart from the rest of a row, so that LLVM vectorises it."""
-    for a in range(size):
-        out[a] = exp(x[a] - top)
-
-
-@kernel
 def _fill_rows(logits: Any, probabilities: Any, cumulative: Any, log_total: Any, moved: Any) -> None:
-    """Fill the rows of the tables [rows, A] (`log_total` [rows]) that have `moved` [rows] from their logits."""
+    """Fill the rows of the tables [rows, A] (`log_total` [rows]) that have `moved` [rows] from their logits.
+
+    Maxima, exponentials and sums apart, a chunk of rows at a time: LLVM vectorises the exponentials, and a processor
+    overlaps the rows' maxima and sums, each of which waits for the one before it in its own row.
+    """
     rows, arms = logits.shape
-    for i in range(rows):
-        if moved[i]:
-            top = logits[i, 0]
-            for a in range(arms):
-                top = logits[i, a] if logits[i, a] > top else top
-            _exponentials(arms, logits[i], top, probabilities[i])
-            total = 0.0
-            for a in range(arms):
-                total += probabilities[i, a]
-                cumulative[i, a] = total
-            log_total[i] = top + math.log(total)
-            inverse = 1.0 / total
-            for a in range(arms):
-                probabilities[i, a] *= inverse
+    for start in range(0, rows, _CHUNK):
+        end = min(start + _CHUNK, rows)
+        for i in range(start, end):
+            if moved[i]:
+                top = logits[i, 0]
+                for a in range(arms):
+                    top = logits[i, a] if logits[i, a] > top else top
+                log_total[i] = top
+        for i in range(start, end):
+            if moved[i]:
+                top = log_total[i]
+                for a in range(arms):
+                    probabilities[i, a] = exp(logits[i, a] - top)
+        for i in range(start, end):
+            if moved[i]:
+                total = 0.0
+                for a in range(arms):
+                    total += probabilities[i, a]
+                    cumulative[i, a] = total
+                log_total[i] += math.log(total)
+                inverse = 1.0 / total
+                for a in range(arms):
+                    probabilities[i, a] *= inverse
 
 
 @kernel

@@ -225,7 +225,9 @@ class ToyLM:
         """−E[log π_scored] in each context [S, P, T, V], tokens from `policy`."""
         ours, theirs = self._tables(policy), self._tables(scored)
         out = np.empty(ours.log_total.shape)
-        kernels.costs(ours.probabilities, theirs.logits, theirs.log_total, out)
+        rows = -1, self.vocabulary
+        weights, logits = ours.probabilities.reshape(rows), theirs.logits.reshape(rows)
+        kernels.costs(weights, logits, theirs.log_total.reshape(-1), out.reshape(-1))
         return out
 
     def _mean_chain(self, policy: Policy, cost: Floats) -> Floats:

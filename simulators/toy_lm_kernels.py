@@ -14,11 +14,11 @@ import numpy as np
 
 from simulators.compiled import kernel
 from simulators.random import prompt_key, step_key, uniform
-from simulators.sums import inner
+from simulators.sums import inner_rows
 
 __all__ = [
-    "chain", "costs", "exact_gradient", "expected", "greedy", "log_prob", "mean_chain", "row_entropy", "sample",
-    "sample_run", "score", "score_gradient", "score_gradient_run", "values",
+    "chain", "costs", "exact_gradient", "expected", "greedy", "log_prob", "mean_chain", "sample", "sample_run", "score",
+    "score_gradient", "score_gradient_run", "values",
 ]  # fmt: skip
 
 
@@ -40,29 +40,34 @@ def sample_run(
     following: Any, scores: Any, seed: Any, step: Any, attempt: Any, logits: Any, cumulative: Any, log_total: Any,
     rewards: Any, actions: Any, logp: Any, mask: Any,
 ) -> None:  # fmt: skip
-    """One run's rollouts [P, G, T]: token = number of running sums ≤ u · total, one uniform u per position."""
+    """One run's rollouts [P, G, T]: token = number of running sums ≤ u · total, one uniform u per position.
+
+    A group goes on token by token, all its rollouts together: a response alone waits for the memory at each token.
+    """
     prompts, groups, length = actions.shape
     vocabulary = logits.shape[3]
     run = step_key(seed, step, attempt)
+    state, before, running = np.empty(groups, np.int64), np.empty(groups, np.int64), np.empty(groups, np.bool_)
+    rewards[...] = 0.0
     for p in range(prompts):
         key = prompt_key(run, np.uint64(p))
-        for g in range(groups):
-            state, before, running = 0, 0, True
-            rewards[p, g, :] = 0.0
-            for t in range(length):
-                mask[p, g, t] = running
+        state[:], before[:], running[:] = 0, 0, True
+        for t in range(length):
+            for g in range(groups):
+                mask[p, g, t] = running[g]
                 actions[p, g, t], logp[p, g, t] = 0, 0.0
-                if not running:
+                if not running[g]:
                     continue
-                level = uniform(key, np.uint64(g), np.uint64(t)) * cumulative[p, t, before, vocabulary - 1]
+                q, u = state[g], before[g]
+                level = uniform(key, np.uint64(g), np.uint64(t)) * cumulative[p, t, u, vocabulary - 1]
                 token = 0
                 for v in range(vocabulary):
-                    token += cumulative[p, t, before, v] <= level
+                    token += cumulative[p, t, u, v] <= level
                 for k in range(scores.shape[4]):
-                    rewards[p, g, k] += scores[p, t, state, token, k]
+                    rewards[p, g, k] += scores[p, t, q, token, k]
                 actions[p, g, t] = token
-                logp[p, g, t] = logits[p, t, before, token] - log_total[p, t, before]
-                state, before, running = following[p, t, state, token], token, token != 0
+                logp[p, g, t] = logits[p, t, u, token] - log_total[p, t, u]
+                state[g], before[g], running[g] = following[p, t, q, token], token, token != 0
 
 
 @kernel
@@ -172,14 +177,9 @@ def _subtract(probabilities: Any, moved: Any, totals: Any, out: Any) -> None:
     """Subtract total · π from every moved row [R, V], and set the totals to zero."""
     for i in range(moved.size):
         if moved[i]:
-            _subtract_row(out.shape[1], totals[i], probabilities[i], out[i])
+            for v in range(out.shape[1]):
+                out[i, v] -= totals[i] * probabilities[i, v]
             totals[i] = 0.0
-
-
-@kernel
-def _subtract_row(size: int, total: float, probabilities: Any, out: Any) -> None:
-    for v in range(size):
-        out[v] -= total * probabilities[v]
 
 
 @kernel
@@ -202,9 +202,9 @@ def expected(probabilities: Any, following: Any, worth: Any, states: int, gains:
     for back in range(length):
         t = length - 1 - back
         _gains(worth[t], following[t], values[t + 1], states, gains)
-        for u in range(vocabulary if t > 0 else 1):
-            for q in range(states):
-                values[t, u, q] = inner(probabilities[t, u], gains[q])
+        befores = vocabulary if t > 0 else 1
+        for q in range(states):
+            inner_rows(probabilities[t, :befores], gains[q : q + 1], values[t, :befores, q])
     return float(values[0, 0, 0])
 
 
@@ -250,23 +250,17 @@ def exact_gradient(probabilities: Any, following: Any, worth: Any, states: Any, 
 
 @kernel
 def costs(weights: Any, logits: Any, log_total: Any, out: Any) -> None:
-    """out[s, p, t, u] = −E[log π(v | p, t, u)] with tokens from `weights` [S, P, T, V, V]."""
-    for s in range(out.shape[0]):
-        for p in range(out.shape[1]):
-            for t in range(out.shape[2]):
-                for u in range(out.shape[3]):
-                    out[s, p, t, u] = row_entropy(weights[s, p, t, u], logits[s, p, t, u], log_total[s, p, t, u])
-
-
-@kernel
-def row_entropy(probabilities: Any, logits: Any, log_total: float) -> float:
-    """log total − Σ π logit of one row [V]."""
-    return log_total - inner(probabilities, logits)
+    """out[r] = −E[log π(v)] = log total − Σ w logit of each context's row [R, V], its tokens from `weights`."""
+    inner_rows(weights, logits, out)
+    for r in range(out.size):
+        out[r] = log_total[r] - out[r]
 
 
 @kernel
 def chain(probabilities: Any, cost: Any, here: Any, after: Any) -> float:
-    """Expected sum of cost(t, u) over the contexts that a response passes through; here and after [V] are scratch.
+    """Expected sum of cost(t, u) over the contexts that a response passes through.
+
+    here [V] and after [1, V] are scratch.
 
     One prompt: probabilities [T, V, V], cost [T, V].
     """
@@ -274,10 +268,10 @@ def chain(probabilities: Any, cost: Any, here: Any, after: Any) -> float:
     after[:] = 0.0
     for back in range(length):
         t = length - 1 - back
-        for u in range(vocabulary if t > 0 else 1):
-            here[u] = cost[t, u] + inner(probabilities[t, u], after)
-        after[:] = here
-        after[0] = 0.0
+        inner_rows(probabilities[t, : vocabulary if t > 0 else 1], after, here)
+        for u in range(vocabulary):
+            after[0, u] = here[u] = cost[t, u] + here[u]
+        after[0, 0] = 0.0
     return float(here[0])
 
 
@@ -285,7 +279,7 @@ def chain(probabilities: Any, cost: Any, here: Any, after: Any) -> float:
 def mean_chain(probabilities: Any, cost: Any, out: Any) -> None:
     """out[s] = the chain of every prompt, averaged."""
     runs, prompts, _, vocabulary = cost.shape
-    here, after = np.zeros(vocabulary), np.zeros(vocabulary)
+    here, after = np.zeros(vocabulary), np.zeros((1, vocabulary))
     for s in range(runs):
         total = 0.0
         for p in range(prompts):

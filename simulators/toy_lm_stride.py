@@ -18,7 +18,7 @@ from simulators.records import Policy, Rollouts
 from simulators.softmax import fill, tables
 from simulators.sums import inner
 from simulators.toy_lm import ToyLM
-from simulators.toy_lm_kernels import chain, costs, expected, row_entropy, sample_run, score_gradient_run
+from simulators.toy_lm_kernels import chain, costs, expected, sample_run, score_gradient_run
 
 __all__ = ["Stride", "warm"]
 
@@ -41,13 +41,11 @@ class Stride(stride.Stride):
         table = tables(policy)
         self._policy, self._step = policy, step
         self._logits = table.logits
-        cost = np.empty(table.log_total.shape)
-        costs(table.probabilities, table.logits, table.log_total, cost)
         machine = world.following, world.scores, world.worth, world.states
         softmax = table.logits, table.probabilities, table.cumulative, table.log_total
         assert self.rollouts.mask is not None
         samples = self.rollouts.rewards, self.rollouts.actions, self.rollouts.logp, self.rollouts.mask
-        self._state = (*machine, policy.seeds, *softmax, cost, *samples)
+        self._state = (*machine, policy.seeds, *softmax, *samples)
         contexts = world.logits.shape[:3]
         self._scratch = np.zeros(world.logits.shape), np.zeros(contexts), np.zeros(contexts, np.bool_)
         self._all = np.empty((0, 0, 0), dtype=np.bool_)
@@ -65,7 +63,7 @@ def warm() -> None:
 @kernel
 def _advance(
     following: Any, scores: Any, worth: Any, states: Any, seeds: Any, logits: Any, probabilities: Any, cumulative: Any,
-    log_total: Any, cost: Any, rewards: Any, actions: Any, logp: Any, mask: Any, step: Any, advantage: Any, keep: Any,
+    log_total: Any, rewards: Any, actions: Any, logp: Any, mask: Any, step: Any, advantage: Any, keep: Any,
     weights: Any, lr: Any, max_norm: Any, gradient: Any, totals: Any, moved: Any, row: Any, no_signal: Any,
     no_truth: Any,
 ) -> bool:  # fmt: skip
@@ -78,15 +76,17 @@ def _advance(
         norm = _norm(gradient.reshape(rows), moved.reshape(-1))
         if row.size > 0:
             row[4, s] = norm
-            row[1, s], row[6, s] = _expected(probabilities[s], following, worth, states, cost[s], values)
+            row[1, s], row[6, s] = _expected(
+                probabilities[s], logits[s], log_total[s], following, worth, states, values
+            )
             _measure(values, rewards[s], advantage[s], keep, s, no_signal, no_truth, row)
         if norm < np.inf:
             factor = min(1.0, max_norm / max(norm, 1e-300))
             _ascend(logits[s].reshape(rows), gradient.reshape(rows), moved.reshape(-1), lr, factor)
-            _refill(logits[s], probabilities[s], cumulative[s], log_total[s], moved, cost[s])
+            fill(logits[s], probabilities[s], cumulative[s], log_total[s], moved)
         else:
             finite = False
-        _clear(gradient.reshape(rows), moved.reshape(-1))
+            gradient[...] = 0.0
         sample_run(
             following, scores, seeds[s], np.uint64(step), np.uint64(0), logits[s], cumulative[s], log_total[s],
             rewards[s], actions[s], logp[s], mask[s],
@@ -96,17 +96,19 @@ def _advance(
 
 @kernel
 def _expected(
-    probabilities: Any, following: Any, worth: Any, states: Any, cost: Any, values: Any
+    probabilities: Any, logits: Any, log_total: Any, following: Any, worth: Any, states: Any, values: Any
 ) -> tuple[float, float]:
     """Fill the value of each prompt; return its mean and the mean entropy of a response."""
     prompts, length, vocabulary, _ = probabilities.shape
     gains = np.zeros((following.shape[2], vocabulary))
     held = np.zeros((length + 1, vocabulary, following.shape[2]))
-    here, after = np.zeros(vocabulary), np.zeros(vocabulary)
+    cost, here, after = np.empty((length, vocabulary)), np.zeros(vocabulary), np.zeros((1, vocabulary))
+    rows = length * vocabulary, vocabulary
     value, entropy = 0.0, 0.0
     for p in range(prompts):
         values[p] = expected(probabilities[p], following[p], worth[p], states[p], gains, held)
-        entropy += chain(probabilities[p], cost[p], here, after)
+        costs(probabilities[p].reshape(rows), logits[p].reshape(rows), log_total[p].reshape(-1), cost.reshape(-1))
+        entropy += chain(probabilities[p], cost, here, after)
         value += values[p]
     return value / prompts, entropy / prompts
 
@@ -160,38 +162,9 @@ def _norm(gradient: Any, moved: Any) -> float:
 
 @kernel
 def _ascend(logits: Any, gradient: Any, moved: Any, lr: Any, factor: Any) -> None:
-    """Move the rows [R, V] that have a gradient."""
+    """Move the rows [R, V] that have a gradient, and set it to zero."""
     for i in range(moved.size):
         if moved[i]:
-            _ascend_row(logits.shape[1], logits[i], gradient[i], lr, factor)
-
-
-@kernel
-def _ascend_row(size: int, logits: Any, gradient: Any, lr: Any, factor: Any) -> None:
-    for v in range(size):
-        logits[v] += lr * (gradient[v] * factor)
-
-
-@kernel
-def _refill(logits: Any, probabilities: Any, cumulative: Any, log_total: Any, moved: Any, cost: Any) -> None:
-    """Fill the moved rows of one run's tables again, and their entropies."""
-    prompts, length, vocabulary = moved.shape
-    rows = prompts, length * vocabulary
-    table = prompts, length * vocabulary, vocabulary
-    fill(
-        logits.reshape(table), probabilities.reshape(table), cumulative.reshape(table), log_total.reshape(rows),
-        moved.reshape(rows),
-    )  # fmt: skip
-    for p in range(prompts):
-        for t in range(length):
-            for u in range(vocabulary):
-                if moved[p, t, u]:
-                    cost[p, t, u] = row_entropy(probabilities[p, t, u], logits[p, t, u], log_total[p, t, u])
-
-
-@kernel
-def _clear(gradient: Any, moved: Any) -> None:
-    """Set the moved rows [R, V] to zero."""
-    for i in range(moved.size):
-        if moved[i]:
-            gradient[i, :] = 0.0
+            for v in range(logits.shape[1]):
+                logits[i, v] += lr * (gradient[i, v] * factor)
+                gradient[i, v] = 0.0
