@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -137,8 +138,8 @@ class Walk:
         self.objective = variant.rule("objective")
         self.filter, self.reward = variant.rule("filter"), variant.rule("reward")
         self.fields, self.scores = self._wanted(), self._scored()
+        self.seeds = seeds
         self.policy: Policy = world.init(seeds)
-        self.start: Policy = world.init(seeds)
         self.optimizer = Optimizer(settings.optimizer, settings.lr, momentum=settings.momentum)
         self.max_grad_norm = settings.max_grad_norm or variant.max_grad_norm
         weights = settings.reward_weights
@@ -178,6 +179,11 @@ class Walk:
                 f"{', '.join(absent)}; world {self.world.name!r} has that of log π alone ({worlds_with(absent)})"
             )
         return names
+
+    @cached_property
+    def start(self) -> Policy:
+        """The policy before the first step, for KL terms; made when it is first asked for."""
+        return self.world.init(self.seeds)
 
     def look(self) -> Moment:
         """Sample, score, weigh and differentiate at the present policy; nothing moves."""

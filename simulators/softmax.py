@@ -51,7 +51,7 @@ def tables(policy: Policy) -> Tables:
     held = policy.memo.get("softmax")
     if held is None or held.logits.shape != logits.shape:
         unknown = np.full(logits.shape, np.nan)
-        held = Tables(unknown, unknown.copy(), unknown.copy(), unknown[..., 0].copy())
+        held = Tables(unknown, np.empty_like(unknown), np.empty_like(unknown), np.empty(logits.shape[:-1]))
         policy.memo["softmax"] = held
     flat = -1, logits.shape[-1]
     _refresh(
@@ -84,46 +84,45 @@ def exp(x: float) -> float:
 
 
 @kernel
-def _fill_rows(logits: Any, probabilities: Any, cumulative: Any, log_total: Any, moved: Any) -> None:
-    """Fill the rows of the tables [rows, A] (`log_total` [rows]) that have `moved` [rows] from their logits.
-
-    Maxima, exponentials and sums apart, a chunk of rows at a time: LLVM vectorises the exponentials, and a processor
-    overlaps the rows' maxima and sums, each of which waits for the one before it in its own row.
-    """
-    rows, arms = logits.shape
-    for start in range(0, rows, _CHUNK):
-        end = min(start + _CHUNK, rows)
-        for i in range(start, end):
-            if moved[i]:
-                top = logits[i, 0]
-                for a in range(arms):
-                    top = logits[i, a] if logits[i, a] > top else top
-                log_total[i] = top
-        for i in range(start, end):
-            if moved[i]:
-                top = log_total[i]
-                for a in range(arms):
-                    probabilities[i, a] = exp(logits[i, a] - top)
-        for i in range(start, end):
-            if moved[i]:
-                total = 0.0
-                for a in range(arms):
-                    total += probabilities[i, a]
-                    cumulative[i, a] = total
-                log_total[i] += math.log(total)
-                inverse = 1.0 / total
-                for a in range(arms):
-                    probabilities[i, a] *= inverse
+def fill(logits: Any, probabilities: Any, cumulative: Any, log_total: Any, moved: Any) -> None:
+    """Fill the rows of the tables [R, A] (`log_total` [R]) that have `moved` [R] from their logits."""
+    for start in range(0, moved.size, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        _fill_chunk(logits[part], probabilities[part], cumulative[part], log_total[part], moved[part])
 
 
 @kernel
-def fill(logits: Any, probabilities: Any, cumulative: Any, log_total: Any, moved: Any) -> None:
-    """Fill the rows of one run's tables [P, H, A] (`log_total` [P, H]) that have `moved` [P, H] from its logits."""
-    table = log_total.size, logits.shape[2]
-    _fill_rows(
-        logits.reshape(table), probabilities.reshape(table), cumulative.reshape(table), log_total.reshape(-1),
-        moved.reshape(-1),
-    )  # fmt: skip
+def _fill_chunk(logits: Any, probabilities: Any, cumulative: Any, log_total: Any, moved: Any) -> None:
+    """Maxima, exponentials and sums apart: a processor overlaps those of different rows, not the terms of one row."""
+    rows, arms = logits.shape
+    for i in range(rows):
+        if moved[i]:
+            top = logits[i, 0]
+            for a in range(arms):
+                top = logits[i, a] if logits[i, a] > top else top
+            log_total[i] = top
+    _exponentials(logits, log_total, moved, probabilities)
+    for i in range(rows):
+        if moved[i]:
+            total = 0.0
+            for a in range(arms):
+                total += probabilities[i, a]
+                cumulative[i, a] = total
+            log_total[i] += math.log(total)
+            inverse = 1.0 / total
+            for a in range(arms):
+                probabilities[i, a] *= inverse
+
+
+@kernel
+def _exponentials(logits: Any, top: Any, moved: Any, out: Any) -> None:
+    """out[i] = exp(logits[i] − top[i]), in a loop that LLVM vectorises."""
+    rows, arms = logits.shape
+    for i in range(rows):
+        if moved[i]:
+            highest = top[i]
+            for a in range(arms):
+                out[i, a] = exp(logits[i, a] - highest)
 
 
 @kernel
@@ -136,4 +135,4 @@ def _refresh(logits: Any, held: Any, probabilities: Any, cumulative: Any, log_to
             changed += logits[i, a] != held[i, a]
             held[i, a] = logits[i, a]
         moved[i] = changed > 0
-    _fill_rows(logits, probabilities, cumulative, log_total, moved)
+    fill(logits, probabilities, cumulative, log_total, moved)

@@ -102,6 +102,7 @@ def _advance(
     lr: Any, max_norm: Any, gradient: Any, values: Any, moved: Any, row: Any, no_signal: Any, no_truth: Any,
 ) -> bool:  # fmt: skip
     finite = True
+    table = moved.size, logits.shape[3]
     for s in range(seeds.size):
         _gradient(probabilities[s], actions[s], weights[s], gradient, moved)
         flat = gradient.reshape(-1)
@@ -114,7 +115,10 @@ def _advance(
             finite = False
         else:
             _ascend(logits[s], gradient, lr, min(1.0, max_norm / max(norm, 1e-300)))
-            fill(logits[s], probabilities[s], cumulative[s], log_total[s], moved)
+            fill(
+                logits[s].reshape(table), probabilities[s].reshape(table), cumulative[s].reshape(table),
+                log_total[s].reshape(-1), moved.reshape(-1),
+            )  # fmt: skip
         fill_run(
             means, codes, noise, centres, seeds[s], np.uint64(step), np.uint64(0),
             logits[s], cumulative[s], log_total[s], rewards[s], actions[s], logp[s],

@@ -188,8 +188,7 @@ class ToyLM:
         slots, _ = self._checked(policy, rollouts)
         c = np.ones(len(COMPONENTS)) if weights is None else _checked_components(weights)
         worth = self.worth if weights is None else self.scores @ c
-        values = np.empty((policy.seeds.size, self.prompts))
-        kernels.values(table.probabilities, self.following, worth, self.states, values)
+        values = self._passages(policy, worth)[0]
         value = np.take_along_axis(values, slots, axis=1)
         advantage = self.score(policy, rollouts) @ c - value[..., None]
         exact = None
@@ -208,32 +207,25 @@ class ToyLM:
 
     def entropy(self, policy: Policy) -> Floats:
         """−E[log π(y)] of the whole response, averaged over prompts [S], nats."""
-        return self._mean_chain(policy, self._costs(policy, policy))
+        return self._passages(policy, self.worth)[1].mean(-1)
 
     def kl(self, policy: Policy, other: Policy) -> Floats:
         """E[log(π(y) / π_other(y))] of the whole response, averaged over prompts [S], nats."""
         if np.shape(policy.parameters) != np.shape(other.parameters):
             raise ValueError("kl needs two policies of the same number of seeds")
-        return np.maximum(self._mean_chain(policy, self._costs(policy, other) - self._costs(policy, policy)), 0.0)
+        return np.maximum(self._passages(policy, self.worth, other)[1].mean(-1) - self.entropy(policy), 0.0)
 
     def _greedy(self, table: Tables) -> Floats:
         rewards = np.empty((len(table.logits), self.prompts, len(COMPONENTS)))
         kernels.greedy(self.following, self.scores, table.logits, rewards)
         return rewards
 
-    def _costs(self, policy: Policy, scored: Policy) -> Floats:
-        """−E[log π_scored] in each context [S, P, T, V], tokens from `policy`."""
-        ours, theirs = self._tables(policy), self._tables(scored)
-        out = np.empty(ours.log_total.shape)
-        rows = -1, self.vocabulary
-        weights, logits = ours.probabilities.reshape(rows), theirs.logits.reshape(rows)
-        kernels.costs(weights, logits, theirs.log_total.reshape(-1), out.reshape(-1))
-        return out
-
-    def _mean_chain(self, policy: Policy, cost: Floats) -> Floats:
-        out = np.empty(policy.seeds.size)
-        kernels.mean_chain(self._tables(policy).probabilities, cost, out)
-        return out
+    def _passages(self, policy: Policy, worth: Floats, scored: Policy | None = None) -> tuple[Floats, Floats]:
+        """Expected reward and −E[log π_scored(y)] of every prompt [S, P], tokens from `policy`; None: itself."""
+        ours, theirs = self._tables(policy), self._tables(scored or policy)
+        machine, out = (self.following, worth, self.states), np.empty((2, policy.seeds.size, self.prompts))
+        kernels.passages(ours.probabilities, *machine, theirs.logits, theirs.log_total, *out)
+        return out[0], out[1]
 
     def _tables(self, policy: Policy) -> Tables:
         shape, wanted = np.shape(policy.parameters), (policy.seeds.size, *self.logits.shape)

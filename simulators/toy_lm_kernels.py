@@ -17,8 +17,8 @@ from simulators.random import prompt_key, step_key, uniform
 from simulators.sums import inner_rows
 
 __all__ = [
-    "chain", "costs", "exact_gradient", "expected", "greedy", "log_prob", "mean_chain", "sample", "sample_run", "score",
-    "score_gradient", "score_gradient_run", "values",
+    "exact_gradient", "expected", "greedy", "log_prob", "passage", "passages", "sample", "sample_prompt", "score",
+    "score_gradient", "score_gradient_run",
 ]  # fmt: skip
 
 
@@ -27,47 +27,45 @@ def sample(
     following: Any, scores: Any, seeds: Any, step: Any, attempt: Any, logits: Any, cumulative: Any, log_total: Any,
     rewards: Any, actions: Any, logp: Any, mask: Any,
 ) -> None:  # fmt: skip
-    """Every run's rollouts: see `sample_run`."""
+    """Every run's rollouts [S, P, G, T]: see `sample_prompt`."""
     for s in range(seeds.size):
-        sample_run(
-            following, scores, seeds[s], step, attempt, logits[s], cumulative[s], log_total[s],
-            rewards[s], actions[s], logp[s], mask[s],
-        )  # fmt: skip
+        run = step_key(seeds[s], step, attempt)
+        for p in range(actions.shape[1]):
+            sample_prompt(
+                following[p], scores[p], prompt_key(run, np.uint64(p)), logits[s, p], cumulative[s, p], log_total[s, p],
+                rewards[s, p], actions[s, p], logp[s, p], mask[s, p],
+            )  # fmt: skip
 
 
 @kernel
-def sample_run(
-    following: Any, scores: Any, seed: Any, step: Any, attempt: Any, logits: Any, cumulative: Any, log_total: Any,
-    rewards: Any, actions: Any, logp: Any, mask: Any,
+def sample_prompt(
+    following: Any, scores: Any, key: Any, logits: Any, cumulative: Any, log_total: Any, rewards: Any, actions: Any,
+    logp: Any, mask: Any,
 ) -> None:  # fmt: skip
-    """One run's rollouts [P, G, T]: token = number of running sums ≤ u · total, one uniform u per position.
+    """One group's rollouts [G, T]: token = number of running sums ≤ u · total, one uniform u per position.
 
-    A group goes on token by token, all its rollouts together: a response alone waits for the memory at each token.
+    The group goes on token by token, all its rollouts together: a response alone waits for the memory at each token.
     """
-    prompts, groups, length = actions.shape
-    vocabulary = logits.shape[3]
-    run = step_key(seed, step, attempt)
-    state, before, running = np.empty(groups, np.int64), np.empty(groups, np.int64), np.empty(groups, np.bool_)
+    groups, length = actions.shape
+    vocabulary = logits.shape[2]
+    state, before, running = np.zeros(groups, np.int64), np.zeros(groups, np.int64), np.ones(groups, np.bool_)
     rewards[...] = 0.0
-    for p in range(prompts):
-        key = prompt_key(run, np.uint64(p))
-        state[:], before[:], running[:] = 0, 0, True
-        for t in range(length):
-            for g in range(groups):
-                mask[p, g, t] = running[g]
-                actions[p, g, t], logp[p, g, t] = 0, 0.0
-                if not running[g]:
-                    continue
-                q, u = state[g], before[g]
-                level = uniform(key, np.uint64(g), np.uint64(t)) * cumulative[p, t, u, vocabulary - 1]
-                token = 0
-                for v in range(vocabulary):
-                    token += cumulative[p, t, u, v] <= level
-                for k in range(scores.shape[4]):
-                    rewards[p, g, k] += scores[p, t, q, token, k]
-                actions[p, g, t] = token
-                logp[p, g, t] = logits[p, t, u, token] - log_total[p, t, u]
-                state[g], before[g], running[g] = following[p, t, q, token], token, token != 0
+    for t in range(length):
+        for g in range(groups):
+            mask[g, t] = running[g]
+            actions[g, t], logp[g, t] = 0, 0.0
+            if not running[g]:
+                continue
+            q, u = state[g], before[g]
+            level = uniform(key, np.uint64(g), np.uint64(t)) * cumulative[t, u, vocabulary - 1]
+            token = 0
+            for v in range(vocabulary):
+                token += cumulative[t, u, v] <= level
+            for k in range(scores.shape[3]):
+                rewards[g, k] += scores[t, q, token, k]
+            actions[g, t] = token
+            logp[g, t] = logits[t, u, token] - log_total[t, u]
+            state[g], before[g], running[g] = following[t, q, token], token, token != 0
 
 
 @kernel
@@ -209,17 +207,6 @@ def expected(probabilities: Any, following: Any, worth: Any, states: int, gains:
 
 
 @kernel
-def values(probabilities: Any, following: Any, worth: Any, states: Any, out: Any) -> None:
-    """out[s, p] = expected reward of every prompt."""
-    runs, prompts, length, vocabulary, _ = probabilities.shape
-    most = following.shape[2]
-    gains, held = np.zeros((most, vocabulary)), np.zeros((length + 1, vocabulary, most))
-    for s in range(runs):
-        for p in range(prompts):
-            out[s, p] = expected(probabilities[s, p], following[p], worth[p], states[p], gains, held)
-
-
-@kernel
 def exact_gradient(probabilities: Any, following: Any, worth: Any, states: Any, out: Any) -> None:
     """Gradient [S, P, T, V, V] of each prompt's value: Σ_q reach(t, u, q) π(v) (gain(q, v) − value(t, u, q)).
 
@@ -249,39 +236,64 @@ def exact_gradient(probabilities: Any, following: Any, worth: Any, states: Any, 
 
 
 @kernel
-def costs(weights: Any, logits: Any, log_total: Any, out: Any) -> None:
-    """out[r] = −E[log π(v)] = log total − Σ w logit of each context's row [R, V], its tokens from `weights`."""
-    inner_rows(weights, logits, out)
-    for r in range(out.size):
-        out[r] = log_total[r] - out[r]
+def passage(
+    probabilities: Any, following: Any, worth: Any, states: int, logits: Any, log_total: Any, reach: Any, flow: Any,
+    surprise: Any,
+) -> tuple[float, float]:  # fmt: skip
+    """Expected reward and −E[log π(y)] of a response, forwards over all that it may pass through.
 
-
-@kernel
-def chain(probabilities: Any, cost: Any, here: Any, after: Any) -> float:
-    """Expected sum of cost(t, u) over the contexts that a response passes through.
-
-    here [V] and after [1, V] are scratch.
-
-    One prompt: probabilities [T, V, V], cost [T, V].
+    One prompt: tokens from `probabilities` [T, V, V], their logarithms from `logits` [T, V, V] and `log_total` [T, V].
+    reach [V, Q] is the probability that the response gets to a position with this last token and state; flow [Q, V],
+    the same with the next token, and surprise [V] are scratch as well.
     """
-    length, vocabulary = cost.shape
-    after[:] = 0.0
-    for back in range(length):
-        t = length - 1 - back
-        inner_rows(probabilities[t, : vocabulary if t > 0 else 1], after, here)
+    length, vocabulary, _ = probabilities.shape
+    value, entropy = 0.0, 0.0
+    surprise[:], reach[...] = 0.0, 0.0
+    reach[0, 0] = 1.0
+    for t in range(length):
+        flow[...] = 0.0
         for u in range(vocabulary):
-            after[0, u] = here[u] = cost[t, u] + here[u]
-        after[0, 0] = 0.0
-    return float(here[0])
+            arrived = 0.0
+            for q in range(states):
+                share = reach[u, q]
+                if share > 0:
+                    arrived += share
+                    for v in range(vocabulary):
+                        flow[q, v] += share * probabilities[t, u, v]
+            if arrived > 0:
+                for v in range(vocabulary):
+                    surprise[v] += arrived * probabilities[t, u, v] * (log_total[t, u] - logits[t, u, v])
+        value += _go_on(flow, following[t], worth[t], states, reach)
+    for v in range(vocabulary):
+        entropy += surprise[v]
+    return value, entropy
 
 
 @kernel
-def mean_chain(probabilities: Any, cost: Any, out: Any) -> None:
-    """out[s] = the chain of every prompt, averaged."""
-    runs, prompts, _, vocabulary = cost.shape
-    here, after = np.zeros(vocabulary), np.zeros((1, vocabulary))
+def _go_on(flow: Any, following: Any, worth: Any, states: int, reach: Any) -> float:
+    """Fill the next position's reach from a flow [Q, V]; return the reward that is paid on the way."""
+    paid = 0.0
+    reach[...] = 0.0
+    for q in range(states):
+        paid += flow[q, 0] * worth[q, 0]
+        for v in range(1, reach.shape[0]):
+            paid += flow[q, v] * worth[q, v]
+            reach[v, following[q, v]] += flow[q, v]
+    return paid
+
+
+@kernel
+def passages(
+    probabilities: Any, following: Any, worth: Any, states: Any, logits: Any, log_total: Any, values: Any,
+    entropies: Any,
+) -> None:  # fmt: skip
+    """values[s, p], entropies[s, p] = `passage` of every prompt of every run."""
+    runs, prompts, _, vocabulary, _ = probabilities.shape
+    most = following.shape[2]
+    reach, flow, surprise = np.empty((vocabulary, most)), np.empty((most, vocabulary)), np.empty(vocabulary)
     for s in range(runs):
-        total = 0.0
         for p in range(prompts):
-            total += chain(probabilities[s, p], cost[s, p], here, after)
-        out[s] = total / prompts
+            values[s, p], entropies[s, p] = passage(
+                probabilities[s, p], following[p], worth[p], states[p], logits[s, p], log_total[s, p],
+                reach, flow, surprise,
+            )  # fmt: skip

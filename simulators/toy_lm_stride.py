@@ -14,11 +14,12 @@ import numpy as np
 
 from simulators import stride
 from simulators.compiled import kernel
+from simulators.random import prompt_key, step_key
 from simulators.records import Policy, Rollouts
 from simulators.softmax import fill, tables
 from simulators.sums import inner
 from simulators.toy_lm import ToyLM
-from simulators.toy_lm_kernels import chain, costs, expected, sample_run, score_gradient_run
+from simulators.toy_lm_kernels import passage, sample_prompt, score_gradient_run
 
 __all__ = ["Stride", "warm"]
 
@@ -68,29 +69,35 @@ def _advance(
     no_truth: Any,
 ) -> bool:  # fmt: skip
     finite = True
-    slots = np.arange(rewards.shape[1])
-    values = np.empty(slots.size)
-    rows = moved.size, moved.shape[2]
+    prompts, length, vocabulary = moved.shape
+    slots, values = np.arange(prompts), np.empty(prompts)
+    rows = length * vocabulary, vocabulary
     for s in range(seeds.size):
         score_gradient_run(probabilities[s], slots, actions[s], weights[s], gradient, totals, moved)
-        norm = _norm(gradient.reshape(rows), moved.reshape(-1))
+        norm = _norm(gradient.reshape((moved.size, vocabulary)), moved.reshape(-1))
         if row.size > 0:
             row[4, s] = norm
             row[1, s], row[6, s] = _expected(
                 probabilities[s], logits[s], log_total[s], following, worth, states, values
             )
             _measure(values, rewards[s], advantage[s], keep, s, no_signal, no_truth, row)
-        if norm < np.inf:
-            factor = min(1.0, max_norm / max(norm, 1e-300))
-            _ascend(logits[s].reshape(rows), gradient.reshape(rows), moved.reshape(-1), lr, factor)
-            fill(logits[s], probabilities[s], cumulative[s], log_total[s], moved)
-        else:
-            finite = False
-            gradient[...] = 0.0
-        sample_run(
-            following, scores, seeds[s], np.uint64(step), np.uint64(0), logits[s], cumulative[s], log_total[s],
-            rewards[s], actions[s], logp[s], mask[s],
-        )  # fmt: skip
+        finite &= norm < np.inf
+        factor = min(1.0, max_norm / max(norm, 1e-300))
+        key = step_key(seeds[s], np.uint64(step), np.uint64(0))
+        for p in range(prompts):
+            if norm < np.inf:
+                here = moved[p].reshape(-1)
+                _ascend(logits[s, p].reshape(rows), gradient[p].reshape(rows), here, lr, factor)
+                fill(
+                    logits[s, p].reshape(rows), probabilities[s, p].reshape(rows), cumulative[s, p].reshape(rows),
+                    log_total[s, p].reshape(-1), here,
+                )  # fmt: skip
+            else:
+                gradient[p] = 0.0
+            sample_prompt(
+                following[p], scores[p], prompt_key(key, np.uint64(p)), logits[s, p], cumulative[s, p], log_total[s, p],
+                rewards[s, p], actions[s, p], logp[s, p], mask[s, p],
+            )  # fmt: skip
     return finite
 
 
@@ -99,17 +106,16 @@ def _expected(
     probabilities: Any, logits: Any, log_total: Any, following: Any, worth: Any, states: Any, values: Any
 ) -> tuple[float, float]:
     """Fill the value of each prompt; return its mean and the mean entropy of a response."""
-    prompts, length, vocabulary, _ = probabilities.shape
-    gains = np.zeros((following.shape[2], vocabulary))
-    held = np.zeros((length + 1, vocabulary, following.shape[2]))
-    cost, here, after = np.empty((length, vocabulary)), np.zeros(vocabulary), np.zeros((1, vocabulary))
-    rows = length * vocabulary, vocabulary
+    prompts, _, vocabulary, _ = probabilities.shape
+    most = following.shape[2]
+    reach, flow, surprise = np.empty((vocabulary, most)), np.empty((most, vocabulary)), np.empty(vocabulary)
     value, entropy = 0.0, 0.0
     for p in range(prompts):
-        values[p] = expected(probabilities[p], following[p], worth[p], states[p], gains, held)
-        costs(probabilities[p].reshape(rows), logits[p].reshape(rows), log_total[p].reshape(-1), cost.reshape(-1))
-        entropy += chain(probabilities[p], cost, here, after)
+        values[p], nats = passage(
+            probabilities[p], following[p], worth[p], states[p], logits[p], log_total[p], reach, flow, surprise
+        )
         value += values[p]
+        entropy += nats
     return value / prompts, entropy / prompts
 
 
