@@ -175,8 +175,9 @@ class ToyLM:
     ) -> Truth:
         """Exact value, advantages and gradient of the weighted sum of the reward components, for every task.
 
-        value(t, u, q) = Σ_v π(v | p, t, u) (score(t, q, v) + value(t + 1, v, next state)), backwards from 0 at t = T;
-        the advantage of a response is its own reward (no chance is left in it) minus value(0, end, 0).
+        value = Σ over t, u, q, v of reach(t, u, q) π(v | p, t, u) score(t, q, v), where reach, the probability of
+        getting to position t with last token u in state q, goes forwards from reach(0, end, 0) = 1; the advantage of
+        a response is its own reward (no chance is left in it) minus the value.
 
         Args:
             policy: logits [S, P, T, V, V].

@@ -17,8 +17,8 @@ from simulators.random import prompt_key, step_key, uniform
 from simulators.sums import inner_rows
 
 __all__ = [
-    "exact_gradient", "expected", "greedy", "log_prob", "passage", "passages", "sample", "sample_prompt", "score",
-    "score_gradient", "score_gradient_run",
+    "exact_gradient", "greedy", "log_prob", "passage", "passages", "sample", "sample_prompt", "score", "score_gradient",
+    "score_gradient_run",
 ]  # fmt: skip
 
 
@@ -190,8 +190,8 @@ def _gains(worth: Any, following: Any, after: Any, states: int, gains: Any) -> N
 
 
 @kernel
-def expected(probabilities: Any, following: Any, worth: Any, states: int, gains: Any, values: Any) -> float:
-    """Fill values[t, u, q], the expected reward to come, backwards from zero at T; return that of the empty response.
+def _expected(probabilities: Any, following: Any, worth: Any, states: int, gains: Any, values: Any) -> None:
+    """Fill values[t, u, q], the expected reward to come, backwards from zero at T.
 
     One prompt: probabilities [T, V, V], following and worth [T, Q, V]; gains [Q, V] is scratch, values [T + 1, V, Q].
     """
@@ -203,7 +203,6 @@ def expected(probabilities: Any, following: Any, worth: Any, states: int, gains:
         befores = vocabulary if t > 0 else 1
         for q in range(states):
             inner_rows(probabilities[t, :befores], gains[q : q + 1], values[t, :befores, q])
-    return float(values[0, 0, 0])
 
 
 @kernel
@@ -219,7 +218,7 @@ def exact_gradient(probabilities: Any, following: Any, worth: Any, states: Any, 
     for s in range(runs):
         for p in range(prompts):
             pi = probabilities[s, p]
-            expected(pi, following[p], worth[p], states[p], gains, values)
+            _expected(pi, following[p], worth[p], states[p], gains, values)
             reach = np.zeros((vocabulary, most))
             reach[0, 0] = 1.0
             for t in range(length):
