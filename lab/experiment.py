@@ -161,7 +161,7 @@ def _sample(job: Job, first: list[int]) -> pl.DataFrame:
 
     walk, step = job.walk, job.walk.step
     walk.step = 0 if hasattr(walk.world, "pieces") else step
-    moment = walk.look()
+    moment = walk.look(gradient=False)
     walk.step = step
     truth = _truth(walk, moment, gradient=False)
     tables = [

@@ -77,7 +77,7 @@ class Moment:
         keep: Rollouts that take part in the update [S, P, G], or None for all.
         mask: Valid tokens of those [S, P, G, T], or None for all.
         weights: Weights on grad log pi [S, P, G, T], or on the gradients of the objective's scores, one each on T.
-        gradient: The estimate, like the parameters, before clipping.
+        gradient: The estimate, like the parameters, before clipping; None if it was not asked for.
         slots: Slots of the P axis that each run needed [S], where prompts were sampled again; None: all.
     """
 
@@ -185,15 +185,15 @@ class Walk:
         """The policy before the first step, for KL terms; made when it is first asked for."""
         return self.world.init(self.seeds)
 
-    def look(self) -> Moment:
-        """Sample, score, weigh and differentiate at the present policy; nothing moves."""
+    def look(self, *, gradient: bool = True) -> Moment:
+        """Sample, score, weigh and (unless `gradient` is False) differentiate at the present policy; nothing moves."""
         rollouts = self._sample()
         rewards = self._rewards(rollouts)
         credit = self._credit(rewards, rollouts)
         rollouts, rewards, credit, keep, slots = self._filtered(rollouts, rewards, credit)
         mask = _kept_tokens(rollouts, keep)
-        weights, gradient = self._direction(rollouts, rewards, credit, mask, rollouts.logp)
-        return Moment(self.step, rollouts, rewards, credit, keep, mask, weights, gradient, slots)
+        weights, estimate = self._direction(rollouts, rewards, credit, mask, rollouts.logp, gradient)
+        return Moment(self.step, rollouts, rewards, credit, keep, mask, weights, estimate, slots)
 
     def advance(self, moment: Moment) -> Array | None:
         """Move the parameters by the moment's gradient, and by further epochs on the same rollouts.
@@ -301,22 +301,24 @@ class Walk:
         return rollouts, self._rewards(rollouts)
 
     def _direction(
-        self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array
+        self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array, gradient: bool = True
     ) -> tuple[Array, Any]:
         """Weights and the gradient that they make: of log π, or of the scores with the penalty's beside it."""
         if not self.scores:
             weights = self._weights(rollouts, rewards, credit, mask, logp_new)
-            return weights, self.world.gradient(self.policy, rollouts, weights)
+            return weights, self.world.gradient(self.policy, rollouts, weights) if gradient else None
         world, v = cast(Scored, self.world), self.variant
         given = self._read(rollouts, rewards, credit, mask)
         now = world.score(self.policy, rollouts, self.scores)
         weights = self._objective(now, credit.advantage, given, None, 0.0, None)
-        gradient = world.score_gradient(self.policy, rollouts, weights, self.scores)
+        if not gradient:
+            return weights, None
+        estimate = world.score_gradient(self.policy, rollouts, weights, self.scores)
         if v.kl is None or not v.kl_beta:
-            return weights, gradient
+            return weights, estimate
         rule, reference = find("objective", v.objective), world.log_prob(self.start, rollouts)
         held = objectives.penalty(rule, {"mask": mask}, logp_new, v.kl, v.kl_beta, reference)
-        return weights, gradient + world.gradient(self.policy, rollouts, held)
+        return weights, estimate + world.gradient(self.policy, rollouts, held)
 
     def _read(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any) -> dict[str, Any]:
         """The fields that the objective reads."""
