@@ -6,9 +6,12 @@ import polars as pl
 
 from lab.figures.training import GLANCE, training
 from lab.pages.places import SCENES
-from lab.pages.runs import absent, code, controls, fitting, goal, measured, settings, trained
+from lab.pages.runs import absent, asked, code, controls, fitting, goal, measured, settings, trained
 from lab.pages.shell import Page
 from lab.trace import lead, standing
+from lab.variants import variant
+
+_MUCH = 3.0  # times as long: from here on curves may part by the length of the steps alone
 
 page = Page(
     "train",
@@ -57,6 +60,23 @@ def reading(frame: pl.DataFrame) -> str:
     return sentence + "."
 
 
+def head_start(frame: pl.DataFrame) -> str:
+    """Whose first step was much longer than whose: at one learning rate, that alone parts the curves."""
+    if "grad_norm" not in frame.columns:
+        return ""
+    limit = pl.col("variant").replace_strict({v: variant(v).max_grad_norm for v in frame["variant"].unique()})
+    first = frame.filter(step=0).with_columns(pl.min_horizontal("grad_norm", limit.cast(pl.Float64)))
+    steps = standing(first, "grad_norm").filter(pl.col("mean") > 0).sort("mean")
+    if steps.height < 2 or steps["mean"][-1] < _MUCH * steps["mean"][0]:
+        return ""
+    longest, shortest = steps.row(-1, named=True), steps.row(0, named=True)
+    ratio = longest["mean"] / shortest["mean"]
+    return (
+        f" At the same learning rate {longest['variant']}'s first step was {ratio:.2g} times as long as "
+        f"{shortest['variant']}'s; that alone moves their curves apart."
+    )
+
+
 def ahead(frame: pl.DataFrame, metric: str, first: str, second: str) -> str:
     """How far the first lies ahead of the second, seed by seed."""
     gap = lead(frame, metric, first, second, last=1).row(0, named=True)
@@ -78,7 +98,8 @@ state = fitting(page)
 measure = page.ask(measured, state, GLANCE)
 trace = trained(page, state, measure)
 summary = page.ask(trace.summary)
-page.say(reading(trace.frame))
+plain = "optimizer" not in asked(state)  # under Adam a step's length does not follow the gradient's
+page.say(reading(trace.frame) + (head_start(trace.frame) if plain else ""))
 page.show(training, summary, metrics=measure, height=290 * -(-summary["metric"].n_unique() // 3))
 absent(state, GLANCE, trace.frame)
 lines = [*code(state, measure), f"lab.figures.training(trace.summary(), metrics={measure!r})"]

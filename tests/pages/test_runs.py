@@ -1,5 +1,6 @@
 """The pages that train: a long run can be stopped, a refused one is said, spikes have a cause."""
 
+import re
 import time
 
 import pytest
@@ -109,6 +110,21 @@ def test_a_variant_without_its_fields_is_left_out_with_words_and_led_to_its_worl
     settled(test)
     assert not test.warning and test.session_state["train:world"] == "agents"
     assert "dr-mas" in test.markdown[0].value
+
+
+def test_a_longer_first_step_is_named_beside_who_ends_highest(opened):
+    test = settled(opened("train", variants="dr_grpo~mc-grpo", steps="50", runs="2"))
+    assert not test.exception and not test.error
+    said = re.search(r"mc-grpo's first step was ([\d.]+) times as long as dr_grpo's", test.markdown[0].value)
+    space = {}
+    exec(next(each.value for each in test.code if "lab.train" in each.value), space)
+    first = space["trace"].frame.filter(step=0)
+    norm = {name: first.filter(variant=name)["grad_norm"] for name in ("dr_grpo", "mc-grpo")}
+    assert said and float(said[1]) == pytest.approx(
+        norm["mc-grpo"].clip(0, 1).mean() / norm["dr_grpo"].mean(), rel=0.05
+    )
+    alike = settled(opened("train", variants="grpo~rloo", steps="50", runs="2"))
+    assert "first step" not in alike.markdown[0].value
 
 
 def test_where_no_variant_can_train_the_page_says_so(opened):
