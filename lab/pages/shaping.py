@@ -248,14 +248,17 @@ def show_blend(state: dict[str, Any]) -> None:
         with st.container():
             st.subheader("What is meant", anchor=False)
             page.show(curves, page.ask(summarise, trace, ["value"]), metric="value",
-                      label="true return of the trained policy", unit="outer step", key="value")  # fmt: skip
+                      label="true return of the trained policy", unit="outer step", key="value",
+                      guide="One learner on each reward. Nothing is sampled: lines are exact, without bands.",
+                      )  # fmt: skip
         with st.container():
             st.subheader("The blend that is trained on", anchor=False)
             page.show(curves, page.ask(summarise, told, ["weight"]), metric="weight", label="weight in the blend",
-                      unit="outer step", key="weight")  # fmt: skip
+                      unit="outer step", key="weight",
+                      guide="The weights that BARFI has learnt after each outer step; exact as well.",
+                      )  # fmt: skip
     st.subheader("The policies at the end", anchor=False)
     page.show(grid_policies, policies)
-    st.caption("Nothing is sampled here, so there are no intervals: learner, returns and gradients are exact.")
     page.finish(
         f"""
 import lab

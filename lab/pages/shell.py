@@ -44,6 +44,7 @@ from lab.pages.state import Property, Scenes, parse, written
 
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 SHOWN_ROWS = 200
+_AT_ONCE = 9  # questions in sight; the others are one click away
 PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 
 
@@ -154,14 +155,14 @@ class Page:
         self._sentence.markdown(sentence)
 
     def show(
-        self, figure: Figure, frame: pl.DataFrame, *, key: str | None = None, guide: bool = True, **options: Any
+        self, figure: Figure, frame: pl.DataFrame, *, key: str | None = None, guide: bool | str = True, **options: Any
     ) -> None:
-        """Draws a figure function's picture in the reader's theme, with its reading guide below."""
+        """Draws a figure function's picture in the reader's theme, and below it its reading guide, or another text."""
         drawn = self.ask(figure, frame, theme=self.theme, **options)
         name = key or getattr(figure, "__name__", "figure")
         st.plotly_chart(drawn, theme=None, config=PLOT_CONFIG, key=f"{self.slug}-{name}")
         if guide:
-            st.caption(figure.guide)
+            st.caption(figure.guide if guide is True else guide)
 
     def finish(self, code: str, frame: pl.DataFrame) -> None:
         """Fills the places of Code and Data."""
@@ -215,16 +216,23 @@ class Page:
         return f"{url}?{urlencode(written(self.properties, self.state), safe='@~_,')}"
 
     def _presets(self) -> None:
-        key = self.key("preset")
         here = written(self.properties, self.state)
-        same = (name for name, state in self.presets.items() if written(self.properties, state) == here)
-        st.session_state[key] = next(same, None)
-        st.pills(
-            "Questions", list(self.presets), key=key, label_visibility="collapsed", on_change=self._choose,
-        )  # fmt: skip
+        lit = next((name for name, state in self.presets.items() if written(self.properties, state) == here), None)
+        questions = list(self.presets)
+        rest = questions[_AT_ONCE:]
+        self._questions("Questions", "preset", questions[:_AT_ONCE], lit)
+        if rest:
+            with st.popover(lit if lit in rest else f"{len(rest)} more questions", type="tertiary"):
+                self._questions("More questions", "further", rest, lit)
 
-    def _choose(self) -> None:
-        chosen = st.session_state[self.key("preset")]
+    def _questions(self, label: str, name: str, questions: list[str], lit: str | None) -> None:
+        st.session_state[self.key(name)] = lit if lit in questions else None
+        st.pills(
+            label, questions, key=self.key(name), label_visibility="collapsed", on_change=self._choose, args=(name,)
+        )
+
+    def _choose(self, name: str) -> None:
+        chosen = st.session_state[self.key(name)]
         if chosen:
             self.set(**self.presets[chosen])
 

@@ -191,7 +191,11 @@ def learning(found: Run) -> pl.DataFrame:
     """Rewards by component and other measurements over the steps."""
     summary = found.summary([m for m in CURVES if m in found.frame.columns]).drop_nulls("mean")
     st.subheader("What it learns, part by part", anchor=False)
-    page.show(training, summary, metrics=CURVES, labels=COMPONENTS)
+    page.show(
+        training, summary, metrics=CURVES, labels=COMPONENTS,
+        guide="Lines are means over seeds, bands their 95% intervals. Held-out problems are tried now and then, and "
+        "their points joined.",
+    )  # fmt: skip
     return summary
 
 

@@ -72,8 +72,8 @@ def head_start(frame: pl.DataFrame) -> str:
     longest, shortest = steps.row(-1, named=True), steps.row(0, named=True)
     ratio = longest["mean"] / shortest["mean"]
     return (
-        f" At the same learning rate {longest['variant']}'s first step was {ratio:.2g} times as long as "
-        f"{shortest['variant']}'s; that alone moves their curves apart."
+        f" At the same learning rate {longest['variant']}'s first step was {ratio:,.{0 if ratio >= 10 else 1}f} times as long as "
+        f"{shortest['variant']}'s; that alone may move their curves apart."
     )
 
 
