@@ -71,8 +71,9 @@ def head_start(frame: pl.DataFrame) -> str:
         return ""
     longest, shortest = steps.row(-1, named=True), steps.row(0, named=True)
     ratio = longest["mean"] / shortest["mean"]
+    times = f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
     return (
-        f" At the same learning rate {longest['variant']}'s first step was {ratio:,.{0 if ratio >= 10 else 1}f} times as long as "
+        f" At the same learning rate {longest['variant']}'s first step was {times} times as long as "
         f"{shortest['variant']}'s; that alone may move their curves apart."
     )
 
