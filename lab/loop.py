@@ -138,7 +138,6 @@ class Walk:
         self.objective = variant.rule("objective")
         self.filter, self.reward = variant.rule("filter"), variant.rule("reward")
         self.fields, self.scores = self._wanted(), self._scored()
-        self.seeds = seeds
         self.policy: Policy = world.init(seeds)
         self.optimizer = Optimizer(settings.optimizer, settings.lr, momentum=settings.momentum)
         self.max_grad_norm = settings.max_grad_norm or variant.max_grad_norm
@@ -183,7 +182,7 @@ class Walk:
     @cached_property
     def start(self) -> Policy:
         """The policy before the first step, for KL terms; made when it is first asked for."""
-        return self.world.init(self.seeds)
+        return self.world.init(self.policy.seeds)
 
     def look(self, *, gradient: bool = True) -> Moment:
         """Sample, score, weigh and (unless `gradient` is False) differentiate at the present policy; nothing moves."""

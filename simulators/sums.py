@@ -29,20 +29,19 @@ def inner(x: Any, y: Any) -> float:
 
 @kernel
 def inner_rows(x: Any, y: Any, out: Any) -> None:
-    """out[i] = inner(x[i], y[i]) of the rows of x and y [R, V], bit for bit; y [1, V] serves all rows.
+    """out[i] = inner(x[i], y) of the rows of x [R, V] with y [V], bit for bit.
 
-    One loop over two-dimensional arrays takes half the time of a call per row, which has to make a view of each.
+    One loop over a two-dimensional array takes half the time of a call per row, which has to make a view of each.
     """
     rows, size = x.shape
     whole = size // 4 * 4
     for i in range(rows):
-        j = i if y.shape[0] > 1 else 0
         a, b, c, d = 0.0, 0.0, 0.0, 0.0
         for v in range(0, whole, 4):
-            a += x[i, v] * y[j, v]
-            b += x[i, v + 1] * y[j, v + 1]
-            c += x[i, v + 2] * y[j, v + 2]
-            d += x[i, v + 3] * y[j, v + 3]
+            a += x[i, v] * y[v]
+            b += x[i, v + 1] * y[v + 1]
+            c += x[i, v + 2] * y[v + 2]
+            d += x[i, v + 3] * y[v + 3]
         for v in range(whole, size):
-            a += x[i, v] * y[j, v]
+            a += x[i, v] * y[v]
         out[i] = (a + b) + (c + d)

@@ -17,8 +17,8 @@ from simulators.random import prompt_key, step_key, uniform
 from simulators.sums import inner_rows
 
 __all__ = [
-    "exact_gradient", "greedy", "log_prob", "passage", "passages", "sample", "sample_prompt", "score", "score_gradient",
-    "score_gradient_run",
+    "exact_gradient", "greedy", "log_prob", "passages", "passages_run", "sample", "sample_prompt", "score",
+    "score_gradient", "score_gradient_run",
 ]  # fmt: skip
 
 
@@ -202,7 +202,7 @@ def _expected(probabilities: Any, following: Any, worth: Any, states: int, gains
         _gains(worth[t], following[t], values[t + 1], states, gains)
         befores = vocabulary if t > 0 else 1
         for q in range(states):
-            inner_rows(probabilities[t, :befores], gains[q : q + 1], values[t, :befores, q])
+            inner_rows(probabilities[t, :befores], gains[q], values[t, :befores, q])
 
 
 @kernel
@@ -235,7 +235,7 @@ def exact_gradient(probabilities: Any, following: Any, worth: Any, states: Any, 
 
 
 @kernel
-def passage(
+def _passage(
     probabilities: Any, following: Any, worth: Any, states: int, logits: Any, log_total: Any, reach: Any, flow: Any,
     surprise: Any,
 ) -> tuple[float, float]:  # fmt: skip
@@ -286,13 +286,21 @@ def passages(
     probabilities: Any, following: Any, worth: Any, states: Any, logits: Any, log_total: Any, values: Any,
     entropies: Any,
 ) -> None:  # fmt: skip
-    """values[s, p], entropies[s, p] = `passage` of every prompt of every run."""
-    runs, prompts, _, vocabulary, _ = probabilities.shape
+    """values[s, p], entropies[s, p] of every run: see `passages_run`."""
+    for s in range(len(values)):
+        passages_run(probabilities[s], following, worth, states, logits[s], log_total[s], values[s], entropies[s])
+
+
+@kernel
+def passages_run(
+    probabilities: Any, following: Any, worth: Any, states: Any, logits: Any, log_total: Any, values: Any,
+    entropies: Any,
+) -> None:  # fmt: skip
+    """values[p], entropies[p] = `_passage` of every prompt of one run."""
+    prompts, _, vocabulary, _ = probabilities.shape
     most = following.shape[2]
     reach, flow, surprise = np.empty((vocabulary, most)), np.empty((most, vocabulary)), np.empty(vocabulary)
-    for s in range(runs):
-        for p in range(prompts):
-            values[s, p], entropies[s, p] = passage(
-                probabilities[s, p], following[p], worth[p], states[p], logits[s, p], log_total[s, p],
-                reach, flow, surprise,
-            )  # fmt: skip
+    for p in range(prompts):
+        values[p], entropies[p] = _passage(
+            probabilities[p], following[p], worth[p], states[p], logits[p], log_total[p], reach, flow, surprise
+        )

@@ -19,7 +19,7 @@ from simulators.records import Policy, Rollouts
 from simulators.softmax import fill, tables
 from simulators.sums import inner
 from simulators.toy_lm import ToyLM
-from simulators.toy_lm_kernels import passage, sample_prompt, score_gradient_run
+from simulators.toy_lm_kernels import passages_run, sample_prompt, score_gradient_run
 
 __all__ = ["Stride", "warm"]
 
@@ -70,16 +70,15 @@ def _advance(
 ) -> bool:  # fmt: skip
     finite = True
     prompts, length, vocabulary = moved.shape
-    slots, values = np.arange(prompts), np.empty(prompts)
+    slots, values, entropies = np.arange(prompts), np.empty(prompts), np.empty(prompts)
     rows = length * vocabulary, vocabulary
     for s in range(seeds.size):
         score_gradient_run(probabilities[s], slots, actions[s], weights[s], gradient, totals, moved)
         norm = _norm(gradient.reshape((moved.size, vocabulary)), moved.reshape(-1))
         if row.size > 0:
             row[4, s] = norm
-            row[1, s], row[6, s] = _expected(
-                probabilities[s], logits[s], log_total[s], following, worth, states, values
-            )
+            passages_run(probabilities[s], following, worth, states, logits[s], log_total[s], values, entropies)
+            row[1, s], row[6, s] = values.mean(), entropies.mean()
             _measure(values, rewards[s], advantage[s], keep, s, no_signal, no_truth, row)
         finite &= norm < np.inf
         factor = min(1.0, max_norm / max(norm, 1e-300))
@@ -99,24 +98,6 @@ def _advance(
                 rewards[s, p], actions[s, p], logp[s, p], mask[s, p],
             )  # fmt: skip
     return finite
-
-
-@kernel
-def _expected(
-    probabilities: Any, logits: Any, log_total: Any, following: Any, worth: Any, states: Any, values: Any
-) -> tuple[float, float]:
-    """Fill the value of each prompt; return its mean and the mean entropy of a response."""
-    prompts, _, vocabulary, _ = probabilities.shape
-    most = following.shape[2]
-    reach, flow, surprise = np.empty((vocabulary, most)), np.empty((most, vocabulary)), np.empty(vocabulary)
-    value, entropy = 0.0, 0.0
-    for p in range(prompts):
-        values[p], nats = passage(
-            probabilities[p], following[p], worth[p], states[p], logits[p], log_total[p], reach, flow, surprise
-        )
-        value += values[p]
-        entropy += nats
-    return value / prompts, entropy / prompts
 
 
 @kernel

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from lab.figures.figure import figure
-from lab.figures.lines import thin
+from lab.figures.lines import NOTHING, thin
 from lab.figures.theme import fade, palette, style
 
 __all__ = ["gradient_norms", "ring_of", "run_lines", "spike_marks", "ticks"]
 
 _MOST_POINTS = 2000
-_NOTHING = 1e-12  # a smaller norm is what rounding left of zero
 
 
 @figure(
@@ -55,7 +54,7 @@ def gradient_norms(
 
 def ticks(norm: NDArray) -> dict[str, Any]:
     """At most four ticks, at powers of ten, or at 1, 2, 5 times these where the norms span little."""
-    seen = np.log10(norm[norm > _NOTHING])
+    seen = np.log10(norm[norm > NOTHING])
     low, high = (np.floor(seen.min()), np.ceil(seen.max())) if seen.size else (-1.0, 0.0)
     powers = 10.0 ** np.arange(low, high + 1, max(1, (high - low) // 3))
     values = powers if seen.size and np.ptp(seen) > 2 else np.outer(powers, [1, 2, 5]).ravel()
@@ -68,7 +67,7 @@ def run_lines(
     """All runs of a variant as one trace, with a gap after each; zero has no place on the axis."""
     parts = []
     for run in one.partition_by("seed", maintain_order=True):
-        norm = np.where(run["grad_norm"] > _NOTHING, run["grad_norm"], np.nan)
+        norm = np.where(run["grad_norm"] > NOTHING, run["grad_norm"], np.nan)
         kept = thin(norm, buckets)
         parts.append(np.array([run["step"].to_numpy()[kept], norm[kept], run["seed"].to_numpy()[kept]], dtype=float))
         parts.append(np.full((3, 1), np.nan))

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from lab.figures.figure import figure
 from lab.figures.theme import fade, palette, style
 
-__all__ = ["curves", "thin"]
+__all__ = ["NOTHING", "curves", "thin"]
 
 MOST_POINTS = 600
+#: A smaller norm is what rounding left of zero, which has no place on a logarithmic axis.
+NOTHING = 1e-12
 
 
 def thin(values: NDArray, buckets: int) -> NDArray:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lab.diagnostics.metrics import METRICS, Metric
 from lab.figures.figure import figure
-from lab.figures.lines import thin
+from lab.figures.lines import NOTHING, thin
 from lab.figures.theme import fade, palette, style
 
 __all__ = ["GLANCE", "training"]
@@ -22,7 +22,6 @@ __all__ = ["GLANCE", "training"]
 GLANCE = ("value", "sign_flip", "no_signal", "grad_norm", "entropy", "cosine")
 
 _LOG = ("grad_norm",)
-_ROUNDING = 1e-12  # a norm up to this is what is left of terms that cancel: no point on a logarithmic axis
 _LEAST = {"sign_flip": 0.0, "no_signal": 0.0, "entropy": 0.0, "cosine": -1.0}
 _MOST_POINTS = 200
 _BESIDE, _BELOW = 0.065, 0.18  # room between panels, as shares of the picture
@@ -31,7 +30,7 @@ _BESIDE, _BELOW = 0.065, 0.18  # room between panels, as shares of the picture
 @figure(
     guide="Lines are means over seeds, bands their 95% intervals; all variants met the same draws, so small gaps "
     "count. A coin has a sign-flip rate of one half; a cosine of 1 is the exact gradient, 0 no relation to it. "
-    "The axis of the gradient norm is logarithmic.",
+    "The axis of the gradient norm is logarithmic; where the norm is zero it has no point.",
     columns=("variant", "step", "metric", "mean", "low", "high"),
 )
 def training(
@@ -109,7 +108,7 @@ def _line(one: pl.DataFrame, variant: str, axis: str, theme: str, metric: Metric
     step = one["step"].to_numpy()
     mean, low, high = (one[name].cast(pl.Float64).to_numpy() for name in ("mean", "low", "high"))
     if metric.name in _LOG:
-        mean = np.where(mean > _ROUNDING, mean, np.nan)
+        mean = np.where(mean > NOTHING, mean, np.nan)
     kept = thin(mean, _MOST_POINTS // 2)
     step, mean, low, high = step[kept], mean[kept], *_possible(low[kept], high[kept], mean[kept], metric)
     around, edge = _band(step, low, high)

@@ -60,7 +60,7 @@ def named(line: str) -> Iterator[str]:
         ("get it from https://registry.invalid/simple and https://packages.test/", 1),
         ("Path('/tmp/x')", 1),
         ("advlab run --name demo  # writes runs/demo", 0),
-        ("rewards/work/tmp/x", 0),
+        ("rewards/private/srv/x", 0),
         ("as issue 12 says", 1),
         ("cards in ../other/papers", 1),
     ],
