@@ -44,7 +44,7 @@ from lab.pages.state import Property, Scenes, parse, written
 
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 SHOWN_ROWS = 200
-_AT_ONCE = 9  # questions in sight; the others are one click away
+_AT_ONCE, _IN_ALL = 9, 12  # questions in sight, the others one click away, where a page has more than this in all
 PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 
 
@@ -219,8 +219,9 @@ class Page:
         here = written(self.properties, self.state)
         lit = next((name for name, state in self.presets.items() if written(self.properties, state) == here), None)
         questions = list(self.presets)
-        rest = questions[_AT_ONCE:]
-        self._questions("Questions", "preset", questions[:_AT_ONCE], lit)
+        seen = _AT_ONCE if len(questions) > _IN_ALL else _IN_ALL
+        rest = questions[seen:]
+        self._questions("Questions", "preset", questions[:seen], lit)
         if rest:
             with st.popover(lit if lit in rest else f"{len(rest)} more questions", type="tertiary"):
                 self._questions("More questions", "further", rest, lit)

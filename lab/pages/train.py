@@ -51,13 +51,24 @@ def reading(frame: pl.DataFrame) -> str:
     sentence = f"**{best['variant']}** ends highest, with {words} of {interval(best)}"
     if ends.height > 1:
         sentence += ahead(frame, metric, best["variant"], ends["variant"][1])
-    flips = standing(frame, "sign_flip") if "sign_flip" in frame.columns else ends.clear()
-    flips = flips.drop_nulls("mean").sort("mean", descending=True)
-    if flips.height:
-        most = flips.row(0, named=True)
-        least = f", {flips['variant'][-1]} the fewest ({flips['mean'][-1]:.0%})" if flips.height > 1 else ""
-        sentence += f". Over the run **{most['variant']}** gave the most wrong signs ({most['mean']:.0%}){least}"
-    return sentence + "."
+    return f"{sentence}.{wrong_signs(frame)}"
+
+
+def wrong_signs(frame: pl.DataFrame) -> str:
+    """Who gave the most rollouts the wrong sign over the run, and who the fewest, where they are told apart."""
+    flips = standing(frame, "sign_flip").drop_nulls("mean").sort("mean") if "sign_flip" in frame.columns else None
+    if flips is None or flips.is_empty():
+        return ""
+    fewest, most = flips.row(0, named=True), flips.row(-1, named=True)
+    if flips.height == 1:
+        return f" Over the run **{most['variant']}** gave {most['mean']:.0%} of the rollouts the wrong sign."
+    gap = lead(frame, "sign_flip", most["variant"], fewest["variant"])["low"][0]
+    if gap is None or gap <= 0:
+        return f" Over the run the variants were not told apart by their wrong signs ({most['mean']:.0%} at most)."
+    return (
+        f" Over the run **{most['variant']}** gave the most wrong signs ({most['mean']:.1%}), {fewest['variant']} the "
+        f"fewest ({fewest['mean']:.1%})."
+    )
 
 
 def head_start(frame: pl.DataFrame) -> str:

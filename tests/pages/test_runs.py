@@ -127,6 +127,15 @@ def test_a_longer_first_step_is_named_beside_who_ends_highest(opened):
     assert "first step" not in alike.markdown[0].value
 
 
+def test_wrong_signs_part_variants_only_where_their_difference_is_sure(opened):
+    sure = settled(opened("train", variants="grpo~mc-grpo", law="contaminated_normal", steps="50")).markdown[0].value
+    assert re.search(r"\*\*\S+\*\* gave the most wrong signs \([\d.]+%\), \S+ the fewest \([\d.]+%\)\.", sure)
+    alike = settled(opened("train", variants="grpo~rloo", steps="50", runs="2")).markdown[0].value
+    assert "not told apart by their wrong signs" in alike
+    one = settled(opened("train", variants="grpo", steps="50")).markdown[0].value
+    assert re.search(r"\*\*grpo\*\* gave \d+% of the rollouts the wrong sign\.", one)
+
+
 def test_where_no_variant_can_train_the_page_says_so(opened):
     test = opened("compare", variants="dr-mas", steps="50")
     assert not test.exception and not test.error
