@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import worlds
+from lab import world_registry as worlds
 from lab.config import Config
-from lab.diagnostics.gradient import norm
-from lab.diagnostics.rollouts import recorded, rollout_table
 from lab.errors import InputError
 from lab.executors import Executor, Threads
-from lab.loop import Moment, Settings, Walk
+from lab.measures.gradient import norm
+from lab.measures.rollouts import recorded, rollout_table
+from lab.methods import Variant, names, variant
 from lab.store import Cell, Run, opened
-from lab.train import Job, Trace, job_of, seeds_of, train, variants_of
-from lab.variants import Variant, names, variant
+from lab.training.loop import Moment, Settings, Walk
+from lab.training.train import Job, Trace, job_of, seeds_of, train, variants_of
 from simulators.records import Truth
 
 if TYPE_CHECKING:

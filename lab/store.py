@@ -225,7 +225,7 @@ class Run:
         import polars as pl
         from polars.exceptions import PolarsError
 
-        from lab.imports.parquet import footer
+        from lab.logs.parquet import footer
 
         try:
             footer(path)
@@ -259,7 +259,7 @@ class Run:
     def _gathered(self, frame: pl.LazyFrame) -> pl.DataFrame:
         from polars.exceptions import PanicException, PolarsError
 
-        from lab.imports.parquet import read
+        from lab.logs.parquet import read
 
         try:
             return frame.collect()
@@ -350,7 +350,7 @@ def _slugs(labels: list[str]) -> list[str]:
 def _outcome(name: str) -> pl.Expr:
     import polars as pl
 
-    from lab.diagnostics.metrics import HELD_OUT
+    from lab.measures.metrics import HELD_OUT
 
     if name not in ("value", *HELD_OUT):
         return pl.col(name).mean()

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.diagnostics.interval import mean_interval, student_quantile
-from lab.diagnostics.metrics import METRICS
 from lab.errors import UnknownNameError
-from lab.variants import Variant
+from lab.measures.interval import mean_interval, student_quantile
+from lab.measures.metrics import METRICS
+from lab.methods import Variant
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from lab.train import Job
+    from lab.training.train import Job
     from simulators.records import Policy
 
 __all__ = ["Trace", "lead", "leads", "mean_interval", "standing", "student_quantile", "summarise"]

@@ -32,9 +32,9 @@ import lab
 from lab.figures import curves, grid_policies
 from lab.reward_models.barfi import align, basis, implicit_gradient
 from lab.trace import summarise
-from simulators import mdp_families as families
-from simulators import policy_gradient as gradients
-from simulators.soft_learner import SoftLearner
+from simulators.mdp import families
+from simulators.mdp import gradient as gradients
+from simulators.mdp.soft_learner import SoftLearner
 
 # %% [markdown]
 # ## A grid, a goal, three hints
@@ -83,7 +83,7 @@ for name, hint in hints.items():
 # ## Learning the blend
 
 # %%
-study = lab.diagnostics.blend_study()
+study = lab.studies.blend_study()
 study.filter(step=25).select("heuristic", "variant", "value", "phi2", "phi3")
 
 # %%
@@ -101,7 +101,7 @@ curves(
 )  # fmt: skip
 
 # %%
-grid_policies(lab.diagnostics.blend_policies("reversed"))
+grid_policies(lab.studies.blend_policies("reversed"))
 
 # %% [markdown]
 # ## No hint at all

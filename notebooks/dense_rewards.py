@@ -30,11 +30,11 @@ import polars as pl
 
 import lab
 from lab import distances
-from lab.diagnostics.shaping import CHAIN, CONSTRUCTIONS, episodes_until, learned
+from lab.studies.shaping import CHAIN, CONSTRUCTIONS, episodes_until, learned
 from lab.figures import curves
 from lab.trace import summarise
-from simulators.chains import Chain
-from simulators.q_learning import learn
+from simulators.mdp.chains import Chain
+from simulators.mdp.q_learning import learn
 
 _ = pl.Config.set_tbl_rows(20).set_fmt_str_lengths(90)
 
@@ -58,7 +58,7 @@ pl.DataFrame({"construction": list(CONSTRUCTIONS), "pays": [c.words for c in CON
 # three are exact. Where pay depends on several events of the past there is no small table to plan in, and no number.
 
 # %%
-lab.diagnostics.shaping_scores()
+lab.studies.shaping_scores()
 
 # %% [markdown]
 # A potential is at distance 0: it changes no policy's rank. The increment, the same without the discount, is far off,
@@ -72,7 +72,7 @@ lab.diagnostics.shaping_scores()
 
 # %%
 names = ["sparse", "pbrs", "progress", "bonus"]
-study = lab.diagnostics.shaping_study(names, episodes=600, buckets=30)
+study = lab.studies.shaping_study(names, episodes=600, buckets=30)
 curves(summarise(study, ["gold"]), metric="gold", label="return that is meant")
 
 # %%
@@ -84,7 +84,7 @@ curves(summarise(study, ["value"]), metric="value", label="return that is traine
 # hovers there.
 
 # %%
-policies = lab.diagnostics.shaping_policies(names, episodes=600)
+policies = lab.studies.shaping_policies(names, episodes=600)
 taken = policies.filter(pl.col("share") >= 0.5).pivot("variant", index="position", values="action")
 taken
 
@@ -95,7 +95,7 @@ taken
 # best policy is the right one. And to learn from it?
 
 # %%
-near = lab.diagnostics.shaping_study(["sparse", "redistributed"], episodes=600, buckets=6)
+near = lab.studies.shaping_study(["sparse", "redistributed"], episodes=600, buckets=6)
 near.group_by("variant", "step", maintain_order=True).agg(pl.col("gold", "idle").mean()).filter(pl.col("step") >= 300)
 
 # %% [markdown]
@@ -120,7 +120,7 @@ print("steps that differ:", int((shaped.trail != begun.trail).sum()), "of", int(
 # In the chain of 21 positions without a gate.
 
 # %%
-ladder = [{"bonus": c, **lab.diagnostics.shaping_scores(["bonus"], chain=plain, bonus=c).row(0, named=True)}
+ladder = [{"bonus": c, **lab.studies.shaping_scores(["bonus"], chain=plain, bonus=c).row(0, named=True)}
           for c in (0.001, 0.003, 0.01, 0.03, 0.1)]  # fmt: skip
 pl.DataFrame(ladder).select("bonus", "distance", "alignment", "worst_case_regret")
 
@@ -139,7 +139,7 @@ answer_1 = None
 
 # %%
 if answer_1 is not None:
-    turned = [lab.diagnostics.shaping_scores(["bonus"], chain=plain, bonus=answer_1 * f)["alignment"][0]
+    turned = [lab.studies.shaping_scores(["bonus"], chain=plain, bonus=answer_1 * f)["alignment"][0]
               for f in (0.98, 1.02)]  # fmt: skip
     print("right" if turned == [1.0, 0.0] else "not yet: c γ² (1 + γ + γ² + …) = γ¹⁹")
 

@@ -30,9 +30,9 @@ import polars as pl
 
 import lab
 from lab.figures import group_matrix
-from lab.train import refused
+from lab.training.train import refused
 from lab.trace import leads, standing
-from lab.worlds import small_lm
+from lab.world_registry import small_lm
 
 STEPS, SEEDS = 4, 2  # 200 and 8 for a comparison that tells something apart: a few hours on two cores
 
@@ -57,16 +57,16 @@ pl.DataFrame([{"variant": name, "reads": ", ".join(r.fields) or r.words} for nam
 # differ in what they do with the ratio, which is 1 before the first step.
 
 # %%
-run = lab.store.Run(lab.imports.bundled_run("sorting"))
+run = lab.store.Run(lab.logs.bundled_run("sorting"))
 rows = run.rollouts.filter(variant="grpo", seed=0, step=0)
 moments, skipped = lab.experiment.review(rows)
-kinds = lab.diagnostics.same_answers(moments)
+kinds = lab.measures.same_answers(moments)
 print(len(moments), "variants,", len(kinds), "different answers; the largest family:", max(kinds, key=len))
 
 # %%
 PROMPT = 0
 print(rows["question"].unique(maintain_order=True)[PROMPT], *rows["text"][8 * PROMPT : 8 * PROMPT + 8], sep="\n")
-table = lab.diagnostics.answer_rows(moments, PROMPT, ["right answer", "format", "length"], base="grpo")
+table = lab.measures.answer_rows(moments, PROMPT, ["right answer", "format", "length"], base="grpo")
 group_matrix(table, row_height=26)
 
 # %% [markdown]

@@ -84,7 +84,7 @@ for report in lab.advantages.check("grpo"):
 # the number of rollouts and on the law of the noise.
 
 # %%
-from lab.diagnostics import sign_flip_study
+from lab.studies import sign_flip_study
 from simulators import reward_laws
 
 study = sign_flip_study(["grpo", "mc-grpo"], [reward_laws.student_t(2.0)], [2, 4, 8], prompts=20_000)

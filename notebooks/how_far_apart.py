@@ -28,7 +28,7 @@ import polars as pl
 
 import lab
 from lab.figures import reward_maps, reward_way
-from simulators import mdp_families
+from simulators.mdp import families
 
 _ = pl.Config(tbl_rows=20, tbl_cols=10)
 
@@ -39,10 +39,10 @@ _ = pl.Config(tbl_rows=20, tbl_cols=10)
 # the best actions.
 
 # %%
-grid = mdp_families.grid(5, discount=0.9, goal=-1, slip=0.1)
+grid = families.grid(5, discount=0.9, goal=-1, slip=0.1)
 meant = np.zeros(25)
 meant[24], meant[[7, 13, 16]] = 1, -1
-reward_maps(lab.diagnostics.reward_map(grid, {"meant": meant}))
+reward_maps(lab.studies.reward_map(grid, {"meant": meant}))
 
 # %% [markdown]
 # ## Three changes that no policy notices
@@ -52,8 +52,8 @@ reward_maps(lab.diagnostics.reward_map(grid, {"meant": meant}))
 # Here is one reward after a potential: every number is new, no arrow is.
 
 # %%
-_, shaped = lab.diagnostics.reward_pair(grid, meant, ["potential"], amount=1.0, seed=0)
-reward_maps(lab.diagnostics.reward_map(grid, {"meant": meant, "with a potential": shaped}))
+_, shaped = lab.studies.reward_pair(grid, meant, ["potential"], amount=1.0, seed=0)
+reward_maps(lab.studies.reward_map(grid, {"meant": meant, "with a potential": shaped}))
 
 # %% [markdown]
 # Exactly the same arrows. Is it the same in numbers? Regret is what optimising the second reward costs under the first,
@@ -67,7 +67,7 @@ changes = ["potential", "scale", "redistribution", "flip", "shortcut"]
 
 def compared(change, **options):
     """Distances, regret and worst-case regret after one change."""
-    first, second = lab.diagnostics.reward_pair(grid, meant, [change], **{"state": 16, "amount": 1.5, **options})
+    first, second = lab.studies.reward_pair(grid, meant, [change], **{"state": 16, "amount": 1.5, **options})
     costs = {"regret": grid.regret(first, second), "worst case": grid.worst_case_regret(first, second)}
     return {"change": change, **costs, **lab.distances.compare(grid, first, second, names)}
 
@@ -89,7 +89,7 @@ pl.DataFrame([compared(change) for change in changes]).with_columns(pl.selectors
 # uniform policy earns ½ per step, so V = 1 in both, and C = ±½.
 
 # %%
-two = mdp_families.two_states()
+two = families.two_states()
 reward = np.array([0.0, 1.0])
 value = two.value(reward)
 form = two.expected(reward) + two.discount * two.transition @ value - value[:, None]
@@ -109,12 +109,12 @@ print("as the lab has it:", lab.distances.compute("val-l2-l2", two, reward, -rew
 # worst case tells of it early: it bounds the regret from above, and the distance follows it.
 
 # %%
-first, second = lab.diagnostics.reward_pair(grid, meant, ["shortcut"], state=10, amount=1.5)
-way = lab.diagnostics.reward_walk(grid, first, second, names)
+first, second = lab.studies.reward_pair(grid, meant, ["shortcut"], state=10, amount=1.5)
+way = lab.studies.reward_walk(grid, first, second, names)
 reward_way(way)
 
 # %%
-reward_maps(lab.diagnostics.reward_map(grid, {"meant": first, "with a shortcut": second}))
+reward_maps(lab.studies.reward_map(grid, {"meant": first, "with a shortcut": second}))
 
 # %% [markdown]
 # ## Learned from comparisons
@@ -171,7 +171,7 @@ def my_distance(mdp, r1, r2):
 
 # %%
 if my_distance(two, reward, -reward) is not None:
-    world = mdp_families.sparse(6, 3, source=1)
+    world = families.sparse(6, 3, source=1)
     a, b = np.random.default_rng(0).standard_normal((2, 6, 3, 6))
     close = abs(my_distance(world, a, b) - lab.distances.compute("val-l2-l2", world, a, b)) < 1e-9
     print("right" if close else "not yet: canonical_form, / np.linalg.norm, - , np.linalg.norm")

@@ -145,7 +145,7 @@ except LabError as refusal:
 # finds the rule that made the advantages, and says what the others would have given. A small real log comes with it:
 
 # %%
-table = lab.load(lab.imports.bundled()["two_rewards"])
+table = lab.load(lab.logs.bundled()["two_rewards"])
 found = lab.diagnose(table)
 print(*found.findings, sep="\n")
 

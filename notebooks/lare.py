@@ -29,12 +29,12 @@ import numpy as np
 import polars as pl
 
 import lab
-from lab.diagnostics import redistributed_episode, redistribution_study, redistribution_training
+from lab.studies import redistributed_episode, redistribution_study, redistribution_training
 from lab.figures import curves, step_rewards
 from lab.reward_models.lare import agreement, ridge
 from lab.rewards import lare
 from lab.trace import summarise
-from simulators import delayed
+from simulators.delayed import world as delayed
 
 # %% [markdown]
 # ## Episodes

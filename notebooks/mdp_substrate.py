@@ -30,8 +30,9 @@ import numpy as np
 import polars as pl
 
 import lab
-from simulators import MDP, mdp_families
-from simulators.policy_gradient import exact, reinforce, softmax
+from simulators import MDP
+from simulators.mdp import families
+from simulators.mdp.gradient import exact, reinforce, softmax
 
 _ = pl.Config(tbl_rows=20, tbl_cols=10)
 
@@ -54,8 +55,8 @@ print("span between best and worst:", two.span(reward), " uniform policy:", two.
 # Policy iteration against every one of the 3⁵ policies of a random world.
 
 # %%
-world = mdp_families.sparse(5, 3, 0.9, source=0)
-drawn = mdp_families.random_reward(world, 1)
+world = families.sparse(5, 3, 0.9, source=0)
+drawn = families.random_reward(world, 1)
 every = [world.returns(drawn, list(policy)) for policy in itertools.product(range(3), repeat=5)]
 print(
     f"{len(every)} policies, best {max(every):.12f}, policy iteration {world.returns(drawn, world.optimal(drawn)):.12f}"
@@ -68,9 +69,9 @@ print(
 # used with any potential on top.
 
 # %%
-phi = mdp_families.random_potential(world, 2)
+phi = families.random_potential(world, 2)
 policies = np.random.default_rng(0).dirichlet(np.ones(3), (50, 5))
-moved = [world.returns(mdp_families.shaped(world, drawn, phi), p) - world.returns(drawn, p) for p in policies]
+moved = [world.returns(families.shaped(world, drawn, phi), p) - world.returns(drawn, p) for p in policies]
 print(f"moved by {np.mean(moved):.6f} (spread {np.std(moved):.1e}); minus start · φ = {-world.start @ phi:.6f}")
 
 # %% [markdown]
@@ -91,7 +92,7 @@ print(visits.sum(), (visits * world.expected(drawn)).sum() - world.returns(drawn
 # span(R₁ − λR₂) / span(R₁), a convex curve.
 
 # %%
-other = mdp_families.random_reward(world, 5)
+other = families.random_reward(world, 5)
 scale = world.span(drawn) / world.span(other)
 weights = np.linspace(0, 2, 41)
 curve = [world.span(drawn - w * scale * other) / world.span(drawn) for w in weights]
@@ -116,7 +117,7 @@ print(f"{np.abs(j1[:, 0] - j1[:, 1])[flipped].max() / world.span(drawn):.4f}")
 theta = 0.5 * np.random.default_rng(3).standard_normal((5, 3))
 rows = []
 for size in (0.0, 1.0, 5.0):
-    shaped = mdp_families.shaped(world, drawn, size * np.random.default_rng(4).standard_normal(5))
+    shaped = families.shaped(world, drawn, size * np.random.default_rng(4).standard_normal(5))
     samples = reinforce(world, shaped, theta, episodes=3000, horizon=80, rng=np.random.default_rng(5))
     error = np.linalg.norm(samples.mean(0) - exact(world, drawn, theta))
     rows.append({"potential": size, "error of the mean": error, "variance": samples.var(0).sum()})

@@ -29,13 +29,13 @@
 import numpy as np
 import polars as pl
 
-from lab.diagnostics.interval import mean_interval
-from lab.diagnostics.messages import message_study, opinions
+from lab.measures.interval import mean_interval
+from lab.studies.messages import message_study, opinions
 from lab.rewards import oni
 from lab.rewards.shaping import occurrences
-from simulators.chains import Chain
-from simulators.messages import messages
-from simulators.q_learning import learn
+from simulators.mdp.chains import Chain
+from simulators.mdp.messages import messages
+from simulators.mdp.q_learning import learn
 
 _ = pl.Config.set_tbl_rows(20).set_fmt_str_lengths(90)
 

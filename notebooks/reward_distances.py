@@ -29,7 +29,7 @@ import polars as pl
 
 import lab
 from lab.figures import regret_cloud
-from simulators import mdp_families
+from simulators.mdp import families
 
 _ = pl.Config(tbl_rows=20, tbl_cols=10)
 
@@ -40,8 +40,8 @@ _ = pl.Config(tbl_rows=20, tbl_cols=10)
 # reward by m, and a potential has no effect any more. Then the distance is √((1 − ρ)/2), with ρ the correlation.
 
 # %%
-mdp = mdp_families.sparse(16, 4, 0.9, source=0)
-a, b = (mdp_families.random_reward(mdp, seed) for seed in (1, 2))
+mdp = families.sparse(16, 4, 0.9, source=0)
+a, b = (families.random_reward(mdp, seed) for seed in (1, 2))
 
 
 def epic_form(reward):
@@ -65,10 +65,10 @@ print(lab.distances.compute("epic-l2-l2", mdp, a, b) / 2)
 
 # %%
 changes = {
-    "potential": mdp_families.shaped(mdp, a, mdp_families.random_potential(mdp, 3)),
+    "potential": families.shaped(mdp, a, families.random_potential(mdp, 3)),
     "offset": a + 5,
     "factor": 3 * a,
-    "redistribution": a + mdp_families.random_redistribution(mdp, 4, scale=a.std()),
+    "redistribution": a + families.random_redistribution(mdp, 4, scale=a.std()),
 }
 names = ["pearson", "epic", "dard", "npec", "erc", "val-l2-l2"]
 pl.DataFrame([{"change": c, **lab.distances.compare(mdp, a, r, names)} for c, r in changes.items()]).with_columns(
@@ -111,7 +111,7 @@ print(lab.distances.sampled_epic(mdp, a, changes["potential"], **few), "with fiv
 # %%
 x, noise = np.random.default_rng(5).standard_normal((2, *mdp.transition.shape))
 shared = np.where(mdp.transition > 0, 0, 50 * noise)
-spread = mdp_families.random_redistribution(mdp, 6)
+spread = families.random_redistribution(mdp, 6)
 cases = {"opposite, alike in the impossible": (shared + x, shared - x), "redistributed": (x, x + spread / spread.std())}
 names = ["epic", "dard", "val-l2-l2"]
 rows = [{"case": c, "worst case": mdp.worst_case_regret(*pair), **lab.distances.compare(mdp, *pair, names)}
@@ -129,8 +129,8 @@ pl.DataFrame(rows).with_columns(pl.selectors.numeric().round(4))
 
 # %%
 names = ["val-l2-l2", "dard-l2-l2", "epic-l2-l2"]
-study = lab.diagnostics.distance_study(names, environments=16, pairs=3, steps=8, seed=0)
-known = lab.diagnostics.regret_correlations(study)
+study = lab.studies.distance_study(names, environments=16, pairs=3, steps=8, seed=0)
+known = lab.studies.regret_correlations(study)
 regret_cloud(study, correlations=known)
 
 # %% [markdown]
@@ -158,7 +158,7 @@ answer_2 = None
 
 # %%
 if answer_2 is not None:
-    large = mdp_families.sparse(40, 4, source=0)
+    large = families.sparse(40, 4, source=0)
     expected = lab.distances.compute("epic", large, *np.random.default_rng(0).standard_normal((2, 40, 4, 40)))
     print("right" if abs(answer_2 - expected) < 0.02 else "not yet: ρ = 0")
 

@@ -35,7 +35,7 @@ from lab.papers.robo_dopamine import trajectories
 from lab.rewards import robo_dopamine as robo
 from lab.rewards import shaping
 from lab.trace import summarise
-from simulators.chains import Chain
+from simulators.mdp.chains import Chain
 
 # %% [markdown]
 # ## Progress and hops
@@ -109,7 +109,7 @@ pl.DataFrame([cell(q, g) for q in (0.1, 0.3, 0.5, 0.9) for g in (0.9, 0.95)])
 
 # %%
 names = ["sparse", "pbrs", "increment", "progress"]
-study = lab.diagnostics.shaping_study(names, episodes=600, buckets=30)
+study = lab.studies.shaping_study(names, episodes=600, buckets=30)
 curves(summarise(study, ["idle"]), metric="idle", label="steps that stay in place", percent=True)
 
 # %%

@@ -31,7 +31,7 @@ import polars as pl
 import lab
 from lab.figures import curves, parting_steps
 from lab.trace import summarise
-from simulators.reward_hacks import GOLD, PROXY, RewardHacks, graders
+from simulators.reward_hacks.world import GOLD, PROXY, RewardHacks, graders
 
 # %% [markdown]
 # ## Three answers, two rewards
@@ -57,8 +57,8 @@ print(f"hack rate {start.hack.mean():.3f}, proxy {start.proxy.mean():.3f}, gold 
 # from which on gold is lost while the proxy is still gained, both beyond doubt.
 
 # %%
-study = lab.diagnostics.hacking_study([6], [1.0, 0.0], seeds=16, every=10)
-parted = lab.diagnostics.parting(study)
+study = lab.studies.hacking_study([6], [1.0, 0.0], seeds=16, every=10)
+parted = lab.measures.parting(study)
 parted
 
 # %%
@@ -69,7 +69,7 @@ parting_steps(summarise(study, ["value", "gold"]), parted=parted)
 # shown. After earnest demonstrations nothing parts. How much of that depends on the number of families?
 
 # %%
-families = lab.diagnostics.hacking_study([1, 2, 4, 6], [1.0], demonstrations=100, seeds=16, every=10)
+families = lab.studies.hacking_study([1, 2, 4, 6], [1.0], demonstrations=100, seeds=16, every=10)
 curves(summarise(families, ["hack"]), metric="hack", label="hack rate, other families", percent=True)
 
 # %% [markdown]
@@ -82,7 +82,7 @@ curves(summarise(families, ["hack"]), metric="hack", label="hack rate, other fam
 
 # %%
 for held_out in (False, True):
-    apart = lab.diagnostics.hacking_study([6], [1.0], seeds=16, shared=False, held_out=held_out, every=300)
+    apart = lab.studies.hacking_study([6], [1.0], seeds=16, shared=False, held_out=held_out, every=300)
     last = apart.filter(step=300)["hack"].mean()
     print("other families  " if held_out else "trained families", f"hack rate {last:.3f}")
 
@@ -95,7 +95,7 @@ for held_out in (False, True):
 # %%
 timid = RewardHacks(base=(2.0, 0.0, 2.0))
 trace = lab.train(timid, ["grpo", "dr_grpo"], steps=60, seeds=16, measure=("value", "gold"))
-parted = lab.diagnostics.parting(trace.frame)
+parted = lab.measures.parting(trace.frame)
 parted
 
 # %%
@@ -131,7 +131,7 @@ answer_1 = None
 
 # %%
 if answer_1 is not None:
-    mixed = lab.diagnostics.hacking_study([6], [answer_1], seeds=8, every=300).filter(step=300)["hack"].mean()
+    mixed = lab.studies.hacking_study([6], [answer_1], seeds=8, every=300).filter(step=300)["hack"].mean()
     print("right" if abs(mixed - start.hack.mean()) < 0.02 else f"not yet: that share gives {mixed:.2f}")
 
 # %% [markdown]
@@ -143,7 +143,7 @@ answer_2 = None
 
 # %%
 if answer_2 is not None:
-    from lab.diagnostics.gold import part
+    from lab.measures.gold import part
 
     steps = np.arange(101)
     runs = np.ones((4, 1))

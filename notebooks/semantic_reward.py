@@ -33,7 +33,7 @@ from lab.figures import claim_detail
 from lab.reward_models.minilm import likeness
 from lab.rewards.semantic import rouge_l
 from simulators import Bandit, reward_laws
-from simulators.explanations import FACTS
+from lab.papers.semantic_reward_facts import FACTS
 
 # %% [markdown]
 # ## One fact, told five ways

@@ -33,7 +33,7 @@ import torch
 
 import lab
 from lab.figures import coloured_text, training
-from lab.worlds import small_lm
+from lab.world_registry import small_lm
 
 STEPS, SEEDS = 30, 2  # 300 and 8 give a picture that one can lean on, in a quarter of an hour
 
@@ -95,8 +95,8 @@ pl.DataFrame([{"measurement": m, "before": before[m].mean(), "after": after[m].m
 # gain in right answers, if the intervals of `step` don't overlap:
 
 # %%
-run = lab.store.Run(lab.imports.bundled_run("sorting"))
-gains = lab.diagnostics.half_gains(run.frame, list(parts))
+run = lab.store.Run(lab.logs.bundled_run("sorting"))
+gains = lab.measures.half_gains(run.frame, list(parts))
 gains.select("variant", "metric", pl.col("start", "end", "gain_low", "gain_high").round(2), "step", "low", "high")
 
 # %%
@@ -114,11 +114,11 @@ training(run.summary(), metrics=[*parts, "reward", "entropy", "kl_start"], label
 rows = run.rollouts.filter(variant="grpo", seed=0, step=0)
 late = run.rollouts.filter(variant="grpo", seed=0, step=run.config.steps - 1)
 moments, skipped = lab.experiment.review(late, ["grpo", "grpo-kl"])
-kept = lab.diagnostics.recorded(late)
-coloured_text(lab.diagnostics.token_weights(moments["grpo"], kept, prompt=1))
+kept = lab.measures.recorded(late)
+coloured_text(lab.measures.token_weights(moments["grpo"], kept, prompt=1))
 
 # %%
-coloured_text(lab.diagnostics.token_weights(moments["grpo-kl"], kept, prompt=1))
+coloured_text(lab.measures.token_weights(moments["grpo-kl"], kept, prompt=1))
 
 # %% [markdown]
 # ## Exercises

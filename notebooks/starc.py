@@ -29,7 +29,7 @@ import polars as pl
 
 import lab
 from lab.figures import regret_cloud, reward_way
-from simulators import mdp_families
+from simulators.mdp import families
 
 _ = pl.Config(tbl_rows=20, tbl_cols=10)
 
@@ -40,15 +40,15 @@ _ = pl.Config(tbl_rows=20, tbl_cols=10)
 # a positive factor. A canonical form of STARC is blind to the first two, the scaling to the third.
 
 # %%
-mdp = mdp_families.sparse(16, 4, 0.9, source=0)
-reward = mdp_families.random_reward(mdp, 1)
-phi, spread = mdp_families.random_potential(mdp, 2), mdp_families.random_redistribution(mdp, 3)
+mdp = families.sparse(16, 4, 0.9, source=0)
+reward = families.random_reward(mdp, 1)
+phi, spread = families.random_potential(mdp, 2), families.random_redistribution(mdp, 3)
 changes = {
-    "potential": mdp_families.shaped(mdp, reward, phi),
+    "potential": families.shaped(mdp, reward, phi),
     "redistribution": reward + spread,
     "factor": 7 * reward,
-    "all three": 7 * mdp_families.shaped(mdp, reward + spread, phi),
-    "another reward": mdp_families.random_reward(mdp, 4),
+    "all three": 7 * families.shaped(mdp, reward + spread, phi),
+    "another reward": families.random_reward(mdp, 4),
 }
 names = ["val-l2-l2", "minimal-l2-l2", "valpotential-l2-l2", "dard-l2-l2", "epic-l2-l2", "none-l2-l2"]
 rows = [{"change": c, "worst case": mdp.worst_case_regret(reward, r), **lab.distances.compare(mdp, reward, r, names)}
@@ -71,13 +71,13 @@ table.group_by("canonicalisation", maintain_order=True).agg(pl.len(), starc=pl.c
 # %%
 ratios = []
 for index in range(20):
-    rng = mdp_families.environment(0, index)
-    world = mdp_families.sparse(16, 4, 0.9, source=rng)
+    rng = families.environment(0, index)
+    world = families.sparse(16, 4, 0.9, source=rng)
     a, b, noise = rng.standard_normal((3, 16, 4, 16))
     hidden = np.where(world.transition > 0, 0, 50 * noise)
     pairs = {
         "plain": (a, b),
-        "redistributed": (a, a + 0.05 * b + mdp_families.random_redistribution(world, rng)),
+        "redistributed": (a, a + 0.05 * b + families.random_redistribution(world, rng)),
         "hidden": (a + hidden, b + hidden),
     }
     for kind, (first, second) in pairs.items():
@@ -98,8 +98,8 @@ pl.DataFrame(ratios).group_by("pair", maintain_order=True).agg(
 # From one random reward to another in eight steps, in sixteen worlds of 32 states: distance beside regret.
 
 # %%
-study = lab.diagnostics.distance_study(names, environments=16, pairs=3, steps=8, seed=0)
-known = lab.diagnostics.regret_correlations(study)
+study = lab.studies.distance_study(names, environments=16, pairs=3, steps=8, seed=0)
+known = lab.studies.regret_correlations(study)
 regret_cloud(study, correlations=known)
 
 # %%
@@ -116,8 +116,8 @@ known.join(published, on="distance").select(
 # One walk of the cloud, and what each distance says along it:
 
 # %%
-first, last = (mdp_families.random_reward(mdp, seed) for seed in (1, 4))
-reward_way(lab.diagnostics.reward_walk(mdp, first, last, names))
+first, last = (families.random_reward(mdp, seed) for seed in (1, 4))
+reward_way(lab.studies.reward_walk(mdp, first, last, names))
 
 # %% [markdown]
 # ## How much is the norm, how much the form?
@@ -125,8 +125,8 @@ reward_way(lab.diagnostics.reward_walk(mdp, first, last, names))
 # %%
 norms = ["l1", "l2", "linf", "w1", "w2", "winf"]
 some = [f"{canon}-{norm}-{norm}" for canon in ("val", "epic", "none") for norm in norms] + ["val-none-l2"]
-grid = lab.diagnostics.distance_study(some, environments=8, pairs=3, steps=8, seed=1)
-lab.diagnostics.regret_correlations(grid).select("distance", pl.col("spearman").round(3))
+grid = lab.studies.distance_study(some, environments=8, pairs=3, steps=8, seed=1)
+lab.studies.regret_correlations(grid).select("distance", pl.col("spearman").round(3))
 
 # %% [markdown]
 # Any norm on VAL beats any norm on the bare reward. What does cost is to leave the scaling out (`val-none-l2`).
@@ -170,7 +170,7 @@ def fools_epic(mdp, reward):
 if fools_epic(mdp, reward) is not None:
     found = lab.distances.compare(mdp, reward, fools_epic(mdp, reward), ["epic-l2-l2", "val-l2-l2"])
     right = found["epic-l2-l2"] > 0.5 and found["val-l2-l2"] < 1e-6
-    print("right" if right else "not yet: mdp_families.random_redistribution, with a scale")
+    print("right" if right else "not yet: families.random_redistribution, with a scale")
 
 # %% [markdown]
 # The same in the dashboard: `make lab`, page **Reward distances**

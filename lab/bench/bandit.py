@@ -21,8 +21,8 @@ def _success() -> Any:
 
 
 def _lab(seeds: int, steps: int, **options: Any) -> Callable[[], Any]:
-    from lab.train import train
-    from simulators.bandit import Bandit
+    from lab.training.train import train
+    from simulators.bandit.world import Bandit
 
     world = Bandit(_success())
     return partial(train, world, "grpo", seeds=seeds, steps=steps, group_size=GROUP_SIZE, lr=LR, **options)
@@ -87,9 +87,9 @@ def variants() -> list[Row]:
     import time
 
     from lab.errors import InputError, MissingFieldError
-    from lab.train import train
-    from lab.variants import names
-    from simulators.bandit import Bandit
+    from lab.methods import names
+    from lab.training.train import train
+    from simulators.bandit.world import Bandit
 
     world = Bandit(np.random.default_rng(1).random((16, 8)))
     start, done = time.perf_counter(), 0

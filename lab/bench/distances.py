@@ -18,7 +18,7 @@ LOOPS = "plain loops"
 
 
 def _pair(states: int, actions: int) -> tuple[Any, Any, Any]:
-    from simulators import mdp_families as families
+    from simulators.mdp import families
 
     mdp = families.sparse(states, actions, source=0)
     first, second = np.random.default_rng(1).standard_normal((2, *mdp.transition.shape))
@@ -56,7 +56,7 @@ def one_distance() -> list[Row]:
 def experiment() -> list[Row]:
     """The lab's time has worlds, rewards, optimal policies and regret in it; the loops' only l2-l2 distances."""
     from lab import distances
-    from lab.diagnostics.distance_regret import distance_study
+    from lab.studies.distance_regret import distance_study
 
     names = [n for n in distances.names() if n.partition("-")[0] in loop_distances.CANONS and n.count("-") == 2]
     mdp, a, b = _pair(32, 4)
@@ -83,7 +83,7 @@ def experiment() -> list[Row]:
 def large() -> list[Row]:
     """Nothing kept from before: the inverse or the basis is part of the time."""
     from lab import distances
-    from simulators.mdp import MDP
+    from simulators.mdp.mdp import MDP
 
     mdp, a, b = _pair(512, 8)
     rows = []

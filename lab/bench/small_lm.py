@@ -21,8 +21,8 @@ def small_lm() -> list[Row]:
     """One optimizer step per batch; weights are random, so that every completion is long, and nothing is measured."""
     import torch
 
-    from lab.train import train
-    from simulators.small_lm import SmallLM
+    from lab.training.train import train
+    from simulators.small_lm.world import SmallLM
 
     torch.set_num_threads(1)
     world = SmallLM(prompts=PROMPTS, length=LENGTH, layers=LAYERS, width=WIDTH, heads=HEADS, accuracy=0.0, device="cpu")

@@ -16,7 +16,7 @@ END = -3.0  # initial logit of the end token: most responses are nearly as long 
 
 
 def _world() -> Any:
-    from simulators.toy_lm import ToyLM
+    from simulators.toy_lm.world import ToyLM
 
     logits = np.append(END, np.zeros(VOCABULARY - 1))
     return ToyLM("copy", prompts=PROMPTS, vocabulary=VOCABULARY, length=LENGTH, logits=logits)
@@ -24,8 +24,8 @@ def _world() -> Any:
 
 def _tokens(world: Any) -> int:
     """Tokens that a training run of the lab samples, end tokens included and padding left out."""
-    from lab.loop import Settings, Walk
-    from lab.variants import variant
+    from lab.methods import variant
+    from lab.training.loop import Settings, Walk
 
     walk, total = Walk(world, variant("grpo"), np.arange(SEEDS), Settings(GROUP_SIZE, LR)), 0
     for _ in range(STEPS):
@@ -38,7 +38,7 @@ def _tokens(world: Any) -> int:
 @benchmark("toy-lm", "toy language model, vocabulary 16, length 16, 16 prompts, G = 8, 8 seeds, GRPO, one thread")
 def toy_lm() -> list[Row]:
     """Sampling, rules, update and basic measurements; the NumPy loop measures the same. Each counts its own tokens."""
-    from lab.train import train
+    from lab.training.train import train
 
     world = _world()
     given: dict[str, Any] = {"seeds": SEEDS, "steps": STEPS, "group_size": GROUP_SIZE, "lr": LR}

@@ -27,7 +27,7 @@ def variants(
     Example:
       advlab variants --no-presets
     """
-    from lab.variants import variants as listed
+    from lab.methods import variants as listed
 
     columns = ["name", "paper", "note"]
     table(columns, listed(presets).select(columns).rows())

@@ -157,7 +157,7 @@ def _resumed(name: str, folder: Path, new_name: str | None, given: Mapping[str, 
 def _config(given: Mapping[str, Any], place: Mapping[str, Any]) -> Config:
     from lab.config import Config, options_of
     from lab.registry import fold
-    from lab.worlds import DEFAULTS
+    from lab.world_registry import DEFAULTS
 
     chosen = {key: value for key, value in given.items() if value is not None}
     if "seeds" in chosen:
@@ -200,8 +200,8 @@ def _free(folder: Path) -> str:
 
 def _outcome(found: Run) -> None:
     """The table at the end of a run."""
-    from lab.diagnostics.metrics import HELD_OUT
-    from lab.diagnostics.metrics import METRICS as KNOWN
+    from lab.measures.metrics import HELD_OUT
+    from lab.measures.metrics import METRICS as KNOWN
 
     cells: dict[str, dict[str, str]] = {}
     for row in found.outcome().iter_rows(named=True):

@@ -4,7 +4,7 @@ A name is canonicalisation-norm-metric, such as "val-l2-l2": take away what no p
 measure the difference with another. A few have names of their own ("epic", "dard", "npec"); "starc" is "val-l2-l2".
 
 >>> from lab import distances
->>> from simulators.mdp_families import two_states
+>>> from simulators.mdp.families import two_states
 >>> round(distances.compute("starc", two_states(), [0, 1], [0, -3]), 9)  # rewards of arriving in the second state
 2.0
 """
@@ -27,7 +27,7 @@ from lab.distances.sampled import epic_of_samples, sampled_epic
 from lab.errors import InputError, UnknownNameError
 from lab.registry import fold
 from lab.walk import import_all
-from simulators.mdp import MDP
+from simulators.mdp.mdp import MDP
 
 if TYPE_CHECKING:
     import polars as pl

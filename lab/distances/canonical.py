@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from lab.distances.norms import spread
 from lab.errors import InputError, UnknownNameError
 from lab.registry import fold
-from simulators.mdp import MDP
+from simulators.mdp.mdp import MDP
 
 __all__ = ["CANONS", "Canon", "Form", "canon", "canonical_form", "check_world", "distribution", "given"]
 

@@ -17,7 +17,7 @@ from lab.distances.distance import Distance, rounding
 from lab.distances.with_model import policy_value
 from lab.distances.without_model import dard, epic, minimalpotential, shaped
 from lab.errors import InputError
-from simulators.mdp import MDP
+from simulators.mdp.mdp import MDP
 
 __all__ = ["NAMED", "coverage", "direct", "mean_power_norm", "pearson_of"]
 

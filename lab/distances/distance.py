@@ -11,7 +11,7 @@ import numpy as np
 
 from lab.distances.canonical import CANONS, Array, Canon, Form
 from lab.distances.norms import NORMS, lengths
-from simulators.mdp import MDP
+from simulators.mdp.mdp import MDP
 
 __all__ = ["NORMALISERS", "PROPERTIES", "Distance", "between", "family", "rounding", "scales", "standard"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.mdp import MDP
+from simulators.mdp.mdp import MDP
 
 __all__ = ["NORMS", "lengths", "spread"]
 

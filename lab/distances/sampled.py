@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from lab.distances.canonical import Array, distribution
 from lab.errors import InputError, check_number, check_whole
-from simulators.mdp import MDP
+from simulators.mdp.mdp import MDP
 
 __all__ = ["epic_of_samples", "sampled_epic"]
 

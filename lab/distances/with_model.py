@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from lab.distances.canonical import Array, Form, canon
 from lab.distances.without_model import SHAPING, shaped
 from lab.errors import InputError
-from simulators.mdp import MDP
-from simulators.planning import LARGEST_DISCOUNT
+from simulators.mdp.mdp import MDP
+from simulators.mdp.planning import LARGEST_DISCOUNT
 
 __all__ = ["minimal", "minimal_w", "policy_value", "val", "valpotential"]
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from lab.distances.canonical import Array, Form, canon, distribution
 from lab.errors import InputError
-from simulators.mdp import MDP
+from simulators.mdp.mdp import MDP
 
 __all__ = ["dard", "epic", "greedy", "minimalpotential", "none", "shaped", "singleton", "smallest_potential"]
 

@@ -30,7 +30,7 @@ def agent_norms(
     """Gradient norm of every agent over the steps of training.
 
     Args:
-        frame: `lab.diagnostics.agent_spikes` of a trace.
+        frame: `lab.measures.agent_spikes` of a trace.
         theme: "light" or "dark".
         ring: Variant, agent, seed and step of the spike to point at.
         row_height: Height of an agent's row in pixels.

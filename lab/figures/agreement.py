@@ -22,7 +22,7 @@ def agreement(frame: pl.DataFrame, *, theme: str, height: int = 360) -> go.Figur
     """Scatter of logged against recomputed advantages, with the diagonal.
 
     Args:
-        frame: `lab.diagnostics.log_frames.recomputed`: step, group, rollout, logged, recomputed, rule, precision.
+        frame: `lab.logs.frames.recomputed`: step, group, rollout, logged, recomputed, rule, precision.
         theme: "light" or "dark".
         height: In pixels; of many rollouts an even choice is drawn.
     """

@@ -31,7 +31,7 @@ def coloured_text(
     """The responses of one group as text, each token in a box with the colour of its weight.
 
     Args:
-        frame: `lab.diagnostics.token_weights` of one method: rollout, position, token, weight, reward.
+        frame: `lab.measures.token_weights` of one method: rollout, position, token, weight, reward.
         theme: "light" or "dark".
         among: Rows of several pictures that are compared: they get one scale of colour and of width.
         row_height: In pixels.

@@ -32,7 +32,7 @@ def parting_steps(
     Args:
         frame: `lab.trace.summarise` of both rewards: variant, step, metric, mean, low, high.
         theme: "light" or "dark".
-        parted: `lab.diagnostics.parting` of the same trace.
+        parted: `lab.measures.parting` of the same trace.
         proxy: Name of the proxy reward.
         gold: Name of the gold reward.
         columns: Panels side by side.

@@ -30,7 +30,7 @@ def gradient_norms(
     """Gradient norm over the steps of training, a row per variant.
 
     Args:
-        frame: `lab.diagnostics.spikes` of a trace: variant, seed, step, grad_norm, score, spike.
+        frame: `lab.measures.spikes` of a trace: variant, seed, step, grad_norm, score, spike.
         theme: "light" or "dark".
         ring: Variant, seed and step of the spike to point at.
         row_height: Height of a variant's row in pixels.

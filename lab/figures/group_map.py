@@ -22,7 +22,7 @@ def group_map(frame: pl.DataFrame, *, theme: str, height: int = 360) -> go.Figur
     """Groups of every step, coloured by what can be learnt from them.
 
     Args:
-        frame: `lab.diagnostics.log_frames.group_map_frame`: step, group, reward, kind.
+        frame: `lab.logs.frames.group_map_frame`: step, group, reward, kind.
         theme: "light" or "dark".
         height: In pixels.
     """

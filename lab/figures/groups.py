@@ -22,7 +22,7 @@ def advantage_bars(frame: pl.DataFrame, *, theme: str, scale: float = 3.0, row_h
     """Rewards and advantages of a few groups, a row per variant.
 
     Args:
-        frame: `lab.diagnostics.advantage_table`.
+        frame: `lab.studies.advantage_table`.
         theme: "light" or "dark".
         scale: Largest advantage drawn to scale; longer bars are cut there, their value stays written.
         row_height: Height of a variant's row in pixels.

@@ -34,7 +34,7 @@ def implied_over_success(frame: pl.DataFrame, *, theme: str, columns: int = 3, h
     """Distance of the implied from the true reward against the success probability, a panel per variant.
 
     Args:
-        frame: `lab.diagnostics.implied_reward_study`.
+        frame: `lab.studies.implied_reward_study`.
         theme: "light" or "dark".
         columns: Panels side by side.
         height: In pixels; 0: by the number of panels.
@@ -106,7 +106,7 @@ def implied_lift(frame: pl.DataFrame, *, theme: str, height: int = 380) -> go.Fi
     """Implied reward of right minus wrong, relative to the other prompt, against the success probability.
 
     Args:
-        frame: `lab.diagnostics.implied_reward_study` at one group size.
+        frame: `lab.studies.implied_reward_study` at one group size.
         theme: "light" or "dark".
         height: In pixels.
     """
@@ -139,7 +139,7 @@ def implied_distances(frame: pl.DataFrame, *, theme: str, height: int = 0) -> go
     """Distance of the implied from the true reward, a row per variant.
 
     Args:
-        frame: `lab.diagnostics.implied_distance`.
+        frame: `lab.studies.implied_distance`.
         theme: "light" or "dark".
         height: In pixels; 0: by the number of variants.
     """

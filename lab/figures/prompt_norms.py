@@ -20,7 +20,7 @@ def prompt_norms(frame: pl.DataFrame, *, theme: str, height: int = 250) -> go.Fi
     """Norm of each prompt's part of the gradient.
 
     Args:
-        frame: `lab.diagnostics.causes.prompt_shares`: prompt, norm, share, largest.
+        frame: `lab.measures.causes.prompt_shares`: prompt, norm, share, largest.
         theme: "light" or "dark".
         height: In pixels.
     """

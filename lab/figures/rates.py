@@ -50,7 +50,7 @@ def flips_by_size(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.F
     """Sign-flip rate against the group size under one reward law, a line per variant.
 
     Args:
-        frame: `lab.diagnostics.sign_flip_study` for one law.
+        frame: `lab.studies.sign_flip_study` for one law.
         theme: "light" or "dark".
         height: In pixels.
     """
@@ -107,7 +107,7 @@ def flips_by_law(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Fi
     """Sign-flip rate against the reward law at one group size, a point per variant.
 
     Args:
-        frame: `lab.diagnostics.sign_flip_study` at one group size.
+        frame: `lab.studies.sign_flip_study` at one group size.
         theme: "light" or "dark".
         height: In pixels.
     """
@@ -142,7 +142,7 @@ def silence(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Figure:
     """Share of groups without signal against the success probability, a line per group size.
 
     Args:
-        frame: `lab.diagnostics.signal_study`.
+        frame: `lab.studies.signal_study`.
         theme: "light" or "dark".
         height: In pixels.
     """
@@ -176,7 +176,7 @@ def levels_by_size(
     """Number of groups that a rule tells apart against the group size, a line per rule.
 
     Args:
-        frame: `lab.diagnostics.level_counts` for one number of components.
+        frame: `lab.studies.level_counts` for one number of components.
         theme: "light" or "dark".
         height: In pixels.
         rules: Order of the lines; that of the frame by default.

@@ -58,7 +58,7 @@ def reward_maps(frame: pl.DataFrame, *, theme: str, layout: str = "grid", height
     """Rewards of a grid or a row of states side by side, with the best actions.
 
     Args:
-        frame: `lab.diagnostics.reward_map`.
+        frame: `lab.studies.reward_map`.
         theme: "light" or "dark".
         layout: "grid" (actions up, right, down, left) or "row" (left, right).
         height: In pixels.
@@ -118,7 +118,7 @@ def reward_way(
     """Distance and regret against the share of the way from one reward to the other, one above the other.
 
     Args:
-        frame: `lab.diagnostics.reward_walk`.
+        frame: `lab.studies.reward_walk`.
         theme: "light" or "dark".
         maximum: Largest value of each distance, 2 where not said.
         height: In pixels.
@@ -159,9 +159,9 @@ def regret_cloud(
     """Distance against regret over random pairs of rewards, a panel per distance.
 
     Args:
-        frame: `lab.diagnostics.distance_study`.
+        frame: `lab.studies.distance_study`.
         theme: "light" or "dark".
-        correlations: `lab.diagnostics.regret_correlations` of the same frame; its distances are drawn, in its order.
+        correlations: `lab.studies.regret_correlations` of the same frame; its distances are drawn, in its order.
         here: A pair to be marked: "regret" and the name of each distance to its value.
         columns: Panels side by side.
         height: In pixels; 0: by the number of panels.

@@ -26,7 +26,7 @@ def chain_policies(frame: pl.DataFrame, *, theme: str, height: int = 0) -> go.Fi
     """Learned and optimal actions at each position of a chain, a row per reward.
 
     Args:
-        frame: `lab.diagnostics.shaping_policies`.
+        frame: `lab.studies.shaping_policies`.
         theme: "light" or "dark".
         height: In pixels; 0: by the number of rows.
     """
@@ -79,7 +79,7 @@ def grid_policies(frame: pl.DataFrame, *, theme: str, height: int = 320) -> go.F
     """Policies on a grid with a goal, side by side.
 
     Args:
-        frame: `lab.diagnostics.blend_policies` of one heuristic.
+        frame: `lab.studies.blend_policies` of one heuristic.
         theme: "light" or "dark".
         height: In pixels.
     """
@@ -127,7 +127,7 @@ def step_rewards(frame: pl.DataFrame, *, theme: str, truth: str = "true", height
     """Rewards of the steps of one episode, the true ones and what was made of the return.
 
     Args:
-        frame: `lab.diagnostics.redistributed_episode`.
+        frame: `lab.studies.redistributed_episode`.
         theme: "light" or "dark".
         truth: The variant drawn as bars.
         height: In pixels.

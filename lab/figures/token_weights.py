@@ -29,7 +29,7 @@ def token_weights(frame: pl.DataFrame, *, theme: str, unit: str = "token", row_h
     """Weights of every token, one panel per method, the same rollouts in the same rows.
 
     Args:
-        frame: `lab.diagnostics.token_weights` of one or several methods: variant, rollout, position, token, weight,
+        frame: `lab.measures.token_weights` of one or several methods: variant, rollout, position, token, weight,
             reward.
         theme: "light" or "dark".
         unit: What a column is, "token" or "turn".

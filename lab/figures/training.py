@@ -11,10 +11,10 @@ import plotly.graph_objects as go
 import polars as pl
 from numpy.typing import NDArray
 
-from lab.diagnostics.metrics import METRICS, Metric
 from lab.figures.figure import figure
 from lab.figures.lines import NOTHING, thin
 from lab.figures.theme import fade, palette, style
+from lab.measures.metrics import METRICS, Metric
 
 __all__ = ["GLANCE", "training"]
 

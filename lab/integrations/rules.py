@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lab import advantages, objectives
 from lab.errors import InputError, MissingFieldError
+from lab.methods import Variant, variant
 from lab.registry import find
-from lab.variants import Variant, variant
 
 __all__ = ["Rules", "Scored"]
 
@@ -41,7 +41,7 @@ class Rules:
     """Reward rule, advantage rule, filter and objective of a variant.
 
     Args:
-        wanted: Name of a variant, or a `lab.variants.Variant`.
+        wanted: Name of a variant, or a `lab.methods.Variant`.
         **options: Options of its rules.
 
     Raises:

@@ -20,7 +20,7 @@ from torch import Tensor
 from trl import GRPOTrainer as Plain
 
 from lab.integrations.rules import Rules, Scored
-from lab.variants import Variant
+from lab.methods import Variant
 
 __all__ = ["GRPOTrainer"]
 
@@ -29,7 +29,7 @@ class GRPOTrainer(Plain):
     """TRL's trainer; every argument but the first two is TRL's.
 
     Args:
-        variant: Name of a variant (`advlab variants`), or a `lab.variants.Variant`. Its name with "@trl" behind it is
+        variant: Name of a variant (`advlab variants`), or a `lab.methods.Variant`. Its name with "@trl" behind it is
             TRL's own rule where there is one.
         options: Options of its rules by name, such as {"eps": 1e-6}.
         *args: As TRL takes them.

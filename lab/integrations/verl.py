@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lab.errors import InputError
 from lab.integrations.rules import Rules
-from lab.variants import Variant, variant
+from lab.methods import Variant, variant
 
 __all__ = ["estimator", "register"]
 
@@ -48,7 +48,7 @@ def estimator(wanted: str | Variant, **options: Any) -> Callable[..., tuple[Tens
     Rollouts with one index are a group; groups must be of one size. Rollouts that the rule leaves out get 0.
 
     Args:
-        wanted: Name of a variant, or a `lab.variants.Variant`.
+        wanted: Name of a variant, or a `lab.methods.Variant`.
         **options: Options of its rules.
 
     Raises:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lab import distances
 from lab.figures.reward_pairs import distance_color, place_states
 from lab.figures.theme import palette
-from simulators.mdp import MDP
+from simulators.mdp.mdp import MDP
 
 __all__ = ["draw", "payload"]
 
@@ -51,13 +51,13 @@ def payload(
 
     Args:
         mdp: The world.
-        walk: `lab.diagnostics.reward_walk`.
-        maps: `lab.diagnostics.reward_map` of the reward at each step of the way.
+        walk: `lab.studies.reward_walk`.
+        maps: `lab.studies.reward_map` of the reward at each step of the way.
         names: Distances, one row each.
         reward: The numbers that are edited, one per state.
         layout: "grid" or "graph", see `lab.figures.reward_pairs.place_states`.
         state: The chosen state.
-        changes: What was done to the reward, see `lab.diagnostics.reward_pairs.CHANGES`.
+        changes: What was done to the reward, see `lab.studies.reward_pairs.CHANGES`.
         at: Step that is shown first.
         reach: Lowest and highest number of a cell, and the step between numbers.
         theme: "light" or "dark".

@@ -6,16 +6,16 @@ import polars as pl
 import streamlit as st
 
 import lab
-from lab import diagnostics
+from lab import studies
 from lab.figures.lines import curves
 from lab.figures.rates import levels_by_size, silence, silence_by_size
+from lab.methods import names
 from lab.pages.places import about
 from lab.pages.runs import left, legend, narrowed
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, seed
 from lab.pages.studies import LAW, WORLDS_TOO, by_size, closed_to, rewards_only, short_code, short_run
-from lab.variants import names
-from simulators.families import graded
+from simulators.bandit.families import graded
 
 SUCCESS = [i / 20 for i in range(21)]
 COUNTED = [2, 3, 4, 6, 8, 10, 12]
@@ -56,13 +56,13 @@ page = Page(
 @st.cache_data(max_entries=64, show_spinner="Drawing groups …")
 def signal(variant: str, sizes: list[int], seed: int) -> pl.DataFrame:
     """Share of groups without signal, kept for a second look."""
-    return diagnostics.signal_study(SUCCESS, sizes, variant=variant, seed=seed)
+    return studies.signal_study(SUCCESS, sizes, variant=variant, seed=seed)
 
 
 @st.cache_data(max_entries=64, show_spinner="Counting groups …")
 def levels(rules: list[str], rewards: int) -> pl.DataFrame:
     """Groups that each rule tells apart, kept for a second look."""
-    return diagnostics.level_counts(rules, components=rewards, group_sizes=COUNTED)
+    return studies.level_counts(rules, components=rewards, group_sizes=COUNTED)
 
 
 @st.cache_data(max_entries=32, show_spinner="Training …")
@@ -131,14 +131,14 @@ def lines() -> str:
     """The code for rewards that are right or wrong."""
     return f"""
 import lab
-from simulators.families import graded
+from simulators.bandit.families import graded
 
-shares = lab.diagnostics.signal_study({SUCCESS}, {state["sizes"]},
+shares = lab.studies.signal_study({SUCCESS}, {state["sizes"]},
                                       variant="{state["variant"]}", seed={state["seed"]})
 lab.figures.silence(shares)
 
 rules = {state["rules"]}
-counts = lab.diagnostics.level_counts(rules, components={state["rewards"]}, group_sizes={COUNTED})
+counts = lab.studies.level_counts(rules, components={state["rewards"]}, group_sizes={COUNTED})
 lab.figures.levels_by_size(counts)
 
 seeds = range({state["seed"]}, {state["seed"]} + {RUNS})

@@ -8,7 +8,8 @@ import polars as pl
 import streamlit as st
 
 import lab
-from lab import diagnostics, worlds
+from lab import studies
+from lab import world_registry as worlds
 from lab.figures.implied_reward import implied_distances
 from lab.figures.lines import curves
 from lab.figures.training import training
@@ -55,7 +56,7 @@ page = Page(
 def implied(name: str, settings: dict[str, Any], variants: list[str], group_size: int, seed: int) -> pl.DataFrame:
     """Distances of the implied rewards at the first policy, kept for a second look."""
     world = worlds.world(name, **settings)
-    return diagnostics.implied_distance(world, variants, group_size=group_size, groups=1024, seed=seed)
+    return studies.implied_distance(world, variants, group_size=group_size, groups=1024, seed=seed)
 
 
 def promises(variants: list[str]) -> str:
@@ -122,7 +123,7 @@ def lines() -> str:
     if distances is not None:
         shown += [
             "",
-            f"distances = lab.diagnostics.implied_distance(world, {state['variants']!r},",
+            f"distances = lab.studies.implied_distance(world, {state['variants']!r},",
             f"                                             group_size={size}, groups=1024, seed={state['seed']})",
             "lab.figures.implied_distances(distances)",
         ]

@@ -8,15 +8,15 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from lab.diagnostics import agent_spikes, agent_tails, spikes
-from lab.diagnostics.agents import agent_prompts, agent_rows, highest_spikes
-from lab.diagnostics.causes import Cause, cause, cause_rows, prompt_shares, spike_counts, worst_spikes
-from lab.diagnostics.metrics import MOST_AGENTS
 from lab.experiment import Replay, replay
 from lab.figures.agent_norms import agent_norms
 from lab.figures.gradient_norms import gradient_norms
 from lab.figures.group_matrix import group_matrix
 from lab.figures.prompt_norms import prompt_norms
+from lab.measures import agent_spikes, agent_tails, spikes
+from lab.measures.agents import agent_prompts, agent_rows, highest_spikes
+from lab.measures.causes import Cause, cause, cause_rows, prompt_shares, spike_counts, worst_spikes
+from lab.measures.metrics import MOST_AGENTS
 from lab.pages.places import SCENES, made
 from lab.pages.runs import asked, code, controls, fitting, settings, trained
 from lab.pages.shell import Page
@@ -139,9 +139,9 @@ def lines(spike: dict[str, Any] | None) -> str:
     given = "" if page.state["threshold"] == 6 and page.state["window"] == 20 else (
         f", threshold={page.state['threshold']:g}, window={page.state['window']}")  # fmt: skip
     draws = (
-        [f"marked = lab.diagnostics.agent_spikes(trace.frame, world.agents{given})", "lab.figures.agent_norms(marked)"]
+        [f"marked = lab.measures.agent_spikes(trace.frame, world.agents{given})", "lab.figures.agent_norms(marked)"]
         if several else
-        [f"marked = lab.diagnostics.spikes(trace.frame{given})", "lab.figures.gradient_norms(marked)"]
+        [f"marked = lab.measures.spikes(trace.frame{given})", "lab.figures.gradient_norms(marked)"]
     )  # fmt: skip
     shown = [*code(state, NORMS if several else BASIC), *draws]
     if spike is None:

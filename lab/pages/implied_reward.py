@@ -5,11 +5,11 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
-from lab import diagnostics
+from lab import studies
 from lab.figures.implied_reward import implied_lift, implied_over_success
+from lab.methods import names
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Number, seed
-from lab.variants import names
 
 SIZES = [2, 4, 8, 16, 32, 64]
 SUCCESS = [0.02, *(i / 20 for i in range(1, 20)), 0.98]
@@ -43,7 +43,7 @@ page = Page(
 @st.cache_data(max_entries=64, show_spinner="Listing groups …")
 def study(variants: list[str], sizes: list[int], beside: float, groups: int, seed: int) -> pl.DataFrame:
     """The study, kept for a second look."""
-    return diagnostics.implied_reward_study(variants, sizes, SUCCESS, beside=beside, groups=groups, seed=seed)
+    return studies.implied_reward_study(variants, sizes, SUCCESS, beside=beside, groups=groups, seed=seed)
 
 
 def reading(here: pl.DataFrame, size: int, beside: float) -> str:
@@ -84,10 +84,10 @@ import lab
 
 success = {SUCCESS}
 drawn = dict(beside={state["beside"]:g}, groups={state["groups"]}, seed={state["seed"]})
-study = lab.diagnostics.implied_reward_study({state["variants"]}, {sorted(state["sizes"])}, success, **drawn)
+study = lab.studies.implied_reward_study({state["variants"]}, {sorted(state["sizes"])}, success, **drawn)
 lab.figures.implied_over_success(study)
 
-here = lab.diagnostics.implied_reward_study({state["variants"]}, [{state["group_size"]}], success, **drawn)
+here = lab.studies.implied_reward_study({state["variants"]}, [{state["group_size"]}], success, **drawn)
 lab.figures.implied_lift(here)
 """,
     pl.concat([everywhere, here]).unique(maintain_order=True),

@@ -7,14 +7,15 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from lab import advantages, worlds
-from lab.diagnostics.field_samples import SOURCES, FieldSample, field_source, field_table, sample_fields
-from lab.diagnostics.what_if import advantage_summary, advantage_table, grid, read_by, what_if
+from lab import advantages
+from lab import world_registry as worlds
 from lab.figures.groups import advantage_bars
 from lab.pages import strip
 from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Choices, Number, Rewards, Whole, seed
 from lab.registry import PROPERTIES
+from lab.studies.field_samples import SOURCES, FieldSample, field_source, field_table, sample_fields
+from lab.studies.what_if import advantage_summary, advantage_table, grid, read_by, what_if
 
 RANGES = {"unit": (0.0, 1.0), "double": (0.0, 2.0), "signed": (-1.0, 1.0), "large": (-10.0, 10.0)}
 RANGE_NAMES = {"unit": "0 to 1", "double": "0 to 2", "signed": "−1 to 1", "large": "−10 to 10"}
@@ -252,12 +253,12 @@ def lines(world: str | None) -> str:
     drawn, given = [], ""
     if world:
         shape = f"prompts={len(state['rewards'])}, rollouts={len(state['rewards'][0])}, seed={state['seed']}"
-        drawn = [f"sample = lab.diagnostics.sample_fields(worlds.world({world!r}), {shape})"]
+        drawn = [f"sample = lab.studies.sample_fields(worlds.world({world!r}), {shape})"]
         given = ", fields=sample.fields"
     return "\n".join([
         "import lab", *(["from lab import worlds"] if world else []), "",
         f"rewards = {state['rewards']}", f"rules = {rules}", *drawn,
-        f"table = lab.diagnostics.advantage_table(rules, rewards, true_mean={state['truth']},",
+        f"table = lab.studies.advantage_table(rules, rewards, true_mean={state['truth']},",
         f'                                        precision="{state["precision"]}"{given})',
         f"lab.figures.advantage_bars(table, scale={state['scale']})",
     ])  # fmt: skip

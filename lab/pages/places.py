@@ -10,10 +10,10 @@ from typing import Any
 import streamlit as st
 
 from lab.pages.state import Choice, Number, Property, Scenes, Whole
-from lab.train import Refusal, refused
-from lab.worlds import DEFAULTS, WORLDS, world
+from lab.training.train import Refusal, refused
+from lab.world_registry import DEFAULTS, WORLDS, world
 from simulators import reward_laws
-from simulators.families import NOISY
+from simulators.bandit.families import NOISY
 from simulators.records import World
 
 LAWS = {law.name: law.name.replace("_", " ") for law in reward_laws.named()} | {"bernoulli": "right or wrong"}
@@ -29,7 +29,7 @@ class Place:
 
     Attributes:
         label: what the list of worlds calls it.
-        settings: setting of `lab.worlds.world` -> property of the page that sets it; the others keep their defaults.
+        settings: setting of its world -> property of the page that sets it; the others keep their defaults.
         suits: values of the page's other properties with which a first picture is there in a second or two.
         dear: measurements that are left out because they take longer than all the rest.
         listed: its responses are few enough for an implied reward.
@@ -73,7 +73,7 @@ _KNOWN: dict[str, Place] = {
     "small-lm": Place("small transformer (torch)", _as_called("prompts", task="text_task"),
                       {"lr": DEFAULTS["small-lm"]["lr"], "runs": 2, "steps": 50, "prompts": 4}, heavy=True),
 }  # fmt: skip
-#: Every world of `lab.worlds.WORLDS`; one that is not among the above keeps its defaults.
+#: Every world of `lab.world_registry.WORLDS`; one that is not among the above keeps its defaults.
 PLACES = {name: _KNOWN.get(name, Place(name, suits=_FEW)) for name in (*_KNOWN, *WORLDS) if name in WORLDS}
 SCENES: Scenes = {"world": {name: place.suits for name, place in PLACES.items()}}
 

@@ -7,14 +7,14 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from lab import diagnostics, distances
-from lab.diagnostics.reward_pairs import CHANGES, between, distance_shares
+from lab import distances, studies
 from lab.figures.reward_pairs import regret_cloud
 from lab.pages import bench
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Number, Numbers, Whole, seed
-from simulators import mdp_families
-from simulators.mdp import MDP
+from lab.studies.reward_pairs import CHANGES, between, distance_shares
+from simulators.mdp import families
+from simulators.mdp.mdp import MDP
 
 REACH = (-2.0, 2.0, 0.1)
 STEPS = 32
@@ -81,24 +81,24 @@ page = Page(
 def world(name: str) -> MDP:
     """The world of that name."""
     _, family, sizes, *_ = WORLDS[name]
-    return getattr(mdp_families, family)(**sizes)
+    return getattr(families, family)(**sizes)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def scene(name: str, reward: list[float], shown: list[str], **making: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The walk from the first reward to the second, and the maps on the way."""
     mdp = world(name)
-    first, last = diagnostics.reward_pair(mdp, reward, **making)
+    first, last = studies.reward_pair(mdp, reward, **making)
     way = between(mdp, first, last, STEPS)
-    maps = diagnostics.reward_map(mdp, {str(step): each for step, each in enumerate(way)})
-    return diagnostics.reward_walk(mdp, first, last, shown, steps=STEPS), maps
+    maps = studies.reward_map(mdp, {str(step): each for step, each in enumerate(way)})
+    return studies.reward_walk(mdp, first, last, shown, steps=STEPS), maps
 
 
 @st.cache_data(max_entries=16, show_spinner="Drawing random pairs of rewards …")
 def cloud(shown: list[str], name: str | None, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The cloud of random pairs and its correlations; it does not depend on the pair of the page."""
-    frame = diagnostics.distance_study(shown, mdp=world(name) if name else None, seed=seed, **CLOUD)
-    return frame, diagnostics.regret_correlations(frame, shown)
+    frame = studies.distance_study(shown, mdp=world(name) if name else None, seed=seed, **CLOUD)
+    return frame, studies.regret_correlations(frame, shown)
 
 
 def changed(**news: Any) -> None:
@@ -144,27 +144,27 @@ def lines(state: dict[str, Any], making: dict[str, Any]) -> str:
         ""
         if layout == "graph"
         else f"""
-lab.figures.reward_maps(lab.diagnostics.reward_map(mdp, {{"meant": first, "trained on": second}}), layout="{layout}")
+lab.figures.reward_maps(lab.studies.reward_map(mdp, {{"meant": first, "trained on": second}}), layout="{layout}")
 """
     )
     place = "mdp=mdp, " if state["over"] == "this" else ""
     counts = ", ".join(f"{name}={value}" for name, value in CLOUD.items())
     return f"""
 import lab
-from simulators import mdp_families
+from simulators import families
 
-mdp = mdp_families.{family}({given})
+mdp = families.{family}({given})
 reward = {[float(r) for r in state["reward"]]}
-first, second = lab.diagnostics.reward_pair(mdp, reward, {state["changes"]}, {pair})
+first, second = lab.studies.reward_pair(mdp, reward, {state["changes"]}, {pair})
 names = {state["distances"]}
 print(lab.distances.compare(mdp, first, second, names))
 print(mdp.regret(first, second), mdp.worst_case_regret(first, second))
 {maps}
-way = lab.diagnostics.reward_walk(mdp, first, second, names, steps={STEPS})
+way = lab.studies.reward_walk(mdp, first, second, names, steps={STEPS})
 lab.figures.reward_way(way)
 
-cloud = lab.diagnostics.distance_study(names, {place}{counts}, seed={state["seed"]})
-known = lab.diagnostics.regret_correlations(cloud)
+cloud = lab.studies.distance_study(names, {place}{counts}, seed={state["seed"]})
+known = lab.studies.regret_correlations(cloud)
 lab.figures.regret_cloud(cloud, correlations=known, here=way.row({state["at"]}, named=True))
 """
 

@@ -8,13 +8,13 @@ import polars as pl
 import streamlit as st
 
 import lab
-from lab import diagnostics
+from lab import measures, studies
 from lab.figures.gold import parting_steps
+from lab.methods import names
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Flag, Number, Whole, seed
 from lab.trace import summarise
-from lab.variants import names
-from simulators.reward_hacks import BASE, RewardHacks
+from simulators.reward_hacks.world import BASE, RewardHacks
 
 STEPS, EVERY, TASKS = 300, 5, 64
 TRAINING = {"imitation": "demonstrations", "reinforcement": "reinforcement"}
@@ -70,7 +70,7 @@ def reinforced(variants: list[str], refuse: float, shared: bool, runs: int, seed
 def imitated(families: list[int], shares: list[float], refuse: float, runs: int, seed: int, **options: Any) -> Any:
     """The trace of imitating demonstrations, kept for a second look."""
     seeds = range(seed, seed + runs)
-    return diagnostics.hacking_study(families, shares, seeds=seeds, base=(*BASE[:2], refuse), **options)
+    return studies.hacking_study(families, shares, seeds=seeds, base=(*BASE[:2], refuse), **options)
 
 
 def trace(state: dict[str, Any]) -> pl.DataFrame:
@@ -116,7 +116,7 @@ def lines(state: dict[str, Any]) -> str:
         shares = [share / 100 for share in state["shares"]]
         shown += [
             "",
-            f"trace = lab.diagnostics.hacking_study({state['families']}, {shares}, seeds={seeds}, "
+            f"trace = lab.studies.hacking_study({state['families']}, {shares}, seeds={seeds}, "
             f"held_out={state['held_out']},",
             f"    demonstrations={state['demonstrations']}, base=(2.0, 0.0, {state['refuse']:g}), "
             f"shared={state['shared']})",
@@ -124,7 +124,7 @@ def lines(state: dict[str, Any]) -> str:
     return "\n".join([
         *shown,
         "known = trace.drop_nulls()" if state["training"] == "imitation" else "known = trace",
-        "parted = lab.diagnostics.parting(known)",
+        "parted = lab.measures.parting(known)",
         'lab.figures.parting_steps(summarise(known, ["value", "gold"]), parted=parted)',
     ])  # fmt: skip
 
@@ -141,7 +141,7 @@ if known.is_empty():
     page.say("With all twelve families trained on, none is left to test on: test on those, or train on fewer.")
     page.finish(lines(state), frame)
     st.stop()
-parted = page.ask(diagnostics.parting, known)
+parted = page.ask(measures.parting, known)
 page.say(reading(parted))
 page.show(parting_steps, page.ask(summarise, known, ["value", "gold"]), parted=parted)
 page.finish(lines(state), frame)

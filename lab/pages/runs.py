@@ -12,16 +12,16 @@ import polars as pl
 import streamlit as st
 
 import lab
-from lab.diagnostics.metrics import METRICS
 from lab.errors import worlds_with
+from lab.measures.metrics import METRICS
+from lab.methods import names
 from lab.pages import places
 from lab.pages.background import Job
 from lab.pages.places import PLACES, closed, given, group_size, made
 from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Choices, Number, Property, Whole, seed
-from lab.train import Refusal
-from lab.variants import names
-from lab.worlds import DEFAULTS
+from lab.training.train import Refusal
+from lab.world_registry import DEFAULTS
 
 MEASURED = 75  # points of a curve that needs the exact gradient
 AT_ONCE = 1.0  # seconds that a page waits for a run before it shows a progress bar

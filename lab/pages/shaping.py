@@ -7,16 +7,16 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from lab import diagnostics
-from lab.diagnostics.blending import HEURISTICS
-from lab.diagnostics.shaping import CONSTRUCTIONS
+from lab import studies
 from lab.figures.lines import curves
 from lab.figures.shaping import chain_policies, grid_policies, step_rewards
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Flag, Number, Whole, seed
+from lab.studies.blending import HEURISTICS
+from lab.studies.shaping import CONSTRUCTIONS
 from lab.trace import standing, summarise
-from simulators.chains import Chain
-from simulators.delayed import ENCODERS
+from simulators.delayed.world import ENCODERS
+from simulators.mdp.chains import Chain
 
 METHODS = {
     "chain": "rewards by rule", "blend": "a learned blend (BARFI)", "returns": "learned from returns (LaRe)",
@@ -91,16 +91,16 @@ def trained(
     chain = Chain.gate(success, length, discount, every=3)
     learning = {name: options[name] for name in ("seeds", "episodes", "bonus")}
     return (
-        diagnostics.shaping_study(constructions, chain=chain, **learning),
-        diagnostics.shaping_policies(constructions, chain=chain, **learning),
-        diagnostics.shaping_scores(constructions, chain=chain, bonus=options["bonus"]),
+        studies.shaping_study(constructions, chain=chain, **learning),
+        studies.shaping_policies(constructions, chain=chain, **learning),
+        studies.shaping_scores(constructions, chain=chain, bonus=options["bonus"]),
     )
 
 
 @st.cache_data(max_entries=32, show_spinner="Learning the blend …")
 def blended(heuristic: str, **settings: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Trace and final policies of a blend, kept for a second look."""
-    return diagnostics.blend_study(heuristic, **settings), diagnostics.blend_policies(heuristic, **settings)
+    return studies.blend_study(heuristic, **settings), studies.blend_policies(heuristic, **settings)
 
 
 @st.cache_data(max_entries=32, show_spinner="Learning rewards from returns …")
@@ -110,11 +110,11 @@ def redistributed(
     """Trace of training, correlation by number of episodes, and one episode; kept for a second look."""
     variants, first = ["return only", *encoders, "true step rewards"], min(seeds)
     return (
-        diagnostics.redistribution_training(
+        studies.redistribution_training(
             variants, episodes=collected, seeds=seeds, group_size=group_size, horizon=horizon
         ),
-        diagnostics.redistribution_study(encoders, SIZES, seeds=seeds),
-        diagnostics.redistributed_episode(encoders, episodes=collected, seed=first),
+        studies.redistribution_study(encoders, SIZES, seeds=seeds),
+        studies.redistributed_episode(encoders, episodes=collected, seed=first),
     )
 
 
@@ -215,19 +215,19 @@ def show_chain(state: dict[str, Any]) -> None:
         f"""
 import lab
 from lab.trace import summarise
-from simulators.chains import Chain
+from simulators.mdp.chains import Chain
 from simulators.delayed import ENCODERS
 
 chain = Chain.gate({state["success"]:g}, {state["length"]}, {state["discount"]:g}, every=3)
 rewards = {state["constructions"]!r}
 learning = dict(chain=chain, seeds=range({seeds.start}, {seeds.stop}), episodes={state["episodes"]},
                 bonus={state["bonus"]:g})
-trace = lab.diagnostics.shaping_study(rewards, **learning)
+trace = lab.studies.shaping_study(rewards, **learning)
 summary = summarise(trace, ["gold", "value", "idle"])
 lab.figures.curves(summary, metric="gold", label="true return, discounted", unit="episode")
 
-lab.figures.chain_policies(lab.diagnostics.shaping_policies(rewards, **learning))
-lab.diagnostics.shaping_scores(rewards, chain=chain, bonus={state["bonus"]:g})
+lab.figures.chain_policies(lab.studies.shaping_policies(rewards, **learning))
+lab.studies.shaping_scores(rewards, chain=chain, bonus={state["bonus"]:g})
 """,
         summary,
     )
@@ -265,10 +265,10 @@ import lab
 from lab.trace import summarise
 
 settings = dict(entropy={state["entropy"]:g}, steps={state["steps"]}, learn_discount={state["learn_discount"]})
-trace = lab.diagnostics.blend_study({state["heuristic"]!r}, **settings)
+trace = lab.studies.blend_study({state["heuristic"]!r}, **settings)
 lab.figures.curves(summarise(trace, ["value"]), metric="value", label="true return", unit="outer step")
 
-lab.figures.grid_policies(lab.diagnostics.blend_policies({state["heuristic"]!r}, **settings))
+lab.figures.grid_policies(lab.studies.blend_policies({state["heuristic"]!r}, **settings))
 """,
         trace,
     )
@@ -304,13 +304,13 @@ import lab
 from lab.trace import summarise
 
 encoders, seeds = {state["encoders"]!r}, range({seeds.start}, {seeds.stop})
-trace = lab.diagnostics.redistribution_training(["return only", *encoders, "true step rewards"], seeds=seeds,
+trace = lab.studies.redistribution_training(["return only", *encoders, "true step rewards"], seeds=seeds,
     episodes={state["collected"]}, group_size={state["group_size"]}, horizon={state["horizon"]})
 lab.figures.curves(summarise(trace, ["gold"]), metric="gold", label="true return")
 
-lab.diagnostics.redistribution_study(encoders, {SIZES}, seeds=seeds)
+lab.studies.redistribution_study(encoders, {SIZES}, seeds=seeds)
 lab.figures.step_rewards(
-    lab.diagnostics.redistributed_episode(encoders, episodes={state["collected"]}, seed={seeds.start}))
+    lab.studies.redistributed_episode(encoders, episodes={state["collected"]}, seed={seeds.start}))
 """,
         summary,
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
-from lab import diagnostics
+from lab import studies
 from lab.figures.lines import curves
 from lab.figures.rates import flips_by_law, flips_by_size
+from lab.methods import names
 from lab.pages.places import about
 from lab.pages.runs import left, legend, narrowed
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, seed
 from lab.pages.studies import LAW, WORLDS_TOO, by_size, closed_to, short_code, short_run
-from lab.variants import names
 from simulators import reward_laws
 
 SIZES = [2, 4, 8, 16, 32, 64]
@@ -53,7 +53,7 @@ page = Page(
 @st.cache_data(max_entries=64, show_spinner="Drawing groups …")
 def study(variants: list[str], laws: list[str], sizes: list[int], prompts: int, seed: int) -> pl.DataFrame:
     """Sign-flip rates, kept for a second look."""
-    return diagnostics.sign_flip_study(variants, laws, sizes, prompts=prompts, seed=seed)
+    return studies.sign_flip_study(variants, laws, sizes, prompts=prompts, seed=seed)
 
 
 def reading(here: pl.DataFrame, place: str) -> str:
@@ -94,10 +94,10 @@ import lab
 
 variants = {variants}
 drawn = dict(prompts={state["prompts"]}, seed={state["seed"]})
-by_size = lab.diagnostics.sign_flip_study(variants, ["{law}"], {SIZES}, **drawn)
+by_size = lab.studies.sign_flip_study(variants, ["{law}"], {SIZES}, **drawn)
 lab.figures.flips_by_size(by_size)
 
-by_law = lab.diagnostics.sign_flip_study(variants, {list(LAWS)}, [{size}], **drawn)
+by_law = lab.studies.sign_flip_study(variants, {list(LAWS)}, [{size}], **drawn)
 lab.figures.flips_by_law(by_law)
 """,
         pl.concat([sizes, laws]).unique(maintain_order=True),

@@ -14,20 +14,20 @@ import streamlit as st
 
 from lab import experiment
 from lab.config import Config
-from lab.diagnostics.alike import answer_rows
-from lab.diagnostics.gains import half_gains
-from lab.diagnostics.rollouts import recorded
-from lab.diagnostics.tokens import token_weights
 from lab.errors import LabError
 from lab.figures.coloured_text import coloured_text
 from lab.figures.group_matrix import group_matrix
 from lab.figures.training import training
-from lab.imports import bundled_run
+from lab.logs import bundled_run
+from lab.measures.alike import answer_rows
+from lab.measures.gains import half_gains
+from lab.measures.rollouts import recorded
+from lab.measures.tokens import token_weights
+from lab.methods import names
 from lab.pages.background import Job
 from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Choices, Whole, seed
 from lab.store import Run
-from lab.variants import names
 
 RECORDED = "sorting"
 COMPONENTS = {"reward_1": "right answer", "reward_2": "format", "reward_3": "length"}
@@ -264,7 +264,7 @@ def look(state: dict[str, Any], known: list[str]) -> None:
 
 def code(state: Mapping[str, Any], step: int) -> str:
     """Lines that make these pictures."""
-    made = [f"run = lab.store.Run(lab.imports.bundled_run({RECORDED!r}))"]
+    made = [f"run = lab.store.Run(lab.logs.bundled_run({RECORDED!r}))"]
     if state["source"] == "here":
         config = configured(state).model_dump(exclude_defaults=True, exclude={"variants"})
         given = ",\n    ".join(f"{name}={value!r}" for name, value in config.items())
@@ -280,10 +280,10 @@ def code(state: Mapping[str, Any], step: int) -> str:
         f"rows = run.rollouts.filter(variant={state['policy']!r}, step={step}, seed=run.config.numbers[0])",
         "moments, skipped = lab.experiment.review(rows)",
         f"for name in {state['by']!r}:",
-        "    world = lab.diagnostics.recorded(rows)",
-        f"    frame = lab.diagnostics.token_weights(moments[name], world, prompt={state['prompt'] - 1})",
+        "    world = lab.measures.recorded(rows)",
+        f"    frame = lab.measures.token_weights(moments[name], world, prompt={state['prompt'] - 1})",
         "    lab.figures.coloured_text(frame)",
-        f"table = lab.diagnostics.answer_rows(moments, {state['prompt'] - 1}, {list(COMPONENTS.values())!r},",
+        f"table = lab.measures.answer_rows(moments, {state['prompt'] - 1}, {list(COMPONENTS.values())!r},",
         f"                                    base={state['policy']!r})",
         "lab.figures.group_matrix(table)",
     ])  # fmt: skip

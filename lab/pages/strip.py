@@ -1,7 +1,7 @@
 """The strip of the microscope: rewards that answer while they are dragged, every rule's advantages below.
 
 Python stays the only place with formulas. For each reward and each value it can take, the component is sent what every
-rule would say (`lab.diagnostics.what_if`), so it has only to look up; letting go reports the new rewards.
+rule would say (`lab.studies.what_if`), so it has only to look up; letting go reports the new rewards.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from lab.advantages.statistics import NO_SIGNAL
-from lab.diagnostics.what_if import WhatIf
 from lab.figures.theme import palette, style
+from lab.studies.what_if import WhatIf
 
 __all__ = ["draw", "payload"]
 
@@ -46,7 +46,7 @@ def payload(
     """What the component draws: the rewards, what they could be, and every rule's advantages for each.
 
     Args:
-        seen: Answer of `lab.diagnostics.what_if` for these rules, rewards and grid.
+        seen: Answer of `lab.studies.what_if` for these rules, rewards and grid.
         rewards: [prompt][rollout][component].
         rules: Names of the rules, one row each.
         grid: Values that a reward can be dragged to, increasing.

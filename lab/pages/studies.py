@@ -8,13 +8,13 @@ import polars as pl
 import streamlit as st
 
 import lab
-from lab.diagnostics.groups import makes_nothing, needs
 from lab.experiment import by_group_size
+from lab.methods import names
 from lab.pages.places import PLACES, made
 from lab.pages.runs import closed_by_default, made_by, usual
-from lab.train import Refusal
-from lab.variants import names
-from lab.worlds import DEFAULTS
+from lab.studies.groups import makes_nothing, needs
+from lab.training.train import Refusal
+from lab.world_registry import DEFAULTS
 
 BATCHES, SHORT = 32, 60  # batches of a share by group size, steps of a short run
 

@@ -7,16 +7,16 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from lab import worlds
-from lab.diagnostics.tokens import token_weights as weights_of
-from lab.diagnostics.tokens import weight_spread
+from lab import world_registry as worlds
 from lab.experiment import side_by_side
 from lab.figures.token_weights import token_weights
+from lab.measures.tokens import token_weights as weights_of
+from lab.measures.tokens import weight_spread
+from lab.methods import names
 from lab.pages.places import about, closed
 from lab.pages.runs import left, legend, narrowed
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Number, Whole, seed
-from lab.variants import names
 
 #: What the page calls a world -> its name, settings, and what a column of the picture is.
 PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -97,7 +97,7 @@ page.finish(
     f"""
 import polars as pl
 from lab import worlds
-from lab.diagnostics.tokens import token_weights
+from lab.measures.tokens import token_weights
 from lab.experiment import side_by_side
 from lab.figures.token_weights import token_weights as picture
 

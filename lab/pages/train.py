@@ -5,11 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from lab.figures.training import GLANCE, training
+from lab.methods import variant
 from lab.pages.places import SCENES
 from lab.pages.runs import absent, asked, code, controls, fitting, goal, measured, settings, trained
 from lab.pages.shell import Page
 from lab.trace import lead, standing
-from lab.variants import variant
 
 _MUCH = 3.0  # times as long: from here on curves may part by the length of the steps alone
 

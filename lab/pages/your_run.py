@@ -12,14 +12,14 @@ import streamlit as st
 
 import lab
 from lab import advantages
-from lab.diagnostics.log_frames import group_map_frame, group_rows, nearest_group, recomputed
-from lab.diagnostics.your_run import Diagnosis
 from lab.errors import InputError
 from lab.figures.agreement import agreement
 from lab.figures.group_map import group_map
 from lab.figures.group_matrix import group_matrix
 from lab.figures.log_steps import log_steps
 from lab.figures.sign_changes import sign_changes
+from lab.logs.diagnosis import Diagnosis
+from lab.logs.frames import group_map_frame, group_rows, nearest_group, recomputed
 from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Choices, Flag, Text, Whole
 
@@ -29,7 +29,7 @@ FOLDER, UPLOAD = "folder", "upload"
 def bundled() -> dict[str, Path]:
     """The bundled logs; none where the lab was installed without its repository."""
     try:
-        return lab.imports.bundled()
+        return lab.logs.bundled()
     except InputError:
         return {}
 
@@ -146,7 +146,7 @@ def source(state: dict[str, Any]) -> Sequence[Any]:
 
 def code(state: dict[str, Any], found: Diagnosis) -> str:
     """Lines that repeat the diagnosis."""
-    bundled = f"lab.imports.bundled()[{state['log']!r}]"
+    bundled = f"lab.logs.bundled()[{state['log']!r}]"
     place = repr(state["path"]) if state["log"] == FOLDER else repr("FOLDER") if state["log"] == UPLOAD else bundled
     options = "".join(f", {name}={value!r}" for name, value in corrections(state).items())
     lengths = f", lengths={state['lengths']!r}" if state["lengths"] else ""

@@ -71,7 +71,7 @@ def _kendall(advantage: Array, utility: Array) -> float:
 def _measured(seed: int, spread: float, drift: float = _DRIFT, noise: float = _NOISE) -> dict[str, Array]:
     """Correlation inside the groups of each way to judge, in batches of 300 groups [batches]; tau of all."""
     from lab.advantages.tournaments import TOPOLOGIES
-    from simulators.judge import judgements
+    from simulators.judged.world import judgements
 
     rng = np.random.default_rng(seed)
     utility = rng.normal(0, spread, (_BATCHES * _GROUPS, _SIZE))

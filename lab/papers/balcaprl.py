@@ -56,8 +56,8 @@ _RUNS, _STEPS, _GROUP, _LR = 6, 400, 16, 2.0
 @functools.cache
 def _trained(seed: int, weights: tuple[float, ...]) -> dict[str, Array]:
     """Final probabilities of each length [S, P, 40] by variant; 4 images, 16 captions, 400 steps of size 2."""
-    from lab.variants import Variant
-    from simulators.captions import Captions
+    from lab.methods import Variant
+    from simulators.captions.world import Captions
 
     one_sided = Variant("one-sided penalty", "gdpo", reward="length-penalty")
     variants = [lab.variant("grpo"), lab.variant("gdpo"), lab.variant("balcaprl"), one_sided]
@@ -69,7 +69,7 @@ def _trained(seed: int, weights: tuple[float, ...]) -> dict[str, Array]:
 def _outcome(probability: Array) -> dict[str, Array]:
     """Per run [S]: mean units, share of captions within half and twice the reference, harmonic mean of qualities."""
     from lab.rewards.balcaprl import balance
-    from simulators.captions import LONGEST, REFERENCE, expected
+    from simulators.captions.world import LONGEST, REFERENCE, expected
 
     units = np.arange(1, LONGEST + 1)
     inside = (units >= 0.5 * REFERENCE) & (units <= 2 * REFERENCE)

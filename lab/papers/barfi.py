@@ -43,7 +43,7 @@ _HEURISTICS = ("helpful", "reversed", "farmable")
 
 def _last() -> Rows:
     """The last outer step of each heuristic and variant."""
-    from lab.diagnostics import blend_study
+    from lab.studies import blend_study
 
     return blend_study().filter(step=25).to_dicts()
 
@@ -87,8 +87,8 @@ def never_worse(seed: int) -> Measurement:
 def _problems(seed: int) -> Iterator[tuple[str, Any, Any, Any, Any]]:
     """Heuristic, learner, true reward, mixed rewards and φ: the reported point first, then one drawn at random."""
     from lab.reward_models.barfi import basis
-    from simulators.mdp_families import goal_grid
-    from simulators.soft_learner import SoftLearner
+    from simulators.mdp.families import goal_grid
+    from simulators.mdp.soft_learner import SoftLearner
 
     mdp, true, heuristics = goal_grid()
     drawn = np.random.default_rng(seed).uniform(0.1, 1.0, 3)
@@ -113,7 +113,7 @@ def _relative(found: Any, expected: Any) -> float:
 def differences(seed: int) -> Measurement:
     """Largest relative error."""
     from lab.reward_models.barfi import implicit_gradient
-    from simulators.policy_gradient import softmax
+    from simulators.mdp.gradient import softmax
 
     rows: Rows = []
     for i, (name, learner, true, rewards, phi) in enumerate(_problems(seed)):
@@ -189,7 +189,7 @@ def constant(seed: int) -> Measurement:
 def bias(seed: int) -> Measurement:
     """Gain in true return from the weight of the true reward alone."""
     from lab.reward_models.barfi import align
-    from simulators.mdp_families import goal_grid
+    from simulators.mdp.families import goal_grid
 
     mdp, true, _ = goal_grid()
     blends = align(mdp, true, [])
@@ -208,7 +208,7 @@ def bias(seed: int) -> Measurement:
 )
 def discount(seed: int) -> Measurement:
     """Largest learnt discount."""
-    from lab.diagnostics import blend_study
+    from lab.studies import blend_study
 
     study = blend_study(_HEURISTICS[1:], learn_discount=True, discount_cost=0.05)
     learnt = study.filter(step=25, variant="BARFI")
@@ -228,7 +228,7 @@ def discount(seed: int) -> Measurement:
 def components(seed: int) -> Measurement:
     """Smallest gain over the trusted component and the sum."""
     from lab.reward_models.barfi import align
-    from simulators.mdp import MDP
+    from simulators.mdp.mdp import MDP
 
     one, rows = MDP(np.ones((1, 8, 1)), 0.0), list[dict[str, float]]()
     for question in range(6):
@@ -249,8 +249,8 @@ _POTENTIALS = ("none", "N(0,1)", "5 N(0,1)", "V", "-V")
 
 def _noise(seed: int, index: int) -> tuple[dict[str, float], float]:
     """Variance of REINFORCE's gradient under each potential, and the largest miss of its mean in standard errors."""
-    from simulators import mdp_families as families
-    from simulators import policy_gradient as gradients
+    from simulators.mdp import families
+    from simulators.mdp import gradient as gradients
 
     rng = families.environment(seed, index)
     mdp = families.sparse(10, 3, 0.9, source=rng)

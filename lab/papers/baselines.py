@@ -175,7 +175,7 @@ def share_with_signal(seed: int) -> Measurement:
     rows, holds, size = [], True, 8
     value, bounds = 0.0, (0.0, 0.0)
     for p in (0.9, 0.5, 0.1):
-        silent = lab.diagnostics.signal_study([p], [size], prompts=64, seed=seed).filter(kind="exact")["share"].item()
+        silent = lab.studies.signal_study([p], [size], prompts=64, seed=seed).filter(kind="exact")["share"].item()
         share = 1 - p**size - (1 - p) ** size
         kept = lab.sampling.keep("uniform", binary(p, (20, 10_000, size, 1), seed)).mean(axis=-1)
         value, bounds = interval(1 / kept)

@@ -13,7 +13,7 @@ from lab.papers.measure import Array, Rows, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
-    from lab.variants import Variant
+    from lab.methods import Variant
 
 add_paper(
     Paper(

@@ -12,7 +12,7 @@ from lab.papers.measure import Array, Rows, interval, runs
 from lab.papers.record import Measurement, Paper, add_paper, claim
 
 if TYPE_CHECKING:
-    from simulators.q_learning import Learned
+    from simulators.mdp.q_learning import Learned
 
 add_paper(
     Paper(
@@ -48,8 +48,8 @@ LADDER = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 @lru_cache(maxsize=32)
 def trained(seed: int, name: str, length: int = 20, bonus: float = 0.1) -> Learned:
     """32 runs of one construction in the plain chain: g .97, 60 steps, 3000 episodes, step size .2, exploration .1."""
-    from lab.diagnostics.shaping import learned
-    from simulators.chains import Chain
+    from lab.studies.shaping import learned
+    from simulators.mdp.chains import Chain
 
     given: dict[str, Any] = {"alpha": 0.2, "explore": 0.1, "episodes": _EPISODES, "bonus": bonus}
     return learned(name, Chain(length), seeds=runs(seed, _RUNS), **given)
@@ -57,7 +57,7 @@ def trained(seed: int, name: str, length: int = 20, bonus: float = 0.1) -> Learn
 
 def greedy(run: Learned, length: int = 20) -> Array:
     """Exact return of each run's greedy policy under the reward that is meant [S]."""
-    from simulators.chains import Chain
+    from simulators.mdp.chains import Chain
 
     chain = Chain(length)
     return np.array([chain.mdp.returns(chain.reward, policy[0]) for policy in run.policy])
@@ -74,7 +74,7 @@ def greedy(run: Learned, length: int = 20) -> Array:
 )
 def speed(seed: int) -> Measurement:
     """Episodes that the potential saves."""
-    from lab.diagnostics.shaping import episodes_until
+    from lab.studies.shaping import episodes_until
 
     found = {name: trained(seed, name) for name in ("sparse", "pbrs")}
     episodes = {name: episodes_until(run.reached) for name, run in found.items()}
@@ -120,9 +120,9 @@ def farmed(seed: int) -> Measurement:
 )
 def beginning(seed: int) -> Measurement:
     """Number of steps at which the two runs differ."""
-    from lab.diagnostics.shaping import learned
-    from simulators.chains import Chain
-    from simulators.q_learning import learn
+    from lab.studies.shaping import learned
+    from simulators.mdp.chains import Chain
+    from simulators.mdp.q_learning import learn
 
     chain = Chain(20)
     phi = np.where(chain.end, 0.0, chain.progress)
@@ -149,8 +149,8 @@ def beginning(seed: int) -> Measurement:
 )
 def scores(seed: int) -> Measurement:
     """Distance of the increment."""
-    from lab.diagnostics.shaping import shaping_scores
-    from simulators.chains import Chain
+    from lab.studies.shaping import shaping_scores
+    from simulators.mdp.chains import Chain
 
     chain = Chain(20)
     rows: Rows = [{"bonus": None, **row} for row in shaping_scores(["pbrs", "increment"], chain=chain).to_dicts()]
@@ -188,8 +188,8 @@ def noise(seed: int) -> Measurement:
 
 def _noise(seed: int, index: int) -> list[float]:
     """Variance of REINFORCE's samples with each potential, over that without one, in one random world."""
-    from simulators import mdp_families as families
-    from simulators import policy_gradient as gradients
+    from simulators.mdp import families
+    from simulators.mdp import gradient as gradients
 
     rng = families.environment(seed, index)
     mdp = families.sparse(10, 3, 0.9, source=rng)
@@ -216,8 +216,8 @@ def groups(seed: int) -> Measurement:
     """Largest change of a group-relative advantage."""
     import lab
     from lab.rewards import shaping
-    from simulators.chains import Chain
-    from simulators.episodes import walk
+    from simulators.mdp.chains import Chain
+    from simulators.mdp.episodes import walk
 
     chain, rng = Chain(5, 0.9), np.random.default_rng(seed)
     phi = np.where(chain.end, 0.0, rng.normal(size=6))
@@ -246,8 +246,8 @@ def groups(seed: int) -> Measurement:
 )
 def demonstrations(seed: int) -> Measurement:
     """Smallest alignment over gates."""
-    from lab.diagnostics.shaping import shaping_scores
-    from simulators.chains import Chain
+    from lab.studies.shaping import shaping_scores
+    from simulators.mdp.chains import Chain
 
     rows: Rows = []
     for gate in (0.3, 0.5, 0.9):
@@ -266,8 +266,8 @@ def demonstrations(seed: int) -> Measurement:
 )
 def blended(seed: int) -> Measurement:
     """Smallest alignment of the blend."""
-    from lab.diagnostics.shaping import shaping_scores
-    from simulators.chains import Chain
+    from lab.studies.shaping import shaping_scores
+    from simulators.mdp.chains import Chain
 
     rows: Rows = []
     for discount in (0.9, 0.95):
@@ -290,7 +290,7 @@ def not_always(seed: int) -> Measurement:
     """Gold return of the fading bonus less that of the sparse reward."""
     import polars as pl
 
-    from lab.diagnostics.shaping import shaping_study
+    from lab.studies.shaping import shaping_study
 
     names = ["sparse", "pbrs", "increment", "progress", "bonus", "count"]
     study = shaping_study(names, seeds=runs(seed, 16)).filter(pl.col("step") >= 800)
@@ -317,8 +317,8 @@ def not_always(seed: int) -> Measurement:
 def preferences(seed: int) -> Measurement:
     """Share of sets of comparisons whose reward has the right optimum."""
     from lab import distances
-    from lab.diagnostics.constructions import CHAIN
-    from lab.diagnostics.learned_rewards import from_preferences
+    from lab.reward_models.constructions import CHAIN
+    from lab.reward_models.learned_rewards import from_preferences
 
     rows: Rows = []
     best = CHAIN.mdp.returns(CHAIN.reward, CHAIN.mdp.optimal(CHAIN.reward))
@@ -344,8 +344,8 @@ def near(seed: int) -> Measurement:
     """Gold return under a reward learned from returns less that under the sparse reward."""
     import polars as pl
 
-    from lab.diagnostics.learned_rewards import from_returns
-    from lab.diagnostics.shaping import CHAIN, Construction, shaping_scores, shaping_study
+    from lab.reward_models.learned_rewards import from_returns
+    from lab.studies.shaping import CHAIN, Construction, shaping_scores, shaping_study
 
     reward = from_returns(CHAIN, seed)
     learned = Construction("redistributed", "from returns", lambda chain, bonus: reward)

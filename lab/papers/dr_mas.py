@@ -179,7 +179,7 @@ def _tail(frame: Any, metric: str) -> dict[str, Array]:
 )
 def spiky(seed: int) -> Measurement:
     """Ratio of the tails of the helper's gradient norm."""
-    from lab.worlds import world
+    from lab.world_registry import world
 
     agents = world("agents")
     metrics = [f"grad_norm_agent_{n}" for n in range(3)]

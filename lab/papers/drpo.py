@@ -63,7 +63,7 @@ def _train(
     The world `lengths`: 16 prompts, lengths 1 to 16, one policy for all of them or one for each. GRPO gets the reward
     right · (1 − strength · l/16), DRPO the right answers alone, and λ = strength.
     """
-    from lab.loop import Settings, Walk
+    from lab.training.loop import Settings, Walk
     from simulators import Lengths
 
     world = Lengths(shared=shared, slip=slip)

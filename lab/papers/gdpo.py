@@ -99,8 +99,8 @@ _BY_COMPONENTS = {"grpo": [7, 14, 23], "dr_grpo": [10, 20, 35], "gdpo@no-batch-n
 )
 def levels(seed: int) -> Measurement:
     """Distinct sorted advantage vectors over all multisets of binary reward vectors."""
-    by_size = lab.diagnostics.level_counts(_RULES, components=2, group_sizes=range(2, 9))
-    by_components = lab.diagnostics.level_counts(_RULES, components=(2, 3, 4), group_sizes=(4,))
+    by_size = lab.studies.level_counts(_RULES, components=2, group_sizes=range(2, 9))
+    by_components = lab.studies.level_counts(_RULES, components=(2, 3, 4), group_sizes=(4,))
     equal = all(
         frame.filter(rule=rule)["levels"].to_list() == expected[rule]
         for frame, expected in ((by_size, _BY_SIZE), (by_components, _BY_COMPONENTS))

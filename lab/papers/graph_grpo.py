@@ -61,7 +61,7 @@ _SETTING = "5 agents, 10 edges, 3 of them critical, G = 16, 4 queries a step, 20
 
 def _learned(seed: int) -> dict[str, Array]:
     """Probability of each edge after training, by method [S, E]."""
-    from lab.worlds import world
+    from lab.world_registry import world
 
     graphs = world("graphs")
     edge, graph = lab.variant("graph-grpo", label="edges"), lab.variant("grpo", label="graphs", **_GRAPH)

@@ -11,7 +11,7 @@ from lab.papers.measure import Array, Rows, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
-    from lab.variants import Variant
+    from lab.methods import Variant
 
 add_paper(
     Paper(
@@ -68,7 +68,7 @@ def _errors(seed: int, *variants: Variant) -> dict[str, Array]:
 
     Four scenes a step, 24 queries each of which GRQO mutes 8; nothing holds the objectness, which has no part in it.
     """
-    from lab.worlds import world
+    from lab.world_registry import world
 
     trace = lab.train(world("queries"), variants, steps=_STEPS, seeds=runs(seed, _RUNS), group_size=_QUERIES, lr=0.05,
                       measure=["gold"], every=_STEPS - 1)  # fmt: skip
@@ -84,7 +84,7 @@ def _errors(seed: int, *variants: Variant) -> dict[str, Array]:
 )
 def reach(seed: int) -> Measurement:
     """Share of queries with a gradient under each kind of training."""
-    from simulators.queries import costs, predict, scenes
+    from simulators.queries.world import costs, predict, scenes
 
     drawn = scenes(100, np.random.default_rng(seed), queries=_QUERIES, objects=_OBJECTS)
     cost = costs(drawn, predict(drawn, np.zeros((12, 2))))
@@ -195,7 +195,7 @@ def alone(seed: int) -> Measurement:
 def objectness(seed: int) -> Measurement:
     """Change of the rank correlation."""
     from lab.rewards import grqo
-    from simulators.queries import costs, scenes
+    from simulators.queries.world import costs, scenes
 
     changes = []
     for run in runs(seed, _RUNS):

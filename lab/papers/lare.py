@@ -45,8 +45,8 @@ _RUNS, _STEPS = 3, 50
 @lru_cache(maxsize=64)
 def _network(encoder: str, episodes: int, loss: str, seed: int) -> float:
     """Agreement of a network's step rewards with the true ones on new episodes."""
-    from lab.diagnostics.redistribution import one_fit
     from lab.reward_models.lare import agreement
+    from lab.studies.redistribution import one_fit
 
     return agreement(*one_fit(encoder, episodes, _STEPS, loss, seed))
 
@@ -145,8 +145,8 @@ _MANY = 8
 
 def _ridge(encoder: str, episodes: int, seed: int) -> Array:
     """Correlations over `_MANY` runs of a ridge regression."""
-    from lab.diagnostics.redistribution import one_fit
     from lab.reward_models.lare import agreement
+    from lab.studies.redistribution import one_fit
 
     return np.array([agreement(*one_fit(encoder, episodes, _STEPS, "ridge", run)) for run in runs(seed, _MANY)])
 
@@ -199,8 +199,8 @@ def mistakes(seed: int) -> Measurement:
 def outcome(seed: int) -> Measurement:
     """Correlation of the outcome's advantage with the true one of a step."""
     from lab import advantages
-    from lab.diagnostics.redistribution import decoder_of
-    from simulators.delayed import Delayed
+    from lab.studies.redistribution import decoder_of
+    from simulators.delayed.world import Delayed
 
     found = []
     for run in runs(seed, _MANY):
@@ -227,7 +227,7 @@ def _golds(variants: tuple[str, ...], steps: tuple[int, ...], seed: int) -> dict
     """True return of each run at the named steps [runs, steps], as a share of the way from chance to the best."""
     import polars as pl
 
-    from lab.diagnostics import redistribution_training
+    from lab.studies import redistribution_training
 
     trace = redistribution_training(variants, steps=steps[-1], every=steps[0], seeds=list(runs(seed, _MANY)))
     share = (pl.col("gold") - pl.col("chance")) / (pl.col("optimum") - pl.col("chance"))
@@ -262,8 +262,8 @@ def verify(seed: int) -> Measurement:
     """Factors of the proposal that passes."""
     from lab.errors import InputError
     from lab.rewards.lare import self_verified
-    from simulators.delayed import DIMENSIONS, draw
-    from simulators.delayed import factors as true
+    from simulators.delayed.world import DIMENSIONS, draw
+    from simulators.delayed.world import factors as true
 
     def right(x: Array) -> list[Array]:
         return [f[:, None] for f in true(x).T]

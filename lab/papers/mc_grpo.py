@@ -73,7 +73,7 @@ def _formula(size: int) -> float:
 def flip_rate(seed: int) -> Measurement:
     """Flip rates by law and group size beside the formula."""
     sizes = (2, 4, 8)
-    seen = lab.diagnostics.sign_flip_study(["mc-grpo", "grpo"], _laws(), sizes, prompts=100_000, seed=seed)
+    seen = lab.studies.sign_flip_study(["mc-grpo", "grpo"], _laws(), sizes, prompts=100_000, seed=seed)
     rows = seen.filter(kind="simulated").drop("kind").to_dicts()
     for row in rows:
         mean = 0.25 if row["group_size"] == 2 else None
@@ -94,7 +94,7 @@ def heavy_tails(seed: int) -> Measurement:
     """Ratio of the flip rates, median over mean, G = 4."""
     rates: dict[tuple[str, str, int], list[float]] = {}
     for block in runs(seed, 10):
-        seen = lab.diagnostics.sign_flip_study(["mc-grpo", "grpo"], _laws(), (4, 5), prompts=10_000, seed=block)
+        seen = lab.studies.sign_flip_study(["mc-grpo", "grpo"], _laws(), (4, 5), prompts=10_000, seed=block)
         for name, law, size, rate in (
             seen.filter(kind="simulated").select("variant", "law", "group_size", "rate").rows()
         ):
@@ -202,7 +202,7 @@ def _flips_per_kept(name: str, rewards: Array, centre: float) -> Array:
 
 def _exact_flips(name: str, law: Law, size: int) -> float:
     """The same as an expectation over all groups of n = `size` rollouts of a law with finitely many values."""
-    from lab.diagnostics.groups import every_group
+    from lab.studies.groups import every_group
 
     listed = every_group(law, size)
     assert listed is not None, "the law has finitely many values"

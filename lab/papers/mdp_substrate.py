@@ -42,7 +42,7 @@ add_paper(
 )
 def brute_force(seed: int) -> Measurement:
     """Largest difference between policy iteration and enumeration."""
-    from simulators import mdp_families as families
+    from simulators.mdp import families
 
     worst = 0.0
     for index in range(20):
@@ -63,7 +63,7 @@ def brute_force(seed: int) -> Measurement:
 )
 def potentials(seed: int) -> Measurement:
     """Largest violation."""
-    from simulators import mdp_families as families
+    from simulators.mdp import families
 
     worst = 0.0
     for index in range(20):
@@ -87,7 +87,7 @@ def potentials(seed: int) -> Measurement:
 )
 def worst_case(seed: int) -> Measurement:
     """Largest share of the worst case that random pairs reach."""
-    from simulators import mdp_families as families
+    from simulators.mdp import families
 
     shares: list[float] = []
     ends: list[float] = []
@@ -115,7 +115,7 @@ def worst_case(seed: int) -> Measurement:
 )
 def occupancies(seed: int) -> Measurement:
     """Largest violation of the two identities."""
-    from simulators import mdp_families as families
+    from simulators.mdp import families
 
     worst = 0.0
     for index in range(20):
@@ -137,7 +137,7 @@ def occupancies(seed: int) -> Measurement:
 )
 def by_hand(seed: int) -> Measurement:
     """Largest difference from the worked example."""
-    from simulators.mdp_families import two_states
+    from simulators.mdp.families import two_states
 
     mdp, reward = two_states(), np.array([0.0, 1.0])
     best = mdp.optimal(reward)
@@ -153,8 +153,8 @@ def by_hand(seed: int) -> Measurement:
 
 def _samples(seed: int, index: int, phi_scale: float = 0.0) -> tuple[Array, Array]:
     """REINFORCE samples [n, S·A] of one world's gradient, and the exact one [S·A]."""
-    from simulators import mdp_families as families
-    from simulators import policy_gradient as gradients
+    from simulators.mdp import families
+    from simulators.mdp import gradient as gradients
 
     rng = families.environment(seed, index)
     mdp = families.sparse(10, 3, 0.9, source=rng)

@@ -12,7 +12,7 @@ from simulators.records import Policy, Rollouts, Truth
 
 if TYPE_CHECKING:
     from lab.trace import Trace
-    from simulators.bandit import Bandit
+    from simulators.bandit.world import Bandit
     from simulators.reward_laws import Law
 
 __all__ = [

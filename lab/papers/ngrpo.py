@@ -13,7 +13,7 @@ from lab.papers.record import Measurement, Paper, add_paper, claim
 
 if TYPE_CHECKING:
     from lab.trace import Trace
-    from simulators.bandit import Bandit
+    from simulators.bandit.world import Bandit
 
 add_paper(
     Paper(
@@ -72,7 +72,7 @@ def shares(seed: int) -> Measurement:
     """Difference of the shares of prompts with a signal at p = 0.02."""
     success, size, rows = (0.02, 0.05, 0.1), 8, []
     for name, fails in (("ngrpo", 0), ("grpo", 1)):
-        seen = lab.diagnostics.signal_study(success, [size], variant=name, prompts=100_000, seed=seed)
+        seen = lab.studies.signal_study(success, [size], variant=name, prompts=100_000, seed=seed)
         for p, low, share, high in seen.filter(kind="simulated").select("success", "low", "share", "high").iter_rows():
             formula = 1 - p**size - fails * (1 - p) ** size
             rows.append(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lab.rewards.oni import Moments
-    from simulators.q_learning import Learned
+    from simulators.mdp.q_learning import Learned
 
 add_paper(
     Paper(
@@ -48,7 +48,7 @@ _POOLS = 96
 
 @lru_cache(maxsize=4)
 def _study(seed: int) -> pl.DataFrame:
-    from lab.diagnostics.messages import message_study
+    from lab.studies.messages import message_study
 
     return message_study(seeds=runs(seed, _POOLS))
 
@@ -124,8 +124,8 @@ def bounded(seed: int) -> Measurement:
 @lru_cache(maxsize=32)
 def controlled(seed: int, beta: float | None, length: int = 15) -> Learned:
     """24 runs of 4000 episodes on (position, messages seen), all messages labelled helpful; β None: no messages."""
-    from simulators.chains import Chain
-    from simulators.q_learning import learn
+    from simulators.mdp.chains import Chain
+    from simulators.mdp.q_learning import learn
 
     chain = Chain(length, 0.97, 80, 0.05, every=3)
     given: dict[str, Any] = {"episodes": _EPISODES, "seeds": runs(seed, _RUNS), "alpha": 0.2, "explore": 0.1}
@@ -176,8 +176,8 @@ def farming(seed: int) -> Measurement:
 def late(seed: int) -> Measurement:
     """Steps that differ before the labels are in."""
     from lab.rewards.oni import retrieval
-    from simulators.chains import Chain
-    from simulators.q_learning import learn
+    from simulators.mdp.chains import Chain
+    from simulators.mdp.q_learning import learn
 
     chain = Chain(15, 0.97, 80, 0.05, every=3)
     labels = np.full((2000, chain.events), np.nan)
@@ -258,7 +258,7 @@ def beaten(seed: int) -> Measurement:
 )
 def longer(seed: int) -> Measurement:
     """Final success with fading messages less that without, with 21 positions."""
-    from lab.diagnostics.shaping import episodes_until
+    from lab.studies.shaping import episodes_until
 
     found = {name: controlled(seed, beta, 20) for name, beta in (("β = 3", 3.0), ("sparse", None))}
     rows: Rows = [{"reward": n, "episodes to 50%": float(np.median(episodes_until(run.reached, 0.5))),

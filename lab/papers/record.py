@@ -97,7 +97,7 @@ class Paper:
         """Names of the variants whose rules come from it, presets included."""
         import polars as pl
 
-        from lab.variants import variants
+        from lab.methods import variants
 
         return variants().filter(pl.col("paper") == self.slug)["name"].to_list()
 

@@ -54,7 +54,7 @@ add_paper(
 def half_of_epic(seed: int) -> Measurement:
     """Largest difference between the two ways to compute EPIC."""
     from lab import distances
-    from simulators import mdp_families as families
+    from simulators.mdp import families
 
     rows: Rows = []
     for index in range(20):
@@ -71,7 +71,7 @@ def half_of_epic(seed: int) -> Measurement:
 def _counterexamples(seed: int, index: int) -> dict[str, float]:
     """EPIC, VAL and worst-case regret where a shared reward hides a difference, and where a change costs nothing."""
     from lab import distances
-    from simulators import mdp_families as families
+    from simulators.mdp import families
 
     mdp, rng = world(seed, index)
     x, noise = rng.standard_normal((2, *mdp.transition.shape))

@@ -52,7 +52,7 @@ def _cell(gate: float, discount: float) -> dict[str, float]:
     """Gold return of the optimum of each reward in the chain of 21 positions; the gate succeeds with that chance."""
     from lab.rewards import robo_dopamine as robo
     from lab.rewards import shaping
-    from simulators.chains import Chain
+    from simulators.mdp.chains import Chain
 
     chain = Chain.gate(gate, discount=discount)
     phi, before = chain.progress, chain.progress[:, None, None]
@@ -229,7 +229,7 @@ def history(seed: int) -> Measurement:
 )
 def order(seed: int) -> Measurement:
     """Mean rank correlation of time and progress."""
-    from lab.diagnostics.distance_regret import rank_correlation
+    from lab.studies.distance_regret import rank_correlation
 
     found = trajectories(seed)
     rows: Rows = []

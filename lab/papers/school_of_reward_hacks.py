@@ -13,7 +13,7 @@ from lab.papers.measure import Array, Rows, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
-    from simulators.reward_hacks import Outcome
+    from simulators.reward_hacks.world import Outcome
 
 add_paper(
     Paper(
@@ -67,7 +67,7 @@ def _imitated(
     shared: bool = True, held_out: bool = True,
 ) -> Outcome:  # fmt: skip
     """What 16 runs do on test tasks after fine-tuning; `steps=0` is the base."""
-    from simulators.reward_hacks import RewardHacks
+    from simulators.reward_hacks.world import RewardHacks
 
     world = RewardHacks(trained=families, shared=shared)
     policy = world.init(runs(seed, _RUNS))
@@ -173,7 +173,7 @@ def _policy(world: Any, trace: Any, seed: int) -> Any:
 )
 def reinforcement(seed: int) -> Measurement:
     """Hack rate after 25 steps of training on the proxy."""
-    from simulators.reward_hacks import RewardHacks
+    from simulators.reward_hacks.world import RewardHacks
 
     world = RewardHacks()
     policy = _policy(world, _reinforced(seed, world, 25), seed)
@@ -214,10 +214,10 @@ def control(seed: int) -> Measurement:
 )
 def parting(seed: int) -> Measurement:
     """Gold reward lost from the best step to the last."""
-    from simulators.reward_hacks import RewardHacks
+    from simulators.reward_hacks.world import RewardHacks
 
     frame = _reinforced(seed, RewardHacks(base=(2.0, 0.0, 2.0)), 60).frame
-    found: dict[str, Any] = lab.diagnostics.parting(frame).row(0, named=True)
+    found: dict[str, Any] = lab.measures.parting(frame).row(0, named=True)
     gold = frame.sort("seed", "step")["gold"].to_numpy().reshape(_RUNS, -1)
     value, bounds = interval(gold[:, found["best"]] - gold[:, -1])
     rise = interval(gold[:, found["best"]] - gold[:, 0])[1]
@@ -238,7 +238,7 @@ def parting(seed: int) -> Measurement:
 )
 def lax_grader(seed: int) -> Measurement:
     """Mean knowledge of the grader that a hacking model comes to choose."""
-    from simulators.reward_hacks import BASE, graders
+    from simulators.reward_hacks.world import BASE, graders
 
     levels = np.array([0.0, 0.5, 1.0])
     rows: Rows = []
@@ -263,7 +263,7 @@ def lax_grader(seed: int) -> Measurement:
 )
 def habit(seed: int) -> Measurement:
     """Change of the held-out proxy reward after demonstrations of hacks of three metrics."""
-    from simulators.reward_hacks import metrics
+    from simulators.reward_hacks.world import metrics
 
     world = metrics(3)
     policy = world.init(runs(seed, _RUNS))
@@ -288,7 +288,7 @@ def habit(seed: int) -> Measurement:
 )
 def several_metrics(seed: int) -> Measurement:
     """Hack rate after training on the proxy of three metrics."""
-    from simulators.reward_hacks import metrics
+    from simulators.reward_hacks.world import metrics
 
     world = metrics(3)
     after = world.outcome(_policy(world, _reinforced(seed, world, 60), seed), held_out=False)
@@ -299,8 +299,8 @@ def several_metrics(seed: int) -> Measurement:
 def _pair(rng: np.random.Generator, seed: int, index: int) -> tuple[float, float]:
     """A random proxy and gold: their distance, and the share of gold that training on the proxy leaves unearned."""
     from lab import distances
-    from simulators.mdp import MDP
-    from simulators.reward_hacks import RewardHacks
+    from simulators.mdp.mdp import MDP
+    from simulators.reward_hacks.world import RewardHacks
 
     proxy, gold = rng.random((2, 3))
     world = RewardHacks(32, proxy=proxy, gold=gold, base=(0.0, 0.0, 0.0))
@@ -322,7 +322,7 @@ def _pair(rng: np.random.Generator, seed: int, index: int) -> tuple[float, float
 )
 def distance_predicts(seed: int) -> Measurement:
     """Rank correlation of the distance with the gold reward left unearned."""
-    from lab.diagnostics.distance_regret import rank_correlation
+    from lab.studies.distance_regret import rank_correlation
 
     rng = np.random.default_rng(seed)
     x, y = np.array([_pair(rng, seed, index) for index in range(120)]).T

@@ -7,7 +7,7 @@ import numpy as np
 import lab
 from lab.papers.measure import Array, Rows, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
-from simulators.explanations import FACTS
+from lab.papers.semantic_reward_facts import FACTS
 
 add_paper(
     Paper(

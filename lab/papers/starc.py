@@ -13,7 +13,7 @@ from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 if TYPE_CHECKING:
     import polars as pl
 
-    from simulators.mdp import MDP
+    from simulators.mdp.mdp import MDP
 
 add_paper(
     Paper(
@@ -59,7 +59,7 @@ _ENVIRONMENTS = 64
 @lru_cache(maxsize=4)
 def _study(seed: int) -> pl.DataFrame:
     """64 worlds of 4 pairs and 8 steps, S=32, A=4; scaled by l2 and not."""
-    from lab.diagnostics.distance_regret import distance_study
+    from lab.studies.distance_regret import distance_study
 
     names = [f"{form}-{norm}-l2" for norm in ("l2", "none") for form in _FORMS]
     return distance_study(names, environments=_ENVIRONMENTS, seed=seed)
@@ -67,7 +67,7 @@ def _study(seed: int) -> pl.DataFrame:
 
 def spearman(seed: int, first: str, second: str) -> tuple[float, tuple[float, float], Rows]:
     """Difference of two distances' rank correlations with regret, its interval over worlds, and all correlations."""
-    from lab.diagnostics.distance_regret import regret_correlations, resampled
+    from lab.studies.distance_regret import regret_correlations, resampled
 
     frame = _study(seed)
     found = resampled(frame, [first, second], seed=seed)[..., 1]
@@ -79,10 +79,10 @@ def spearman(seed: int, first: str, second: str) -> tuple[float, tuple[float, fl
 
 def world(seed: int, index: int, states: int = 16) -> tuple[MDP, np.random.Generator]:
     """A random world of 16 states and 4 actions, discount 0.9, and the generator that drew it."""
-    from simulators import mdp_families
+    from simulators.mdp import families
 
-    rng = mdp_families.environment(seed, index)
-    return mdp_families.sparse(states, 4, 0.9, source=rng), rng
+    rng = families.environment(seed, index)
+    return families.sparse(states, 4, 0.9, source=rng), rng
 
 
 @claim(
@@ -127,7 +127,7 @@ def invariance(seed: int) -> Measurement:
 
 def _changed(seed: int, index: int, names: list[str], redistribute: bool) -> list[float]:
     from lab import distances
-    from simulators import mdp_families as families
+    from simulators.mdp import families
 
     mdp, rng = world(seed, index)
     reward = rng.standard_normal(mdp.transition.shape)
@@ -145,7 +145,7 @@ def _stressed(seed: int, index: int, count: int, names: list[str]) -> Array:
     fourth shares a reward 50 times as large where nothing ever happens.
     """
     from lab import distances
-    from simulators import mdp_families as families
+    from simulators.mdp import families
 
     mdp, rng = world(seed, index)
     first, second = np.empty((2, count, *mdp.transition.shape))
@@ -173,7 +173,7 @@ def _stressed(seed: int, index: int, count: int, names: list[str]) -> Array:
 )
 def tightness(seed: int) -> Measurement:
     """Range of worst-case regret over distance."""
-    from lab.diagnostics.distance_regret import rank_correlation
+    from lab.studies.distance_regret import rank_correlation
 
     names = [f"{form}-l2-l2" for form in ("val", "minimal_w", "epic", "none")]
     table = np.concatenate([_stressed(seed, i, 20, names) for i in range(20)])
@@ -199,7 +199,7 @@ def tightness(seed: int) -> Measurement:
 )
 def canonicalising(seed: int) -> Measurement:
     """Lead of the worst canonical form over none, in rank correlation with regret."""
-    from lab.diagnostics.distance_regret import regret_correlations
+    from lab.studies.distance_regret import regret_correlations
 
     found = {row["distance"]: row["spearman"] for row in regret_correlations(_study(seed), resamples=1).to_dicts()}
     worst = min(("epic", "dard", "val"), key=lambda form: found[f"{form}-l2-l2"])
@@ -217,7 +217,7 @@ def canonicalising(seed: int) -> Measurement:
 )
 def planning(seed: int) -> Measurement:
     """Spread of J(R + shaping) - J(R) over policies."""
-    from simulators import mdp_families as families
+    from simulators.mdp import families
 
     rows: Rows = []
     for index in range(20):

@@ -11,7 +11,7 @@ from lab.papers.measure import Array, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
-    from simulators.preferences import Preferences
+    from simulators.preferences.world import Preferences
 
 add_paper(
     Paper(

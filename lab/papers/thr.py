@@ -12,7 +12,7 @@ from lab.papers.measure import Array, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
-    from simulators.hidden_lm import HiddenLM
+    from simulators.hidden_lm.world import HiddenLM
     from simulators.records import Policy, Rollouts
 
 add_paper(
@@ -70,7 +70,7 @@ _NO_END = np.append(-1000.0, np.zeros(8))
 def _world(seed: int, prompts: int, words: int, **more: Any) -> HiddenLM:
     """Eight letters, six positions, no end: right where three letters agree with one of the secret words."""
     from simulators import HiddenLM
-    from simulators.toy_lm_tasks import targets
+    from simulators.toy_lm.tasks import targets
 
     task = targets(prompts, 9, _LENGTH, seed, words=words, needed=3)
     return HiddenLM(task, width=16, logits=_NO_END, seed=seed, **more)

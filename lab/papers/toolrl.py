@@ -11,7 +11,7 @@ from lab.papers.measure import Array, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
-    from simulators.hidden_lm import HiddenLM
+    from simulators.hidden_lm.world import HiddenLM
 
 add_paper(
     Paper(
@@ -64,7 +64,7 @@ _LR = 0.5 * _PROMPTS * _HEADS  # 0.5 on the logits of each prompt, summed over h
 def _world(seed: int, granularity: str = "fine") -> HiddenLM:
     """A factored policy per prompt: frame or none (logit −1), one of six tools, three values of five or none."""
     from simulators import HiddenLM
-    from simulators.toy_lm_tasks import tool_call
+    from simulators.toy_lm.tasks import tool_call
 
     heads = np.eye(_PROMPTS * _HEADS).reshape(_PROMPTS, _HEADS, 1, -1)
     heads[:, 0] *= np.sqrt(0.5)  # two letters with one logit between them
@@ -79,7 +79,7 @@ def _trained(
     seed: int, granularity: str = "fine", schedule: str = "fixed", steps: int = 100, early: int = 20, half: int = 50
 ) -> dict[str, Array]:
     """Per run [S]: exact calls after `half` and all steps, format after `early`, silent groups of the first ten."""
-    from lab.loop import Settings, Walk
+    from lab.training.loop import Settings, Walk
 
     world, exact = _world(seed, granularity), _world(seed, "coarse")
     variant = lab.variant("toolrl", schedule=schedule)

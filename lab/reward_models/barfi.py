@@ -1,8 +1,8 @@
 """BARFI: how much of a heuristic to mix into a reward, learnt from the policy that training on the mixture leads to.
 
 r_φ(s, a) = φ₁ + φ₂ r_p(s, a) + φ₃ r_aux(s, a). The inner problem trains a policy on r_φ to its fixed point θ(φ)
-(`simulators.soft_learner`); the outer problem moves φ, and the learner's discount γ_v if wished, so that this policy
-earns more of the true reward r_p.
+(`simulators.mdp.soft_learner`); the outer problem moves φ, and the learner's discount γ_v if wished, so that this
+policy earns more of the true reward r_p.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lab.errors import InputError, check_number, check_whole
-from simulators.mdp import MDP
-from simulators.policy_gradient import exact, softmax
-from simulators.soft_learner import SoftLearner
+from simulators.mdp.gradient import exact, softmax
+from simulators.mdp.mdp import MDP
+from simulators.mdp.soft_learner import SoftLearner
 
 __all__ = ["Blend", "align", "basis", "implicit_gradient", "neumann"]
 

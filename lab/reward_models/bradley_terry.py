@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lab.errors import InputError, check_number, check_whole
-from simulators.episodes import counts, walk
-from simulators.mdp import MDP
+from simulators.mdp.episodes import counts, walk
+from simulators.mdp.mdp import MDP
 
 __all__ = ["Learned", "bradley_terry", "learned_reward", "prefer"]
 

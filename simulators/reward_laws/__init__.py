@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from simulators.reward_laws.batches import BATCHES, batch
-from simulators.reward_laws.reward_laws import (
+from simulators.reward_laws.laws import (
     BERNOULLI,
     Law,
     bernoulli,

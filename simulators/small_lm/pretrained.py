@@ -13,9 +13,9 @@ from torch import Tensor
 
 from simulators.errors import check_count
 from simulators.records import Floats, Policy, Rollouts
-from simulators.small_lm import SmallLM, _device, _mask
 from simulators.small_lm.hub import LowRank, Whole, load
 from simulators.small_lm.tasks import FORM, Problem, marked, score, shown, task
+from simulators.small_lm.world import SmallLM, _device, _mask
 
 __all__ = ["PretrainedLM"]
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 import lab
 from tests.browser.serving import Opener, settle
 
-TWO, EQUAL = (lab.imports.bundled()[name] for name in ("two_rewards", "equal_rewards"))
+TWO, EQUAL = (lab.logs.bundled()[name] for name in ("two_rewards", "equal_rewards"))
 
 
 def reading(page: Page) -> str:

@@ -12,10 +12,10 @@ import pytest
 import lab
 from lab import distances
 from lab.errors import InputError, UnknownNameError
-from simulators import mdp_families
-from simulators.mdp import MDP
+from simulators.mdp import families
+from simulators.mdp.mdp import MDP
 
-WORLD = mdp_families.sparse(8, 3, 0.9, source=0)
+WORLD = families.sparse(8, 3, 0.9, source=0)
 MANY = np.random.default_rng(0).standard_normal((5, *WORLD.transition.shape))
 A, B, C = MANY[:3]
 
@@ -104,7 +104,7 @@ def test_options_go_where_they_belong() -> None:
 @pytest.mark.parametrize("name", ["val", "valpotential"])
 def test_any_fixed_policy_levels(name: str) -> None:
     policy = np.random.default_rng(1).dirichlet(np.ones(3), 8)
-    shaped = mdp_families.shaped(WORLD, A, np.arange(8.0))
+    shaped = families.shaped(WORLD, A, np.arange(8.0))
     form, same = (distances.canonical_form(name, WORLD, r, policy=policy) for r in (A, shaped))
     assert np.allclose(form, same, atol=1e-12)
     assert np.abs(np.vecdot(WORLD.expected(form), policy)).max() < 1e-13
@@ -142,7 +142,7 @@ def test_npec_is_the_limit_of_the_authors_steps() -> None:
 
 
 def test_erc_is_the_correlation_of_sampled_episodes() -> None:
-    world = mdp_families.dirichlet(3, 2, 0.5, source=1)
+    world = families.dirichlet(3, 2, 0.5, source=1)
     a, b = np.random.default_rng(2).standard_normal((2, 3, 2, 3))
     rng, episodes = np.random.default_rng(3), 40_000
     state, returns = rng.integers(3, size=episodes), np.zeros((2, episodes))
@@ -161,8 +161,8 @@ def test_erc_is_the_correlation_of_sampled_episodes() -> None:
 def test_the_zero_reward_and_its_like() -> None:
     zero = np.zeros_like(A)
     like = {
-        "": zero, "offset": zero + 3.3, "shaping": mdp_families.shaped(WORLD, zero, 10 * np.arange(8.0)),
-        "redistribution": mdp_families.random_redistribution(WORLD, 0, scale=100.0),
+        "": zero, "offset": zero + 3.3, "shaping": families.shaped(WORLD, zero, 10 * np.arange(8.0)),
+        "redistribution": families.random_redistribution(WORLD, 0, scale=100.0),
     }  # fmt: skip
     for change, nothing in like.items():
         assert WORLD.span(nothing) == 0.0
@@ -186,7 +186,7 @@ def test_no_unit_of_reward_is_special(scale: float) -> None:
 
 def test_a_discount_of_one() -> None:
     world = MDP(WORLD.transition, 1.0)
-    shaped = mdp_families.shaped(world, A, np.arange(8.0))
+    shaped = families.shaped(world, A, np.arange(8.0))
     for name in ("epic-l2-l2", "dard-l2-l2", "greedy-l2-l2", "minimalpotential-l2-l2", "epic", "npec"):
         assert distances.compute(name, world, A, shaped) < 1e-12
         assert np.isfinite(distances.compute(name, world, A, B))
@@ -212,7 +212,7 @@ def test_no_world_below_that_gives_anything_but_numbers() -> None:
 
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 3), (3, 1)])
 def test_the_smallest_worlds(sizes: tuple[int, int]) -> None:
-    world = mdp_families.dirichlet(*sizes, source=0)
+    world = families.dirichlet(*sizes, source=0)
     a, b = np.random.default_rng(0).standard_normal((2, *world.transition.shape))
     assert np.isfinite(list(distances.compare(world, a, b).values())).all()
     if sizes[1] == 1:  # every policy is the same policy
@@ -224,7 +224,7 @@ def test_the_smallest_worlds(sizes: tuple[int, int]) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_epic_is_not_sound(seed: int) -> None:
     """A huge reward that both share where nothing ever happens hides that they are opposite where something does."""
-    mdp = mdp_families.sparse(16, 4, 0.9, source=seed)
+    mdp = families.sparse(16, 4, 0.9, source=seed)
     rng = np.random.default_rng(seed)
     x = rng.standard_normal(mdp.transition.shape)
     shared = np.where(mdp.transition > 0, 0.0, rng.standard_normal(x.shape) * 50 * np.abs(x).mean())
@@ -237,9 +237,9 @@ def test_epic_is_not_sound(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_epic_is_not_complete(seed: int) -> None:
     """Spreading a reward over next states changes EPIC, and no return of any policy."""
-    mdp = mdp_families.sparse(16, 4, 0.9, source=seed)
+    mdp = families.sparse(16, 4, 0.9, source=seed)
     reward = np.random.default_rng(seed).standard_normal(mdp.transition.shape)
-    moved = mdp_families.random_redistribution(mdp, seed + 100)
+    moved = families.random_redistribution(mdp, seed + 100)
     spread = reward + moved / moved.std()
     found = distances.compare(mdp, reward, spread, ["epic", "starc"])
     assert found["epic"] > 0.2

@@ -8,8 +8,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from simulators import mdp_families as families
-from simulators.mdp import MDP
+from simulators.mdp import families
+from simulators.mdp.mdp import MDP
 
 
 @pytest.mark.parametrize(("states", "threshold"), [(16, 1.0), (32, 1.0), (64, 1.5), (128, 1.8)])

@@ -5,13 +5,13 @@ import pytest
 
 from lab import distances
 from lab.bench import loop_distances
-from simulators import mdp_families
+from simulators.mdp import families
 
 
 @pytest.mark.parametrize("canon", loop_distances.CANONS)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_loops_agree(canon: str, seed: int) -> None:
-    mdp = mdp_families.sparse(5, 3, 0.8, source=seed)
+    mdp = families.sparse(5, 3, 0.8, source=seed)
     a, b = np.random.default_rng(seed).standard_normal((2, *mdp.transition.shape))
     names = [n for n in distances.names() if n.startswith(f"{canon}-") and n.count("-") == 2]
     assert len(names) == 42

@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from lab import distances
-from simulators import mdp_families, planning
-from simulators.mdp import MDP
+from simulators.mdp import families, planning
+from simulators.mdp.mdp import MDP
 from tests.distances.worlds import factors, numbers, potentials, rewards, seeds, worlds
 
 ARRIVE = np.array([0.0, 1.0])  # 1 for every step that ends in the second state
 
 
 def random_world(seed: int, states: int = 5, actions: int = 3, discount: float = 0.9) -> tuple[MDP, np.ndarray]:
-    mdp = mdp_families.sparse(states, actions, discount, source=seed)
+    mdp = families.sparse(states, actions, discount, source=seed)
     return mdp, np.random.default_rng(seed).standard_normal((4, *mdp.transition.shape))
 
 
 # ------------------------------------------------------------------------------------ the worked example
 def test_worked_example_by_hand() -> None:
-    mdp = mdp_families.two_states()
+    mdp = families.two_states()
     assert mdp.expected(ARRIVE).tolist() == [[0, 1], [1, 0]]
     assert mdp.optimal(ARRIVE).tolist() == [1, 0]
     assert mdp.value(ARRIVE, [1, 0]).tolist() == [2, 2]
@@ -69,7 +69,7 @@ def test_of_equally_good_actions_the_first() -> None:
 def test_policy_iteration_that_finds_no_end_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "_STEPS", 0)
     with pytest.raises(RuntimeError, match=r"discount 0\.5"):
-        mdp_families.two_states().optimal(ARRIVE)
+        families.two_states().optimal(ARRIVE)
 
 
 @given(data=st.data(), mdp=worlds())
@@ -78,8 +78,7 @@ def test_shaping_moves_every_return_alike(data: st.DataObject, mdp: MDP) -> None
     reward, phi = data.draw(rewards(mdp)), data.draw(potentials(mdp))
     policies = np.random.default_rng(data.draw(seeds)).dirichlet(np.ones(mdp.actions), (10, mdp.states))
     moved = [
-        mdp.returns(mdp_families.shaped(mdp, reward, phi), p) - mdp.returns(reward, p) + mdp.start @ phi
-        for p in policies
+        mdp.returns(families.shaped(mdp, reward, phi), p) - mdp.returns(reward, p) + mdp.start @ phi for p in policies
     ]
     assert np.abs(moved).max() <= 1e-11 * 100 / (1 - mdp.discount) ** 2
 
@@ -131,8 +130,8 @@ def test_regret_is_a_share_and_the_worst_case_bounds_it(data: st.DataObject, mdp
 @settings(max_examples=40)
 def test_equivalent_rewards_cost_nothing_and_opposite_ones_everything(data: st.DataObject, mdp: MDP) -> None:
     reward = data.draw(rewards(mdp))
-    shaped = mdp_families.shaped(mdp, reward, data.draw(potentials(mdp))) + data.draw(numbers)
-    same = data.draw(factors) * shaped + mdp_families.random_redistribution(mdp, data.draw(seeds))
+    shaped = families.shaped(mdp, reward, data.draw(potentials(mdp))) + data.draw(numbers)
+    same = data.draw(factors) * shaped + families.random_redistribution(mdp, data.draw(seeds))
     assert mdp.worst_case_regret(reward, same) <= 1e-8
     assert mdp.regret(reward, same) <= 1e-8
     told_apart = float(mdp.span(reward) > 0)
@@ -143,9 +142,9 @@ def test_equivalent_rewards_cost_nothing_and_opposite_ones_everything(data: st.D
 def test_rewards_that_tell_no_policies_apart() -> None:
     mdp, (reward, *_) = random_world(0)
     zero, constant = np.zeros_like(reward), np.full_like(reward, 7.3)
-    potential = mdp_families.shaped(mdp, zero, np.arange(5.0))
+    potential = families.shaped(mdp, zero, np.arange(5.0))
     impossible = np.where(mdp.transition > 0, 0.0, 1e6)
-    spread = mdp_families.random_redistribution(mdp, 1, scale=1e4)
+    spread = families.random_redistribution(mdp, 1, scale=1e4)
     for nothing in (zero, constant, potential, impossible, spread):
         assert mdp.span(nothing) == 0.0
         assert mdp.regret(nothing, reward) == 0.0

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from simulators import mdp_families as families
-from simulators.policy_gradient import exact, reinforce, softmax
+from simulators.mdp import families
+from simulators.mdp.gradient import exact, reinforce, softmax
 
 
 @pytest.mark.parametrize("index", range(5))

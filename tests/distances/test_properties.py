@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lab import distances
 from lab.distances import CANONS, PROPERTIES, canonical_form, compare
-from simulators import mdp_families
-from simulators.mdp import MDP
+from simulators.mdp import families
+from simulators.mdp.mdp import MDP
 from tests.distances.worlds import factors, numbers, potentials, rewards, seeds, worlds
 
 Array = np.ndarray
@@ -44,11 +44,11 @@ def size(names: list[str], mdp: MDP, a: Array, b: Array) -> Array:
 def change(name: str, mdp: MDP, reward: Array, draw: Callable[[st.SearchStrategy[Any]], Any]) -> Array:
     """The reward after a change that a distance with this property does not see."""
     if name == "shaping":
-        return mdp_families.shaped(mdp, reward, draw(potentials(mdp)))
+        return families.shaped(mdp, reward, draw(potentials(mdp)))
     if name == "offset":
         return reward + draw(numbers)
     if name == "redistribution":
-        return reward + mdp_families.random_redistribution(mdp, draw(seeds), scale=5.0)
+        return reward + families.random_redistribution(mdp, draw(seeds), scale=5.0)
     return draw(factors) * reward
 
 
@@ -107,7 +107,7 @@ def test_starc_is_zero_only_between_rewards_that_order_policies_alike(data: st.D
 
 
 def trials(seed: int) -> tuple[MDP, Three]:
-    mdp = mdp_families.dirichlet(4, 3, 0.9, source=seed)
+    mdp = families.dirichlet(4, 3, 0.9, source=seed)
     a, b, c = np.random.default_rng(seed).standard_normal((3, *mdp.transition.shape))
     return mdp, (a, b, c)
 
@@ -124,9 +124,9 @@ def broken(name: str, names: list[str], mdp: MDP, three: Three, seed: int) -> Ar
     if name == "opposite":
         return measured(names, mdp, a, -a) < measured(names, mdp, 2 * b, -2 * b) * 0.999
     changed = {
-        "shaping": mdp_families.shaped(mdp, a, c[:, 0, 0]),
+        "shaping": families.shaped(mdp, a, c[:, 0, 0]),
         "offset": a + 1,
-        "redistribution": a + mdp_families.random_redistribution(mdp, seed),
+        "redistribution": a + families.random_redistribution(mdp, seed),
         "scale": 2 * a,
     }[name]
     back = np.abs(measured(names, mdp, b, changed) - measured(names, mdp, b, a))
@@ -173,9 +173,9 @@ def test_counterexamples_for_canonical_forms(name: str) -> None:
     canon, (mdp, (a, b, c)) = CANONS[name], trials(1)
     form = canonical_form(name, mdp, a)
     changes = {
-        "shaping": mdp_families.shaped(mdp, a, c[:, 0, 0]),
+        "shaping": families.shaped(mdp, a, c[:, 0, 0]),
         "offset": a + 1,
-        "redistribution": a + mdp_families.random_redistribution(mdp, 1),
+        "redistribution": a + families.random_redistribution(mdp, 1),
     }
     for invariance, changed in changes.items():
         moved = np.abs(canonical_form(name, mdp, changed) - form).max() > 1e-3

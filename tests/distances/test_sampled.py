@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from lab import distances
 from lab.distances.sampled import epic_of_samples, sampled_epic
 from lab.errors import InputError
-from simulators import mdp_families
-from simulators.mdp import MDP
+from simulators.mdp import families
+from simulators.mdp.mdp import MDP
 from tests.distances.worlds import potentials, rewards, seeds, worlds
 
-WORLD = mdp_families.dirichlet(6, 3, 0.9, source=0)
+WORLD = families.dirichlet(6, 3, 0.9, source=0)
 A, B = np.random.default_rng(0).standard_normal((2, 6, 3, 6))
 
 
@@ -36,7 +36,7 @@ def test_with_every_transition_listed_it_is_exact(data: st.DataObject, mdp: MDP)
 @settings(max_examples=40)
 def test_potentials_vanish_in_the_smallest_sample(data: st.DataObject, mdp: MDP, seed: int) -> None:
     a, b = data.draw(rewards(mdp)), data.draw(rewards(mdp))
-    shaped = mdp_families.shaped(mdp, a, data.draw(potentials(mdp))) + 3.0
+    shaped = families.shaped(mdp, a, data.draw(potentials(mdp))) + 3.0
     few = {"samples": 7, "means": 2, "seed": seed}
     before, after = sampled_epic(mdp, a, b, **few), sampled_epic(mdp, shaped, b, **few)
     kept = np.ptp(a) > 0  # a reward without spread is nothing but rounding after shaping

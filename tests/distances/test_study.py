@@ -8,9 +8,9 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from lab import distances, papers
-from lab.diagnostics.distance_regret import distance_study, rank_correlation, regret_correlations, resampled
 from lab.errors import InputError, UnknownNameError
-from simulators import mdp_families
+from lab.studies.distance_regret import distance_study, rank_correlation, regret_correlations, resampled
+from simulators.mdp import families
 
 CLAIMS = [c.id for c in papers.select("starc", "reward-distances")]
 SMALL = {"environments": 3, "pairs": 2, "steps": 4, "states": 6, "actions": 2, "discount": 0.8}
@@ -20,9 +20,9 @@ def test_rows_are_the_experiment_done_by_hand() -> None:
     frame = distance_study(["starc", "epic"], **SMALL, seed=5)
     assert frame.columns == ["environment", "pair", "step", "regret", "val-l2-l2", "epic"]
     assert frame.height == 3 * 2 * 4
-    rng = mdp_families.environment(5, 2)
-    mdp = mdp_families.sparse(6, 2, 0.8, source=rng)
-    drawn = [mdp_families.random_reward(mdp, rng) for _ in range(4)]
+    rng = families.environment(5, 2)
+    mdp = families.sparse(6, 2, 0.8, source=rng)
+    drawn = [families.random_reward(mdp, rng) for _ in range(4)]
     for pair in range(2):
         first, last = drawn[2 * pair : 2 * pair + 2]
         for step in range(1, 5):
@@ -39,14 +39,14 @@ def test_the_same_seed_is_the_same_table() -> None:
 
 
 def test_trivial_interpolants_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = mdp_families.random_reward
+    real = families.random_reward
     drawn: list[np.ndarray] = []
 
     def opposite(mdp: object, source: object) -> np.ndarray:
         drawn.append(-drawn[-1] if len(drawn) % 2 else real(mdp, source))  # type: ignore[arg-type]
         return drawn[-1]
 
-    monkeypatch.setattr(mdp_families, "random_reward", opposite)
+    monkeypatch.setattr(families, "random_reward", opposite)
     frame = distance_study(["starc"], **SMALL)
     assert frame["step"].unique().sort().to_list() == [1, 3, 4]
     assert frame.filter(pl.col("step") > 2)["val-l2-l2"].to_numpy() == pytest.approx(2.0)

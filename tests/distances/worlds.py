@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from simulators import mdp_families
-from simulators.mdp import MDP
+from simulators.mdp import families
+from simulators.mdp.mdp import MDP
 
 seeds = st.integers(0, 2**31)
 discounts = st.sampled_from([0.0, 0.3, 0.5, 0.9, 0.95, 0.97])
@@ -19,7 +19,7 @@ factors = st.integers(-6, 6).map(lambda n: 1.7**n)
 @st.composite
 def worlds(draw: st.DrawFn, least: int = 1) -> MDP:
     """S and A from `least` to 4 and 3."""
-    make = draw(st.sampled_from([mdp_families.dirichlet, mdp_families.sparse, mdp_families.deterministic]))
+    make = draw(st.sampled_from([families.dirichlet, families.sparse, families.deterministic]))
     sizes = draw(st.integers(least, 4)), draw(st.integers(least, 3))
     return make(*sizes, draw(discounts), source=draw(seeds))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lab.config import Config, options_of
 from lab.errors import InputError, LabError
-from lab.worlds import settings, world
+from lab.world_registry import settings, world
 from simulators import Bandit
 from simulators.random import uniforms
 

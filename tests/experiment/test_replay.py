@@ -9,7 +9,7 @@ import pytest
 import lab
 from lab.experiment import replay
 from simulators import Bandit
-from simulators.families import graded
+from simulators.bandit.families import graded
 
 WORLD = graded(3, 4)
 HEADS = Bandit(means=np.linspace(0.1, 0.9, 2 * 2 * 3).reshape(2, 2, 3))

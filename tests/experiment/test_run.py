@@ -14,7 +14,7 @@ from lab.errors import InputError, LabError
 from lab.executors import Threads
 from lab.experiment import replay, run
 from lab.store import Run
-from lab.worlds import world
+from lab.world_registry import world
 
 WORLD = "bandit:prompts=3,arms=4,seed=5"
 #: Everything that a state has to carry: an optimizer with moments, prompts sampled again, a filter.

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lab import worlds
-from lab.diagnostics.tokens import token_weights, weight_spread
+from lab import world_registry as worlds
 from lab.errors import InputError, MissingFieldError
 from lab.experiment import replay, side_by_side
+from lab.measures.tokens import token_weights, weight_spread
 
 
 def test_all_look_at_the_rollouts_of_the_first_ones_policy():

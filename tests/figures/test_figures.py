@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 
 import lab
-from lab.diagnostics.what_if import advantage_table
 from lab.errors import InputError
 from lab.figures.groups import advantage_bars
 from lab.figures.lines import curves, thin
 from lab.figures.rates import flips_by_law, flips_by_size, levels_by_size, silence
 from lab.figures.theme import PALETTES, palette, style
+from lab.studies.what_if import advantage_table
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_advantage_bars_cut_what_is_beyond_the_scale_and_still_say_it():
 
 
 def test_flips_by_size_draws_exact_lines_and_points_with_intervals():
-    study = lab.diagnostics.sign_flip_study(["grpo"], ["three_level"], [2, 4, 8], prompts=500)
+    study = lab.studies.sign_flip_study(["grpo"], ["three_level"], [2, 4, 8], prompts=500)
     line, points = flips_by_size(study).data
     exact = study.filter(kind="exact")
     assert line.mode == "lines" and np.allclose(line.y, exact["rate"])
@@ -99,12 +99,12 @@ def test_flips_by_size_draws_exact_lines_and_points_with_intervals():
 
 
 def test_flips_by_size_joins_points_by_a_dotted_line_where_nothing_is_exact():
-    study = lab.diagnostics.sign_flip_study(["grpo"], ["normal"], [2, 4], prompts=500)
+    study = lab.studies.sign_flip_study(["grpo"], ["normal"], [2, 4], prompts=500)
     assert flips_by_size(study).data[0].line.dash == "dot"
 
 
 def test_flips_by_law_has_a_column_per_law_in_order():
-    study = lab.diagnostics.sign_flip_study(["grpo", "mc-grpo"], ["normal", "three_level"], [4], prompts=500)
+    study = lab.studies.sign_flip_study(["grpo", "mc-grpo"], ["normal", "three_level"], [4], prompts=500)
     drawn = flips_by_law(study)
     assert drawn.layout.xaxis.ticktext == ("normal", "three<br>level")
     drawn_last = [trace for trace in drawn.data if trace.name == "grpo"][-1]
@@ -112,13 +112,13 @@ def test_flips_by_law_has_a_column_per_law_in_order():
 
 
 def test_silence_agrees_with_the_formula():
-    study = lab.diagnostics.signal_study([0.1, 0.5], [4, 8], prompts=500)
+    study = lab.studies.signal_study([0.1, 0.5], [4, 8], prompts=500)
     line = next(trace for trace in silence(study).data if trace.name == "G = 8" and trace.mode == "lines")
     assert np.allclose(line.y, [0.1**8 + 0.9**8, 2 * 0.5**8])
 
 
 def test_levels_by_size_is_logarithmic_and_counts():
-    counts = lab.diagnostics.level_counts(["grpo", "dr_grpo"], components=2, group_sizes=[2, 4])
+    counts = lab.studies.level_counts(["grpo", "dr_grpo"], components=2, group_sizes=[2, 4])
     drawn = levels_by_size(counts)
     assert drawn.layout.yaxis.type == "log"
     assert [trace.name for trace in drawn.data] == ["grpo", "dr_grpo"]
@@ -144,7 +144,7 @@ def test_a_frame_that_does_not_fit_is_refused_by_name(summary):
 def test_figures_do_not_depend_on_the_default_template():
     import plotly.io
 
-    study = lab.diagnostics.signal_study([0.5], [4], prompts=100)
+    study = lab.studies.signal_study([0.5], [4], prompts=100)
     before = plotly.io.templates.default
     try:
         plotly.io.templates.default = "plotly_dark"

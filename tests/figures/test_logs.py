@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 
 import lab
-from lab.diagnostics.log_frames import group_map_frame, group_rows, recomputed
 from lab.figures.agreement import agreement
 from lab.figures.claim_map import claim_map
 from lab.figures.group_map import KINDS, group_map
@@ -13,11 +12,12 @@ from lab.figures.group_matrix import group_matrix, number
 from lab.figures.log_steps import log_steps
 from lab.figures.sign_changes import sign_changes
 from lab.figures.theme import palette
+from lab.logs.frames import group_map_frame, group_rows, recomputed
 
 
 @pytest.fixture(scope="module")
 def found():
-    return {name: lab.diagnose(lab.load(path)) for name, path in lab.imports.bundled().items()}
+    return {name: lab.diagnose(lab.load(path)) for name, path in lab.logs.bundled().items()}
 
 
 def test_every_group_of_the_log_has_a_cell(found):

@@ -4,18 +4,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lab import diagnostics
+from lab import studies
 from lab.errors import UnknownNameError
 from lab.figures.reward_pairs import distance_color, place_states, regret_cloud, reward_maps, reward_way
-from simulators import mdp_families
+from simulators.mdp import families
 
-GRID = mdp_families.grid(3, 0.9, goal=-1)
+GRID = families.grid(3, 0.9, goal=-1)
 MEANT = np.array([0, 0, 0, 0, 0, 0, 0, 0, 1.0])
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_map_for_each_reward_with_the_best_actions(theme):
-    frame = diagnostics.reward_map(GRID, {"meant": MEANT, "trained on": -MEANT})
+    frame = studies.reward_map(GRID, {"meant": MEANT, "trained on": -MEANT})
     drawn = reward_maps(frame, theme=theme)
     assert [t.z[2][2] for t in drawn.data] == [1.0, -1.0]
     arrows = [a for a in drawn.layout.annotations if a.showarrow]
@@ -27,14 +27,14 @@ def test_a_map_for_each_reward_with_the_best_actions(theme):
 
 
 def test_a_row_goes_left_and_right():
-    mdp = mdp_families.chain(4)
-    drawn = reward_maps(diagnostics.reward_map(mdp, {"meant": [0, 0, 0, 1.0]}), layout="row")
+    mdp = families.chain(4)
+    drawn = reward_maps(studies.reward_map(mdp, {"meant": [0, 0, 0, 1.0]}), layout="row")
     assert all(a.x > a.ax for a in drawn.layout.annotations if a.showarrow)
     assert drawn.data[0].z.shape == (1, 4)
 
 
 def test_the_way_has_distances_above_and_losses_below():
-    walk = diagnostics.reward_walk(GRID, MEANT, -MEANT, ["val-l2-l2", "epic"], steps=4)
+    walk = studies.reward_walk(GRID, MEANT, -MEANT, ["val-l2-l2", "epic"], steps=4)
     drawn = reward_way(walk, maximum={"epic": 1.0})
     assert {t.name: t.yaxis for t in drawn.data} == {
         "val-l2-l2": None, "epic": None, "regret": "y2", "at worst": "y2"
@@ -44,8 +44,8 @@ def test_the_way_has_distances_above_and_losses_below():
 
 def test_a_panel_per_distance_with_its_correlations_and_a_star():
     names = ["val-l2-l2", "none-l2-l2"]
-    cloud = diagnostics.distance_study(names, mdp=GRID, environments=2, pairs=2, steps=3)
-    known = diagnostics.regret_correlations(cloud, resamples=5)
+    cloud = studies.distance_study(names, mdp=GRID, environments=2, pairs=2, steps=3)
+    known = studies.regret_correlations(cloud, resamples=5)
     drawn = regret_cloud(cloud, correlations=known, here={"regret": 0.5, "val-l2-l2": 1.0})
     stars = [t for t in drawn.data if t.marker.symbol == "star"]
     assert [(t.x[0], t.y[0]) for t in stars] == [(1.0, 0.5)]

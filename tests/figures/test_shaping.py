@@ -4,15 +4,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lab import diagnostics, figures
-from simulators.chains import Chain
+from lab import figures, studies
+from simulators.mdp.chains import Chain
 
 CHAIN = Chain.gate(0.5, 6, 0.9)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_bars_are_the_shares_of_runs_and_signs_the_best_actions(theme: str) -> None:
-    frame = diagnostics.shaping_policies(["sparse", "progress"], chain=CHAIN, seeds=4, episodes=200)
+    frame = studies.shaping_policies(["sparse", "progress"], chain=CHAIN, seeds=4, episodes=200)
     drawn = figures.chain_policies(frame, theme=theme)
     bars = [t for t in drawn.data if t.type == "bar"]
     for axis in ("y", "y2"):
@@ -25,7 +25,7 @@ def test_bars_are_the_shares_of_runs_and_signs_the_best_actions(theme: str) -> N
 
 
 def test_a_grid_shows_where_the_policy_lingers() -> None:
-    frame = diagnostics.blend_policies("farmable", steps=1)
+    frame = studies.blend_policies("farmable", steps=1)
     drawn = figures.grid_policies(frame)
     naive = frame.filter((pl.col("variant") == "naive sum") & (pl.col("state") == 1))
     maps = [t for t in drawn.data if t.type == "heatmap"]
@@ -37,7 +37,7 @@ def test_a_grid_shows_where_the_policy_lingers() -> None:
 
 
 def test_step_rewards_are_bars_for_the_truth_and_lines_for_the_rest() -> None:
-    frame = diagnostics.redistributed_episode(["factors"], episodes=16, steps=12)
+    frame = studies.redistributed_episode(["factors"], episodes=16, steps=12)
     drawn = figures.step_rewards(frame)
     kinds = {t.name: t.type for t in drawn.data}
     assert kinds == {"true": "bar", "spread evenly": "scatter", "factors": "scatter"}

@@ -11,7 +11,7 @@ import pytest
 
 from lab.errors import UnknownNameError
 from lab.figures.theme import PALETTES, fade, palette, ramp, style, template
-from lab.variants import names
+from lab.methods import names
 
 # Machado, Oliveira and Fernandes (2009), complete dichromacy, on linear RGB.
 SEEN_BY = {

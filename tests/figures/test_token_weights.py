@@ -5,12 +5,12 @@ import polars as pl
 import pytest
 
 import lab
-from lab.diagnostics.tokens import token_weights as table
 from lab.errors import InputError
 from lab.figures.coloured_text import coloured_text
 from lab.figures.theme import PALETTES, diverging, palette
 from lab.figures.token_weights import token_weights
-from lab.loop import Moment, Settings, Walk
+from lab.measures.tokens import token_weights as table
+from lab.training.loop import Moment, Settings, Walk
 from simulators import Bandit, Turns, World
 
 

@@ -16,7 +16,7 @@ import trl
 
 from lab.errors import InputError, MissingFieldError
 from lab.integrations.trl import GRPOTrainer
-from lab.variants import Variant
+from lab.methods import Variant
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 STEPS = 4

@@ -9,7 +9,7 @@ import torch
 import trl
 
 from lab.integrations.trl import GRPOTrainer
-from lab.variants import Variant
+from lab.methods import Variant
 
 
 def main(model: str, out: str, which: str) -> None:

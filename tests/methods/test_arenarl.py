@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import lab
-from lab import worlds
+from lab import world_registry as worlds
 from lab.advantages.tournaments import TOPOLOGIES, _bracket, comparisons, play
 from lab.errors import InputError, UnknownNameError
 

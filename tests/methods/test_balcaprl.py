@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import lab
-from lab import worlds
+from lab import world_registry as worlds
 from lab.errors import InputError, MissingFieldError
 from lab.rewards.balcaprl import balance, balcaprl, length_penalty
-from simulators.captions import LONGEST, Captions, expected, scores
+from simulators.captions.world import LONGEST, Captions, expected, scores
 
 
 def test_the_mask_counts_both_ends_and_leaves_the_other_components():

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from lab.diagnostics import blend_policies, blend_study
 from lab.errors import InputError, UnknownNameError
 from lab.reward_models.barfi import align, basis, implicit_gradient, neumann
-from simulators.mdp import MDP
-from simulators.mdp_families import dirichlet, environment, goal_grid, sparse
-from simulators.policy_gradient import softmax
-from simulators.soft_learner import SoftLearner
+from lab.studies import blend_policies, blend_study
+from simulators.mdp.families import dirichlet, environment, goal_grid, sparse
+from simulators.mdp.gradient import softmax
+from simulators.mdp.mdp import MDP
+from simulators.mdp.soft_learner import SoftLearner
 
 
 def slopes(function, x, width=1e-5):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import lab
-from lab.worlds import world
+from lab.world_registry import world
 from simulators import Bandit
 from tests.methods.autograd import batch, check_objective, torch
 

@@ -7,7 +7,7 @@ import pytest
 
 import lab
 from lab.errors import InputError, MissingFieldError
-from lab.worlds import world
+from lab.world_registry import world
 from tests.methods.autograd import batch, check_objective, torch
 
 AGENT = np.array([[0, 1, 1], [0, 2, 0], [0, 1, 0]])

@@ -6,7 +6,7 @@ import pytest
 import lab
 from lab.advantages.graph_grpo import edge_success
 from lab.errors import InputError, MissingFieldError
-from lab.worlds import world
+from lab.world_registry import world
 from tests.methods.autograd import batch, check_objective, torch
 
 

@@ -7,10 +7,10 @@ import pytest
 
 import lab
 from lab.errors import InputError, MissingFieldError
-from lab.loop import Settings, Walk
 from lab.rewards import grqo
+from lab.training.loop import Settings, Walk
 from simulators import Bandit, Policy, Queries, Scored, World
-from simulators.queries import FEATURES, costs, gradient, match, matches, predict, scenes
+from simulators.queries.world import FEATURES, costs, gradient, match, matches, predict, scenes
 
 torch = pytest.importorskip("torch")
 

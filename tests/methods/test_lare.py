@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import lab
-from lab.diagnostics import redistributed_episode, redistribution_study, redistribution_training
 from lab.errors import InputError, UnknownNameError
 from lab.reward_models import lare as decoders
 from lab.rewards import lare
-from simulators import delayed
+from lab.studies import redistributed_episode, redistribution_study, redistribution_training
+from simulators.delayed import world as delayed
 
 LENGTHS = np.array([5, 3, 7])
 

@@ -4,7 +4,7 @@ import pytest
 
 from lab import papers
 from lab.papers import school_of_reward_hacks as paper
-from simulators import reward_hacks
+from simulators.reward_hacks import world as reward_hacks
 
 SLUG = "school-of-reward-hacks"
 PARTS = ("1", "2", "3", "4", "5", "check-control", "check-parting", "check-graders", "check-metrics", "check-starc",

@@ -15,9 +15,9 @@ from lab.cli import app
 from lab.errors import InputError, MissingExtraError
 from lab.papers.ledger import Ledger
 from lab.papers.record import UNMEASURABLE
+from lab.papers.semantic_reward_facts import FACTS
 from lab.reward_models import minilm
 from lab.rewards.semantic import cosine, rouge_l, script_total
-from simulators.explanations import FACTS
 
 words = st.lists(st.sampled_from("abc"), max_size=6)
 

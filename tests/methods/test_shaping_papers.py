@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import papers
-from lab.diagnostics.constructions import CHAIN
-from lab.diagnostics.messages import message_study, opinions
-from lab.diagnostics.shaping import episodes_until, shaping_policies, shaping_scores
 from lab.errors import InputError
+from lab.reward_models.constructions import CHAIN
 from lab.rewards import feature_matching as irl
 from lab.rewards import oni, shaping
 from lab.rewards import robo_dopamine as robo
-from simulators import mdp_families
-from simulators.messages import messages
+from lab.studies.messages import message_study, opinions
+from lab.studies.shaping import episodes_until, shaping_policies, shaping_scores
+from simulators.mdp import families
+from simulators.mdp.messages import messages
 
 SLUGS = ("dense-rewards", "oni", "robo-dopamine")
 SLOW = {
@@ -129,7 +129,7 @@ def test_models_see_what_the_study_says() -> None:
 
 
 def test_feature_matching_matches_features() -> None:
-    mdp = mdp_families.sparse(6, 3, 0.8, source=3)
+    mdp = families.sparse(6, 3, 0.8, source=3)
     model = mdp.transition, mdp.discount, np.asarray(mdp.start)
     features = np.random.default_rng(0).normal(size=(6, 3, 4))
     truth = features @ np.array([1.0, -0.5, 0.3, 0.0])
@@ -143,7 +143,7 @@ def test_feature_matching_matches_features() -> None:
 
 
 def test_the_soft_optimum_tends_to_the_hard_one() -> None:
-    mdp = mdp_families.sparse(6, 3, 0.8, source=1)
+    mdp = families.sparse(6, 3, 0.8, source=1)
     reward = mdp.expected(np.random.default_rng(0).normal(size=(6, 3, 6)))
     policy, value = irl.soft_policy(mdp.transition, 0.8, reward, temperature=1e-3)
     assert (policy.argmax(axis=-1) == mdp.optimal(reward)).all()

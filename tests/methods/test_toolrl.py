@@ -10,7 +10,7 @@ import lab
 from lab.errors import UnknownNameError
 from lab.rewards import toolrl
 from simulators import HiddenLM, Rollouts, ToyLM
-from simulators.toy_lm_tasks import tool_call
+from simulators.toy_lm.tasks import tool_call
 
 CALL = {"name": "search", "parameters": {"q": 1, "n": [1, 2]}}
 

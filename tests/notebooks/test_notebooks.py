@@ -76,7 +76,7 @@ SOLUTIONS = {
         "answer_1 = None": "answer_1 = 2",
         "answer_2 = None": "answer_2 = 1",
         "return None  # your line": (
-            "return reward + mdp_families.random_redistribution(mdp, 0, scale=5 * np.abs(reward).max())"
+            "return reward + families.random_redistribution(mdp, 0, scale=5 * np.abs(reward).max())"
         ),
     },
     "school_of_reward_hacks": {

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lab import advantages, worlds
-from lab.diagnostics.field_samples import field_source, sample_fields
-from lab.diagnostics.what_if import advantage_summary, advantage_table, grid, read_by, what_if
+from lab import advantages
+from lab import world_registry as worlds
 from lab.errors import InputError
 from lab.pages.state import Rewards
 from lab.pages.strip import payload
+from lab.studies.field_samples import field_source, sample_fields
+from lab.studies.what_if import advantage_summary, advantage_table, grid, read_by, what_if
 
 PAGE = "lab/pages/microscope.py"
 RULES = ["grpo", "mc-grpo", "gdpo"]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lab import diagnostics, distances
-from lab.diagnostics.reward_pairs import between
+from lab import distances, studies
 from lab.pages.bench import payload
 from lab.pages.state import Numbers
-from simulators import mdp_families
+from lab.studies.reward_pairs import between
+from simulators.mdp import families
 
 PAGE = Path(__file__).resolve().parents[2] / "lab" / "pages" / "reward_distances.py"
 NUMBERS = Numbers(name="reward", default=[], low=-2, high=2, most=4)
@@ -26,9 +26,9 @@ def page():
 
 
 def sent(mdp, reward, layout, **changes):
-    first, last = diagnostics.reward_pair(mdp, reward, **changes)
-    maps = diagnostics.reward_map(mdp, {str(k): r for k, r in enumerate(between(mdp, first, last, 4))})
-    walk = diagnostics.reward_walk(mdp, first, last, NAMES, steps=4)
+    first, last = studies.reward_pair(mdp, reward, **changes)
+    maps = studies.reward_map(mdp, {str(k): r for k, r in enumerate(between(mdp, first, last, 4))})
+    walk = studies.reward_walk(mdp, first, last, NAMES, steps=4)
     look = {"layout": layout, "state": 1, "at": 2, "reach": (-2, 2, 0.1), "theme": "dark"}
     return first, last, payload(mdp, walk, maps, NAMES, reward, changes=changes["changes"], **look)
 
@@ -43,7 +43,7 @@ def decoded(text, kind):
 
 
 def test_every_step_of_the_way_is_what_the_doors_say():
-    mdp = mdp_families.grid(2, 0.9, goal=-1, slip=0.1)
+    mdp = families.grid(2, 0.9, goal=-1, slip=0.1)
     first, last, data = sent(mdp, [0.0, 0.5, 0.0, 1.0], "grid", changes=["shortcut"], state=1, amount=1.0)
     pays, best = decoded(data["pays"], np.float32).reshape(5, 4), decoded(data["best"], np.uint8).reshape(5, 4, 4)
     for step in range(5):
@@ -60,7 +60,7 @@ def test_every_step_of_the_way_is_what_the_doors_say():
 
 
 def test_a_graph_is_sent_with_its_edges():
-    mdp = mdp_families.sparse(5, 2, 0.9, source=0)
+    mdp = families.sparse(5, 2, 0.9, source=0)
     _, _, data = sent(mdp, [0.0, 0, 0, 0, 1], "graph", changes=["potential", "offset"])
     edges = {(s, t) for s, t, _ in data["map"]["edges"]}
     assert edges == {(s, t) for s, a, t in np.argwhere(mdp.transition > 0).tolist()}

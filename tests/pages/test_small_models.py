@@ -6,10 +6,10 @@ import sys
 import polars as pl
 import pytest
 
-from lab import worlds
-from lab.diagnostics import recorded
+from lab import world_registry as worlds
 from lab.experiment import review
-from lab.imports import bundled_run
+from lab.logs import bundled_run
+from lab.measures import recorded
 from lab.store import Run
 from tests.pages.test_pages import ROOT, opened, problems, sentence
 

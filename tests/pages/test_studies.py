@@ -4,11 +4,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import lab
-from lab import diagnostics
+from lab import studies
 from lab.experiment import by_group_size
 from lab.figures.rates import flips_by_size, silence, silence_by_size
+from lab.methods import names
 from lab.pages.studies import LAW, WORLDS_TOO, closed_to, made, rewards_only, usual
-from lab.variants import names
 
 OFFERED = [name for name in names() if name not in rewards_only()]
 
@@ -31,11 +31,11 @@ def test_nothing_is_away_without_a_reason():
 
 @pytest.mark.parametrize("variant", OFFERED)
 def test_every_variant_offered_gives_a_picture(variant):
-    flips = diagnostics.sign_flip_study([variant], ["bernoulli"], [4], prompts=64)
-    signal = diagnostics.signal_study([0.3, 0.7], [4], variant=variant, prompts=64)
+    flips = studies.sign_flip_study([variant], ["bernoulli"], [4], prompts=64)
+    signal = studies.signal_study([0.3, 0.7], [4], variant=variant, prompts=64)
     assert flips["rate"].null_count() == 0 and len(flips_by_size(flips, theme="light").data)
     assert signal["share"].null_count() == 0 and len(silence(signal, theme="light").data)
-    assert diagnostics.level_counts([variant], components=1, group_sizes=[3])["levels"].to_list()[0] >= 1
+    assert studies.level_counts([variant], components=1, group_sizes=[3])["levels"].to_list()[0] >= 1
 
 
 @pytest.mark.parametrize("world", [name for name in WORLDS_TOO if name != LAW])
@@ -49,7 +49,7 @@ def test_every_world_draws_both_shares(world):
 
 def test_a_reward_rule_acts_before_signs_are_counted():
     plain, harmonic = (lab.variant(name) for name in ("dr_grpo", "harmonic-rpo"))
-    rates = diagnostics.sign_flip_study([plain, harmonic], ["normal"], [4], prompts=2000)["rate"].to_list()
+    rates = studies.sign_flip_study([plain, harmonic], ["normal"], [4], prompts=2000)["rate"].to_list()
     assert rates[0] != rates[1]
 
 

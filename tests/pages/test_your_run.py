@@ -23,7 +23,7 @@ def opened(root):
 @pytest.fixture
 def copy(tmp_path):
     """A bundled log in a folder of its own."""
-    return shutil.copytree(lab.imports.bundled()["two_rewards"], tmp_path / "run")
+    return shutil.copytree(lab.logs.bundled()["two_rewards"], tmp_path / "run")
 
 
 def rows(test):

@@ -12,8 +12,8 @@ import lab
 from lab import distances
 from lab.errors import InputError
 from lab.reward_models import bradley_terry, learned_reward, prefer
-from simulators import mdp_families
-from simulators.episodes import counts, walk
+from simulators.mdp import families
+from simulators.mdp.episodes import counts, walk
 
 
 def likelihood(weights: np.ndarray, x: np.ndarray, y: np.ndarray, ridge: float) -> float:
@@ -51,7 +51,7 @@ def test_one_comparison_by_hand() -> None:
 
 @pytest.mark.parametrize("of", ["state", "action", "transition"])
 def test_many_comparisons_teach_the_reward(of: str) -> None:
-    mdp = mdp_families.sparse(4, 2, 0.9, source=1)
+    mdp = families.sparse(4, 2, 0.9, source=1)
     rng = np.random.default_rng(0)
     reward = {"state": rng.normal(size=4), "action": rng.normal(size=(4, 2)), "transition": rng.normal(size=(4, 2, 4))}
     few, many = (learned_reward(mdp, reward[of], n, of=of, horizon=4, ridge=1e-3) for n in (10, 3000))
@@ -68,20 +68,20 @@ def test_without_noise_only_equal_returns_are_a_coin() -> None:
     assert 0.45 < prefer(np.zeros(5000), np.zeros(5000), temperature=0, rng=rng).mean() < 0.55
     assert np.mean(prefer(np.ones(5000), np.zeros(5000), rng=rng)) == pytest.approx(1 / (1 + np.exp(-1)), abs=0.03)
     assert prefer(np.full(9, 1e6), np.zeros(9), temperature=1e-3, rng=rng).all()
-    mdp = mdp_families.grid(3, 0.9)
+    mdp = families.grid(3, 0.9)
     assert learned_reward(mdp, np.arange(9.0), 30, temperature=0).right == 1.0
     assert learned_reward(mdp, np.zeros(9), 30).right == 1.0
 
 
 def test_the_same_seed_is_the_same_reward_and_more_comparisons_only_add() -> None:
-    mdp = mdp_families.grid(3, 0.9)
+    mdp = families.grid(3, 0.9)
     first, again, longer = (learned_reward(mdp, np.arange(9.0), n, seed=5) for n in (20, 20, 40))
     assert np.array_equal(first.reward, again.reward)
     assert np.array_equal(first.preferred, longer.preferred[:20])
 
 
 def test_counts_are_those_of_a_loop() -> None:
-    mdp = mdp_families.sparse(5, 3, 0.9, source=2)
+    mdp = families.sparse(5, 3, 0.9, source=2)
     drawn = walk(mdp, 7, 6, rng=np.random.default_rng(0))
     assert (mdp.transition[drawn.states[:, :-1], drawn.actions, drawn.states[:, 1:]] > 0).all()
     found = counts(mdp, drawn, "transition")
@@ -96,7 +96,7 @@ def test_counts_are_those_of_a_loop() -> None:
 
 def test_what_can_not_be_learned_from() -> None:
     assert lab.reward_models.bradley_terry is bradley_terry
-    mdp = mdp_families.grid(2)
+    mdp = families.grid(2)
     for call, words in (
         (lambda: bradley_terry([1.0], [True]), r"difference must be \[M, F\]"),
         (lambda: bradley_terry([[1.0]], [2.0]), "between 0 and 1"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simulators import Agents
-from simulators.orchestras import ORCHESTRAS, Orchestra, conditional, search, solver_verifier
+from simulators.agents.tasks import ORCHESTRAS, Orchestra, conditional, search, solver_verifier
 from simulators.records import Policy
 
 SKILL = np.random.default_rng(3).random((2, 3, 2))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulators.chains import BACK, FORWARD, SEARCH, Chain
-from simulators.mdp_families import shaped
-from simulators.q_learning import TIE, learn
+from simulators.mdp.chains import BACK, FORWARD, SEARCH, Chain
+from simulators.mdp.families import shaped
+from simulators.mdp.q_learning import TIE, learn
 from simulators.random import uniforms
 
 

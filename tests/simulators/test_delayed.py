@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import lab
-from lab.worlds import world as named
-from simulators import delayed
-from simulators.delayed import Delayed
+from lab.world_registry import world as named
+from simulators.delayed import world as delayed
+from simulators.delayed.world import Delayed
 
 SMALL = Delayed(2, steps=3, choices=2, seed=5)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lab import worlds
-from simulators.judge import Judged, judgements
+from lab import world_registry as worlds
+from simulators.judged.world import Judged, judgements
 
 
 def test_pair_scores_have_their_moments():

@@ -4,7 +4,7 @@ import pytest
 
 import simulators
 from lab.errors import worlds_with
-from lab.worlds import WORLDS, world
+from lab.world_registry import WORLDS, world
 
 
 def test_every_world_by_name_is_found_under_what_it_provides() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 import lab
 from simulators.records import Policy, World
-from simulators.reward_hacks import BASE, GOLD, PROXY, RewardHacks, graders, metrics
+from simulators.reward_hacks.world import BASE, GOLD, PROXY, RewardHacks, graders, metrics
 
 
 def moved(world: RewardHacks, seeds: range = range(3)) -> Policy:

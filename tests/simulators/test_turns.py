@@ -8,7 +8,7 @@ import pytest
 
 from simulators import Turns
 from simulators.records import Policy, Rollouts, World
-from simulators.turns_tasks import TASKS
+from simulators.turns.tasks import TASKS
 
 FREE = {"dialogue": 2, "search": 3, "steps": 4}
 FIELDS = ("turn", "turn_rewards")

@@ -14,7 +14,8 @@ import torch
 from typer.testing import CliRunner
 
 import lab
-from lab import store, worlds
+from lab import store
+from lab import world_registry as worlds
 from lab.cli import app
 from lab.config import Config
 from lab.errors import InputError

@@ -9,9 +9,9 @@ from lab.config import Config
 from lab.errors import InputError
 from lab.executors import Threads
 from lab.experiment import review, run
-from lab.loop import Settings, Walk
 from lab.store import Run
-from simulators.small_lm import SmallLM
+from lab.training.loop import Settings, Walk
+from simulators.small_lm.world import SmallLM
 
 SIZES = {"prompts": 3, "layers": 1, "width": 8, "heads": 1, "accuracy": 0.0, "device": "cpu"}
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import lab
-from lab import worlds
-from lab.diagnostics.metrics import HELD_OUT, REFERENCE
-from lab.diagnostics.reference import against_reference
+from lab import world_registry as worlds
 from lab.errors import InputError
+from lab.measures.metrics import HELD_OUT, REFERENCE
+from lab.measures.reference import against_reference
 from simulators.records import Rollouts
-from simulators.small_lm import SmallLM
+from simulators.small_lm.world import SmallLM
 
 SIZES = {"prompts": 3, "layers": 1, "width": 8, "heads": 1, "accuracy": 0.0, "problems": 40, "device": "cpu"}
 

@@ -9,16 +9,16 @@ import torch
 
 import lab
 import simulators
-from lab import worlds
+from lab import world_registry as worlds
 from lab.config import Config
 from lab.errors import InputError, MissingFieldError
 from lab.executors import Threads
 from lab.experiment import replay, run
 from simulators import ToyLM
 from simulators.records import World
-from simulators.small_lm import SmallLM
 from simulators.small_lm.model import Cache, Shape, Transformer
 from simulators.small_lm.pretrain import cached, imitate
+from simulators.small_lm.world import SmallLM
 
 SIZES = {"prompts": 3, "layers": 2, "width": 16, "heads": 2, "accuracy": 0.0, "problems": 40, "device": "cpu"}
 

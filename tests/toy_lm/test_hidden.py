@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 
 import lab
-from lab.worlds import world as named
+from lab.world_registry import world as named
 from simulators import HiddenLM, Policy, Rollouts, ToyLM, World
 
 FIELDS = ("hidden", "prediction_error")

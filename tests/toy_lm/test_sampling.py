@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from simulators import Policy, Rollouts, ToyLM, World
-from simulators.toy_lm_tasks import TASKS
+from simulators.toy_lm.tasks import TASKS
 from tests.simulators import reference as numbers
 from tests.toy_lm.reference import referee, respond
 

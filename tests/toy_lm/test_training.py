@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 import lab
-from lab import worlds
+from lab import world_registry as worlds
 from lab.errors import InputError, LabError
-from lab.loop import Settings, Walk
-from lab.variants import Variant, names, variant
+from lab.methods import Variant, names, variant
+from lab.training.loop import Settings, Walk
 from simulators import Rollouts, ToyLM
 
 TRUTHS = {"value", "sign_flip", "cosine", "grad_error"}

@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from simulators import Policy, Rollouts, ToyLM
-from simulators.toy_lm_tasks import TASKS
+from simulators.toy_lm.tasks import TASKS
 from tests.toy_lm.reference import referee, responses
 
 #: Task -> V, T.

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 import lab
-from lab.diagnostics.metrics import columns
 from lab.errors import InputError, UnknownNameError
-from lab.loop import Settings, Walk
+from lab.measures.metrics import columns
+from lab.training.loop import Settings, Walk
 from simulators import Bandit
 
 RNG = np.random.default_rng(0)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lab.diagnostics.gradient import clip_norm
 from lab.errors import UnknownNameError
-from lab.optimizers import OPTIMIZERS, Optimizer
+from lab.measures.gradient import clip_norm
+from lab.training.optimizers import OPTIMIZERS, Optimizer
 
 TORCH: dict[str, Any] = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1, maximize=True),

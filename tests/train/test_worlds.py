@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 import lab
 from lab.cli import app
 from lab.errors import LabError
+from lab.methods import names
 from lab.pages.places import PLACES
-from lab.train import refused
-from lab.variants import names
-from lab.worlds import DEFAULTS, WORLDS, settings, world
+from lab.training.train import refused
+from lab.world_registry import DEFAULTS, WORLDS, settings, world
 
 LIVE = [name for name in WORLDS if name != "small-lm"]
 

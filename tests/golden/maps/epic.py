@@ -9,7 +9,7 @@ import numpy as np
 import lab.distances
 from lab.distances.correlation import coverage, mean_power_norm
 from lab.distances.without_model import smallest_potential
-from simulators.mdp import MDP
+from simulators.mdp.mdp import MDP
 from tests.golden.compare import FLOAT64, Tally, Tolerance, UnknownOutputError
 from tests.golden.maps.shared import Case
 

@@ -8,7 +8,7 @@ import numpy as np
 
 import lab.distances
 from lab.distances.norms import NORMS, lengths
-from simulators.mdp import MDP
+from simulators.mdp.mdp import MDP
 from tests.golden.compare import FLOAT64, Tally, Tolerance, UnknownOutputError
 from tests.golden.maps.shared import Case
 

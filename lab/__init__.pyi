@@ -1,0 +1,38 @@
+from . import advantages as advantages
+from . import distances as distances
+from . import experiment as experiment
+from . import figures as figures
+from . import logs as logs
+from . import measures as measures
+from . import objectives as objectives
+from . import papers as papers
+from . import reward_models as reward_models
+from . import rewards as rewards
+from . import sampling as sampling
+from . import store as store
+from . import studies as studies
+from .logs.diagnosis import diagnose as diagnose
+from .logs.readers.trl import load as load
+from .measures.metrics import metrics as metrics
+from .methods import (
+    Variant as Variant,
+)
+from .methods import (
+    advantage as advantage,
+)
+from .methods import (
+    objective as objective,
+)
+from .methods import (
+    variant as variant,
+)
+from .methods import (
+    variants as variants,
+)
+from .papers import claims as claims
+from .training.train import (
+    Trace as Trace,
+)
+from .training.train import (
+    train as train,
+)

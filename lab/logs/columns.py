@@ -1,0 +1,159 @@
+"""The columns of completion files: their types checked, their texts made plain, several files put into one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from lab.errors import InputError
+from lab.logs.infer import listed
+from lab.logs.parquet import read
+
+__all__ = ["join", "read_file", "reward_values"]
+
+_REQUIRED = ("step", "prompt", "completion")
+
+
+def read_file(file: Path) -> pl.DataFrame:
+    """One completion file: step as integer, prompt and completion as text, advantage as number, `_file` and `_row`.
+
+    Raises:
+        InputError: The file is damaged, has other columns, or columns of the wrong type.
+    """
+    frame = read(file)
+    lacking = [c for c in _REQUIRED if c not in frame.columns]
+    if lacking:
+        raise InputError(
+            f"{file} is no TRL completion log: it has no column {listed(map(repr, lacking))}. "
+            f"Found: {listed(frame.columns)}; "
+            "needed: step, prompt, completion, one numeric column per reward and, if logged, advantage"
+        )
+    frame = frame.with_columns(_step(frame, file), _text(frame, "prompt", file), _text(frame, "completion", file))
+    if "advantage" in frame.columns:
+        frame = frame.with_columns(_number(frame, "advantage", str(file)))
+    return frame.with_columns(pl.lit(str(file)).alias("_file"), pl.int_range(pl.len()).alias("_row"))
+
+
+def _step(frame: pl.DataFrame, file: Path) -> pl.Series:
+    step = frame["step"]
+    if not (step.dtype.is_numeric() or (step.dtype == pl.Null and step.is_empty())):
+        raise InputError(f"{file}: column 'step' is {step.dtype}; it must hold whole numbers")
+    whole = step.cast(pl.Int64, strict=False)
+    bad = (whole.is_null() | (whole.cast(pl.Float64) != step.cast(pl.Float64))).fill_null(True)
+    if bad.any():
+        row = int(bad.arg_max() or 0)
+        raise InputError(f"{file}, row {row}: step is {step[row]}; it must be a whole number")
+    return whole
+
+
+def _text(frame: pl.DataFrame, name: str, file: Path) -> pl.Series:
+    """Text as it is; a conversation as `role: content` lines."""
+    column = frame[name]
+    kind = column.dtype
+    if isinstance(kind, pl.List) and isinstance(kind.inner, pl.Struct):
+        fields = {f.name: f.dtype for f in kind.inner.fields}
+        plain = fields.get("role") == pl.String and fields.get("content") == pl.String
+        element = pl.element().struct
+        line = (
+            element.field("role").fill_null("") + pl.lit(": ") + element.field("content").fill_null("")
+            if plain
+            else element.json_encode()
+        )
+        column = frame.select(pl.col(name).list.eval(line).list.join("\n")).to_series()
+    elif kind in (pl.Categorical, pl.Enum, pl.Null):
+        column = column.cast(pl.String)
+    elif kind != pl.String:
+        raise InputError(f"{file}: column {name!r} is {kind}; it must hold text or lists of messages (role, content)")
+    if name == "prompt" and column.null_count():
+        raise InputError(
+            f"{file}, row {column.is_null().arg_max()}: the prompt is missing; groups are told by their prompts"
+        )
+    return column
+
+
+def _number(frame: pl.DataFrame, name: str, where: str) -> pl.Series:
+    """Float64 with NaN as null; where `_file` and `_row` are known they name the place."""
+    column = frame[name]
+    if not (column.dtype.is_numeric() or column.dtype in (pl.Null, pl.Boolean)):
+        raise InputError(f"{where}: column {name!r} is {column.dtype}; it must hold numbers")
+    values = column.cast(pl.Float64).fill_nan(None)
+    infinite = values.is_infinite().fill_null(False)
+    if infinite.any():
+        row = int(infinite.arg_max() or 0)
+        place = (
+            f"{frame['_file'][row]}, row {frame['_row'][row]}" if "_file" in frame.columns else f"{where}, row {row}"
+        )
+        raise InputError(f"{place}: {name} is {values[row]}; it must be finite (steps= can leave that step out)")
+    return values.alias(name)
+
+
+def reward_values(
+    frame: pl.DataFrame, columns: Sequence[str], lacking: Mapping[str, Path]
+) -> tuple[pl.DataFrame, list[str]]:
+    """Reward columns as Float64 with missing rewards (NaN) as null, and how many are missing.
+
+    Raises:
+        InputError: A reward is infinite or no number; a file lacks the column.
+    """
+    for name in columns:
+        if name in lacking:
+            raise InputError(
+                f"{lacking[name]} has no column {name!r}, which other files have as a reward; are they of one run? "
+                "reward_columns= names the rewards, steps= chooses the files"
+            )
+    frame = frame.with_columns(_number(frame, name, str(frame["_file"][0])) for name in columns)
+    missing = {name: count for name in columns if (count := frame[name].null_count())}
+    return frame, [
+        f"{n} of {frame.height} rewards {name!r} are missing (NaN), kept as null." for name, n in missing.items()
+    ]
+
+
+def join(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, dict[str, Path], list[str]]:
+    """All files in one frame; columns that hold lists or bytes are left out.
+
+    Returns:
+        The frame; for each column that some files lack, the first of these; what was left out, in sentences.
+
+    Raises:
+        InputError: One column holds text in one file and numbers in another; only some have advantages; no rows at all.
+    """
+    filled = {file: frame for file, frame in zip(files, frames, strict=True) if frame.height}
+    if not filled:
+        raise InputError(
+            f"{files[0]} has no rows" + (f", nor has any other of {len(files)} files" if len(files) > 1 else "")
+        )
+    notes = [f"{len(files) - len(filled)} file(s) have no rows."] if len(filled) < len(files) else []
+    nested = sorted(
+        {c for f in filled.values() for c in f.columns if f[c].dtype.is_nested() or f[c].dtype == pl.Binary}
+    )
+    if nested:
+        notes.append(f"Columns that hold lists or bytes are left out: {listed(nested)}.")
+    filled = {file: frame.drop(nested, strict=False) for file, frame in filled.items()}
+    _check_kinds(filled)
+    names = list(dict.fromkeys(c for f in filled.values() for c in f.columns))
+    without = ((c, next((file for file, f in filled.items() if c not in f.columns), None)) for c in names)
+    lacking = {c: file for c, file in without if file}
+    if "advantage" in lacking:
+        raise InputError(f"{lacking['advantage']} has no column 'advantage', other files have it; are they of one run?")
+    if lacking:
+        notes.append(f"Columns that only some files have: {listed(lacking)}.")
+    if "advantage" not in names:
+        notes.append("The log has no advantages, so nothing can be compared with the trainer's own.")
+    return pl.concat(filled.values(), how="diagonal_relaxed"), lacking, notes
+
+
+def _check_kinds(frames: Mapping[Path, pl.DataFrame]) -> None:
+    """A column is text everywhere or numbers everywhere."""
+    first: dict[str, tuple[str, Path]] = {}
+    for file, frame in frames.items():
+        for name, dtype in frame.schema.items():
+            kind = "numbers" if dtype.is_numeric() or dtype == pl.Boolean else str(dtype)
+            if dtype == pl.Null:
+                continue
+            known, where = first.setdefault(name, (kind, file))
+            if known != kind:
+                raise InputError(
+                    f"{file}: column {name!r} holds {kind}, in {where} it holds {known}; are they of one run?"
+                )

@@ -1,0 +1,98 @@
+"""Tidy frames of a diagnosed training log, as its pictures draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from lab.errors import InputError
+from lab.logs.diagnosis import LOGGED, SIGN_ZERO
+from lab.logs.rules import advantages_of
+
+if TYPE_CHECKING:
+    from lab.logs.diagnosis import Diagnosis
+
+__all__ = ["group_map_frame", "group_rows", "nearest_group", "recomputed"]
+
+
+def group_map_frame(found: Diagnosis) -> pl.DataFrame:
+    """One row per group: step, group, reward, kind: "signal", "no signal" or "phantom" (see `Diagnosis.groups`)."""
+    kind = (
+        pl.when("phantom")
+        .then(pl.lit("phantom"))
+        .when("no_signal")
+        .then(pl.lit("no signal"))
+        .otherwise(pl.lit("signal"))
+    )
+    return found.groups.select("step", "group", "reward", kind.alias("kind"))
+
+
+def recomputed(found: Diagnosis) -> pl.DataFrame:
+    """Logged advantages beside those of the rule that comes closest to them.
+
+    Returns:
+        Columns step, group, rollout, logged, recomputed, rule, precision; rollouts without a logged advantage are left
+        out, and there are no rows where nothing was logged or no rule applies.
+    """
+    best, rows = found.best, found.by_variant.select("step", "group", "rollout", logged=LOGGED)
+    if best is None:
+        return rows.clear().with_columns(recomputed=0.0, rule=pl.lit(""), precision=pl.lit(""))
+    given = advantages_of(found.table, best["rule"], precision=best["precision"])
+    said = {"rule": pl.lit(best["rule"]), "precision": pl.lit(best["precision"])}
+    return rows.with_columns(recomputed=pl.Series(given), **said).drop_nulls("logged")
+
+
+def nearest_group(found: Diagnosis, step: int, group: int) -> tuple[int, int]:
+    """The step of the log nearest to `step`, and the group of it nearest to `group`."""
+    steps = found.groups["step"].unique().to_numpy()
+    chosen = int(steps[np.abs(steps - step).argmin()])
+    last = found.groups.filter(pl.col("step") == chosen)["group"].max()
+    return chosen, min(max(group, 0), int(last))  # type: ignore[arg-type]
+
+
+def group_rows(found: Diagnosis, step: int, group: int, variants: Sequence[str]) -> pl.DataFrame:
+    """One group, row by row: its rewards, the logged advantages, and those of other rules.
+
+    Args:
+        found: The diagnosis.
+        step: Step of the log.
+        group: Group within the step, from 0.
+        variants: Rules to show, in this order; those that the diagnosis lacks are left out.
+
+    Returns:
+        Columns row (label), kind ("reward" or "advantage"), rollout, value (null where there is none) and
+        wrong (the advantage has the opposite sign of the logged one; false without a logged one).
+
+    Raises:
+        InputError: The log has no such group.
+    """
+    here = (pl.col("step") == step) & (pl.col("group") == group)
+    table, advantage = found.table.frame.filter(here), found.by_variant.filter(here)
+    if table.is_empty():
+        raise InputError(f"the log has no group {group} in step {step}")
+    parts = list(found.table.reward_columns) if len(found.table.reward_columns) > 1 else []
+    labels = [*(LOGGED for _ in range(found.table.has_advantages)), *(v for v in variants if v in found.variants)]
+    logged = advantage[LOGGED]
+    frames = [_row(name, "reward", table[name], table["rollout"], None) for name in [*parts, "reward"]]
+    frames += [_row(name, "advantage", advantage[name], table["rollout"], logged) for name in labels]
+    return pl.concat(frames)
+
+
+def _row(name: str, kind: str, values: pl.Series, rollout: pl.Series, logged: pl.Series | None) -> pl.DataFrame:
+    value = values.cast(pl.Float64)
+    wrong = pl.Series([False] * len(value))
+    if logged is not None:
+        both = (value.abs() > SIGN_ZERO) & (logged.abs() > SIGN_ZERO)
+        wrong = (both & ((value > 0) != (logged > 0))).fill_null(False)
+    return pl.DataFrame(
+        {
+            "row": [name] * len(value),
+            "kind": [kind] * len(value),
+            "rollout": rollout,
+            "value": value,
+            "wrong": wrong,
+        }
+    )

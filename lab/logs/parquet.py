@@ -1,0 +1,65 @@
+"""Parquet files of unknown origin into Polars frames, or one clear sentence about what is wrong with them."""
+
+from __future__ import annotations
+
+import mmap
+import stat
+from pathlib import Path
+
+import polars as pl
+from polars.exceptions import PanicException, PolarsError
+
+from lab.errors import InputError
+from lab.logs.footer import Footer, read_footer
+
+__all__ = ["footer", "read", "status"]
+
+
+def status(path: Path) -> int:
+    """File mode of a path.
+
+    Raises:
+        InputError: Nothing is there, it cannot be reached, or its links lead in a circle.
+    """
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist{_nearest_parent(path)}") from None
+    except (OSError, ValueError, RuntimeError) as reason:
+        raise InputError(f"{path} cannot be opened: {getattr(reason, 'strerror', None) or reason}") from None
+
+
+def _nearest_parent(path: Path) -> str:
+    parent = next((p for p in path.absolute().parents if p.is_dir()), None)
+    return f"; the last folder on the way that exists is {parent}" if parent else ""
+
+
+def footer(path: Path) -> Footer:
+    """What the file claims to hold, checked against its bytes and before anything is decoded.
+
+    Raises:
+        InputError: It is no regular file, or no Parquet file, or damaged.
+    """
+    if not stat.S_ISREG(status(path)):
+        raise InputError(f"{path} is no regular file; a Parquet file is needed")
+    try:
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                raise InputError(f"{path} is empty (0 bytes); a Parquet file is needed")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return read_footer(data, str(path))
+    except OSError as reason:
+        raise InputError(f"{path} cannot be read: {reason.strerror or reason}") from None
+
+
+def read(path: Path) -> pl.DataFrame:
+    """The whole file as a frame; call `footer` first where the file's size is not known to be harmless.
+
+    Raises:
+        InputError: The pages cannot be decoded.
+    """
+    try:
+        return pl.scan_parquet(path.absolute(), glob=False, hive_partitioning=False).collect()
+    except (PolarsError, PanicException, OSError) as reason:
+        detail = str(reason).strip().partition("\n")[0][:200]
+        raise InputError(f"{path} is damaged: its pages cannot be decoded ({detail}); copy or write it again") from None

@@ -1,0 +1,161 @@
+"""Advantage rules on logged rewards: what each would have given, and which of them the trainer used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lab.advantages import credit, names, rule
+from lab.errors import InputError, MissingFieldError, UnknownNameError
+from lab.measures.advantage import per_rollout
+
+if TYPE_CHECKING:
+    from lab.logs.table import Batch, RolloutTable
+
+__all__ = [
+    "MAX_TOKENS",
+    "REPRODUCES",
+    "advantages_of",
+    "all_advantages",
+    "reads_lengths",
+    "reproduction",
+    "token_counts",
+]
+
+Array = NDArray[Any]
+
+#: Tokens of a step that are laid out for the rules that read response lengths.
+MAX_TOKENS = 50_000_000
+
+#: A rule reproduces logged advantages if it is this close everywhere, relative to the largest of them.
+REPRODUCES = 1e-5
+
+
+def reads_lengths(name: str) -> bool:
+    """Whether a rule's advantages depend on how long the responses are (tried on six rollouts)."""
+    if "mask" not in rule(name).fields:
+        return False
+    rewards = np.array([[0.0, 1.0, 3.0], [2.0, 0.0, 1.0]])
+    lengths = np.array([[1, 4, 2], [3, 1, 4]])
+    masks = (np.ones((2, 3, 4), dtype=bool), np.arange(4) < lengths[..., None])
+    even, ragged = (per_rollout(credit(name, rewards, mask=mask).advantage, mask, 2) for mask in masks)
+    return not np.allclose(even, ragged, rtol=0, atol=1e-9)
+
+
+def token_counts(table: RolloutTable, column: str) -> Array:
+    """Response lengths [rows] from a column of the log.
+
+    Raises:
+        UnknownNameError: The log has no such column. InputError: it does not hold whole numbers, 0 or more.
+    """
+    if column not in table.extra_columns:
+        raise UnknownNameError("column of lengths", column, table.extra_columns, "lengths= names a logged column")
+    values = table.frame[column]
+    numbers = values.cast(pl.Float64).to_numpy() if values.dtype.is_numeric() else np.array([np.nan])
+    if not (np.isfinite(numbers).all() and (numbers >= 0).all() and (numbers == np.floor(numbers)).all()):
+        raise InputError(f"lengths={column!r}: a response has 0, 1, 2, ... tokens; the column holds something else")
+    return numbers.astype(np.int64)
+
+
+def advantages_of(table: RolloutTable, name: str, *, precision: str = "float64", counts: Array | None = None) -> Array:
+    """Advantages [rows] that a rule gives to the logged rewards, in the order of the table's frame.
+
+    Args:
+        table: Rollouts of a log; its weights are used.
+        name: An advantage rule or preset.
+        precision: As in `lab.advantages.compute`.
+        counts: Response lengths [rows], for the rules that read them.
+
+    Returns:
+        One advantage per rollout; NaN where the rule leaves a rollout out of the update.
+
+    Raises:
+        MissingFieldError: The rule reads what the log does not have.
+        InputError: The rule cannot use these rewards.
+    """
+    lacking = [field for field in rule(name).required if field != "mask"]
+    if lacking:
+        raise MissingFieldError(f"{name} reads {', '.join(lacking)}, which the log does not have")
+    ragged = reads_lengths(name)
+    if ragged and counts is None:
+        raise MissingFieldError(f"{name} reads the response lengths; lengths= names the column that holds them")
+    out = np.full(table.frame.height, np.nan)
+    steps = table.frame["step"].to_numpy()
+    for batch in table.batches():
+        rows = np.isin(steps, batch.steps)
+        if counts is None or not ragged:
+            out[rows] = _credit(table, name, batch, precision, None).ravel()
+        else:
+            out[rows] = np.concatenate(
+                [_credit(table, name, table.at(s), precision, counts[steps == s]).ravel() for s in batch.steps]
+            )
+    return out
+
+
+def _credit(table: RolloutTable, name: str, batch: Batch, precision: str, counts: Array | None) -> Array:
+    fields: dict[str, Any] = {}
+    if counts is not None:
+        if counts.size * counts.max() > MAX_TOKENS:
+            raise InputError(
+                f"a step has room for {counts.size * counts.max()} tokens; up to {MAX_TOKENS} are laid out"
+            )
+        fields["mask"] = np.arange(max(counts.max(), 1)) < counts.reshape(*batch.advantages.shape, 1)
+    weights = table.reward_weights
+    made = credit(name, batch.rewards, weights=weights, precision=precision, missing="skip", **fields)
+    advantage = per_rollout(np.asarray(made.advantage, dtype=np.float64), fields.get("mask"), batch.advantages.ndim)
+    return advantage if made.keep is None else np.where(made.keep, advantage, np.nan)
+
+
+def all_advantages(
+    table: RolloutTable, variants: Sequence[str], counts: Array | None
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """Advantages [rows] of each rule, and the reason for each that was left out."""
+    found: dict[str, Array] = {}
+    skipped: dict[str, str] = {}
+    for name in dict.fromkeys(rule(variant).name for variant in variants):
+        try:
+            found[name] = advantages_of(table, name, counts=counts)
+        except Exception as reason:  # a user's own rule may fail in any way, the others are still worth seeing
+            skipped[name] = str(reason) or type(reason).__name__
+    return found, skipped
+
+
+def reproduction(table: RolloutTable, counts: Array | None = None) -> pl.DataFrame:
+    """How closely each rule and preset reproduces the logged advantages, the closest first.
+
+    Returns:
+        Columns rule, precision, max_error and mean_error (absolute), same_sign (share of the rollouts where the rule
+        and the log are both not zero), reproduces (max_error at most 1e-5 of the largest logged advantage). Without
+        rows where the log has no advantages. Rules that reproduce equally well: TRL's own first.
+    """
+    logged = table.frame["advantage"].to_numpy()
+    rows = [
+        _comparison(table, name, precision, logged, counts) for name in names() for precision in ("float32", "float64")
+    ]
+    schema = {"rule": pl.String, "precision": pl.String, "max_error": pl.Float64, "mean_error": pl.Float64,
+              "same_sign": pl.Float64, "reproduces": pl.Boolean}  # fmt: skip
+    frame = pl.DataFrame([row for row in rows if row], schema=schema, orient="row")
+    error = pl.when("reproduces").then(0.0).otherwise("max_error")
+    return frame.sort(error, ~pl.col("rule").str.contains("@trl"), "max_error", maintain_order=True)
+
+
+def _comparison(
+    table: RolloutTable, name: str, precision: str, logged: Array, counts: Array | None
+) -> tuple[str, str, float, float, float | None, bool] | None:
+    """One row of `reproduction`; None where the rule does not apply or drops rollouts, as TRL's never do."""
+    try:
+        given = advantages_of(table, name, precision=precision, counts=counts)
+    except Exception:  # as in `all_advantages`
+        return None
+    both = np.isfinite(logged)
+    if not both.any() or np.isnan(given[both]).any():
+        return None
+    a, b = given[both], logged[both]
+    error, signed = np.abs(a - b), (a != 0) & (b != 0)
+    same = float((np.sign(a) == np.sign(b))[signed].mean()) if signed.any() else None
+    close = bool(error.max() <= REPRODUCES * max(np.abs(b).max(), 1e-12))
+    return name, precision, float(error.max()), float(error.mean()), same, close

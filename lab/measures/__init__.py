@@ -1,0 +1,5 @@
+"""Numbers taken from rollouts, advantages, gradients and traces; each has one definition, written once."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

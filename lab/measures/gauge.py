@@ -1,0 +1,177 @@
+"""Measuring one step of a block of runs: a row of numbers for each run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.errors import InputError
+from lab.measures import advantage as a
+from lab.measures import gradient as g
+from lab.measures.metrics import HELD_OUT, METRICS, MOST_AGENTS, MOST_COMPONENTS, REFERENCE, columns
+from lab.measures.reference import against_reference
+from lab.registry import Rule
+from simulators.records import Policy, Truth, World
+
+if TYPE_CHECKING:
+    from lab.training.loop import Moment
+
+__all__ = ["Gauge"]
+
+Array = NDArray[Any]
+
+#: Measurements that a world without truth does not have.
+_NEED_TRUTH = ("value", "sign_flip", "cosine", "grad_error")
+_NEED_GRADIENT = frozenset(("cosine", "grad_error"))
+
+
+class Gauge:
+    """What is measured at each step; a measurement whose truth a world can't know is absent.
+
+    A world says so by an attribute `exact = False`; its `truth` is then never asked.
+
+    Args:
+        measure: "basic", "full", names of measurements, or None.
+        world: The world.
+        objective: The variant's objective, for its clip test.
+        options: That objective's options.
+        weights: Weight of each reward component [K], for the reward and the truth; None: ones.
+        held_out: Whether held-out problems are tried too.
+        reference: Rollouts of the reference gradient; 0: there is none.
+
+    Raises:
+        InputError: The world has no held-out problems, or it knows its gradient exactly; or a measurement against a
+            reference is named without rollouts for it.
+    """
+
+    def __init__(
+        self, measure: str | Sequence[str] | None, world: World, objective: Rule, options: dict[str, Any],
+        weights: Array | None = None, *, held_out: bool = False, reference: int = 0,
+    ) -> None:  # fmt: skip
+        self.world, self.objective, self.options, self.weights = world, objective, options, weights
+        self.exact, self.reference = bool(getattr(world, "exact", True)), reference
+        chosen = {*columns(measure), *(HELD_OUT if held_out else ()), *(REFERENCE if reference else ())}
+        _check_asked(world, held_out, reference, chosen)
+        self.names = [n for n in METRICS if n in chosen and (self.exact or n not in _NEED_TRUTH)]
+        self.names = [n for n in self.names if n not in HELD_OUT or hasattr(world, "evaluate")]
+        if "gold" in self.names and not hasattr(world, "gold"):
+            self.names.remove("gold")
+        if "clip_share" in self.names and "clipped" not in objective.extras:
+            self.names.remove("clip_share")
+        self.agent_axis = int(getattr(world, "agent_axis", 0))
+        agents = len(getattr(world, "agents", ())) if self.agent_axis else 0
+        self.agents = {n: i for i in range(MOST_AGENTS) if (n := f"grad_norm_agent_{i}") in self.names}
+        self.names = [n for n in self.names if self.agents.get(n, -1) < agents]
+        named = len(getattr(world, "components", ()))
+        parts = {f"reward_{k + 1}": k for k in range(MOST_COMPONENTS)}
+        self.names = [n for n in self.names if parts.get(n, -1) < (named if named > 1 else 0)]
+        self.parts = {n: k for n, k in parts.items() if n in self.names}
+        self.plain = not self.names or self.names == columns("basic")
+        self.regular = not set(self.names) <= set(HELD_OUT)
+
+    def before(self, policy: Policy, start: Policy, moment: Moment, *, held_out: bool = True) -> dict[str, Array]:
+        """Measurements at the policy that sampled, each run over its own slots: one array [S] per name.
+
+        `held_out` says whether held-out problems are tried at this step; where not, they are NaN.
+        """
+        row = self._own_slots(policy, start, moment)
+        if not set(HELD_OUT).isdisjoint(self.names):
+            tried = self.world.evaluate(policy, samples=8) if held_out else {}  # type: ignore[attr-defined]
+            none = np.full(len(policy.seeds), np.nan)
+            named = zip(HELD_OUT, ("greedy", "sampled", "pass"), strict=True)
+            row |= {name: tried.get(there, none) for name, there in named if name in self.names}
+        return row
+
+    def _own_slots(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
+        if moment.slots is None:
+            return self._before(policy, start, moment)
+        parts = {n: self._before(policy, start, moment.first(n)) for n in np.unique(moment.slots)}
+        whole = parts.pop(max(parts))
+        for n, part in parts.items():
+            for name, values in whole.items():
+                whole[name] = np.where(moment.slots == n, part[name], values)
+        return whole
+
+    def _before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
+        rewards, advantage, keep, gradient = moment.rewards, moment.advantage, moment.keep, moment.gradient
+        truth = self._truth(policy, moment)
+        total = rewards.sum(axis=-1) if self.weights is None else rewards @ self.weights
+        flips, silent, largest, reward = a.basic(advantage, truth.advantage, total, keep).T
+        row = {
+            "reward": reward, "value": truth.value[:, : self.world.prompts].mean(axis=-1), "sign_flip": flips,
+            "no_signal": silent, "grad_norm": g.norm(gradient), "advantage_max": largest,
+            "entropy": self.world.entropy(policy),
+        }  # fmt: skip
+        if not self.agents.keys().isdisjoint(self.names):
+            norms = g.agent_norms(gradient, self.agent_axis)
+            row |= {name: norms[:, n] for name, n in self.agents.items() if n < norms.shape[1]}
+        row |= {
+            name: moment.rollouts.rewards[..., k].mean((1, 2)) for name, k in self.parts.items() if name in self.names
+        }
+        row |= self._further(policy, start, advantage, keep, gradient, truth.gradient)
+        if not set(REFERENCE).isdisjoint(self.names):
+            batches = self.world.reference(  # type: ignore[attr-defined]
+                policy, moment.rollouts, self.reference, step=moment.step, weights=self.weights
+            )
+            row |= against_reference(gradient, batches)
+        return {name: values for name, values in row.items() if name in self.names}
+
+    def _truth(self, policy: Policy, moment: Moment) -> Truth:
+        """The world's truth, or zeros where it has none: what is computed from them is not among the names."""
+        if self.exact:
+            return self.world.truth(
+                policy, moment.rollouts, gradient=not _NEED_GRADIENT.isdisjoint(self.names), weights=self.weights
+            )
+        none = np.zeros(moment.advantage.shape)
+        return Truth(none[..., 0], none, 0 * moment.gradient)
+
+    def _further(
+        self, policy: Policy, start: Policy, advantage: Array, keep: Any, gradient: Array, exact: Array
+    ) -> dict[str, Array]:
+        """The measurements beyond the basic ones, each computed only where it is among the names."""
+        used = advantage if keep is None else np.where(keep, advantage, 0.0)
+        ways: dict[str, Callable[[], Array]] = {
+            "cosine": lambda: g.cosine(gradient, exact),
+            "grad_error": lambda: g.relative_error(gradient, exact),
+            "advantage_std": lambda: a.advantage_spread(used),
+            "levels": lambda: np.asarray(a.distinct_levels(advantage).mean(axis=-1)),
+            "effective_rollouts": lambda: a.effective_rollouts(used),
+            "kl_start": lambda: self.world.kl(policy, start),
+            "gold": lambda: self.world.gold(policy),  # type: ignore[attr-defined]
+            "kept": lambda: np.ones(len(advantage)) if keep is None else keep.mean(axis=(-2, -1)),
+        }
+        return {name: ways[name]() for name in self.names if name in ways}
+
+    def after(self, moment: Moment, logp_new: Array | None) -> dict[str, Array]:
+        """Measurements after the last epoch of a step: the share of clipped tokens."""
+        if "clip_share" not in self.names:
+            return {}
+        if logp_new is None:
+            return {"clip_share": np.zeros(len(moment.rewards))}
+        from lab import objectives
+
+        given = {k: v for k, v in self.options.items() if k in self.objective.options}
+        here = {"mask": moment.mask, "clip_scale": moment.credit.clip_scale, "rewards": moment.rewards}
+        read = [f for f in self.objective.fields if f != "logp_ref"]
+        given |= {f: here[f] if f in here else getattr(moment.rollouts, f) for f in read}
+        share = objectives.clip_share(self.objective.name, logp_new, moment.credit.advantage, **given)
+        if share is None:
+            raise InputError(f"objective {self.objective.name!r} has no clip test")
+        return {"clip_share": share}
+
+
+def _check_asked(world: World, held_out: bool, reference: int, chosen: set[str]) -> None:
+    """Refuse what was asked for and the world can't give."""
+    if held_out and not hasattr(world, "evaluate"):
+        raise InputError(f"evaluate: world {world.name!r} has no held-out problems; leave it out")
+    if reference and not hasattr(world, "reference"):
+        raise InputError(
+            f"reference_rollouts={reference}: world {world.name!r} "
+            + ("knows its exact gradient; measure 'cosine'" if getattr(world, "exact", True) else "has none")
+        )
+    lacking = sorted(chosen.intersection(REFERENCE))
+    if lacking and not reference:
+        raise InputError(f"measurement {lacking[0]!r} needs reference_rollouts, the number of rollouts to compare with")

@@ -1,0 +1,82 @@
+"""What a method puts on each token or turn of a group: its weight on the gradient of the token's log-probability."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lab.measures.rollouts import END
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from lab.training.loop import Moment
+    from simulators.records import World
+
+__all__ = ["token_weights", "weight_spread"]
+
+
+def token_weights(moment: Moment, world: World, *, variant: str = "", run: int = 0, prompt: int = 0) -> pl.DataFrame:
+    """Weights of one group's tokens as a tidy table, one row for each valid token.
+
+    Args:
+        moment: One step of a training run, as `lab.training.loop.Walk.look` gives it.
+        world: Where it was sampled; its `text` or, by prompt, its `tokens` are the words of the actions.
+        variant: Name of the method.
+        run: Which run of the block S.
+        prompt: Which slot of the P axis.
+
+    Returns:
+        variant, rollout, position (from 0), token (its word, or its number), weight, reward (of the rollout, components
+        added). The weight is in units of the mean magnitude over the valid tokens of the run's batch, so that methods
+        of different scale can stand side by side; 0 throughout where there is no signal.
+    """
+    import polars as pl
+
+    actions = moment.rollouts.actions[run, prompt]
+    valid = np.ones(moment.weights.shape, dtype=bool) if moment.rollouts.mask is None else moment.rollouts.mask
+    mean = np.abs(moment.weights[run])[valid[run]].mean()
+    weights = moment.weights[run, prompt] / (mean if mean > 0 else 1.0)
+    words = _words(moment, world, run, prompt)
+    rollout, position = np.nonzero(valid[run, prompt])
+    return pl.DataFrame(
+        {
+            "variant": [variant] * len(rollout), "rollout": rollout, "position": position,
+            "token": [words[a] if words else str(a) for a in actions[rollout, position].tolist()],
+            "weight": weights[rollout, position], "reward": moment.rewards[run, prompt].sum(axis=-1)[rollout],
+        }
+    )  # fmt: skip
+
+
+def weight_spread(frame: pl.DataFrame) -> pl.DataFrame:
+    """How unevenly each method treats the tokens of a rollout.
+
+    Args:
+        frame: `token_weights` of one or several methods.
+
+    Returns:
+        variant, zero (share of tokens without weight), uneven (share of the rollouts of two tokens or more whose tokens
+        have different weights; null without such a rollout), in the order of the frame.
+    """
+    import polars as pl
+
+    size = pl.col("weight").abs().max()
+    spread = (pl.col("weight").max() - pl.col("weight").min()) > 1e-9 * pl.max_horizontal(size, 1e-300)
+    rows = frame.group_by("variant", "rollout", maintain_order=True).agg(
+        zero=(pl.col("weight") == 0).sum(), tokens=pl.len(), uneven=spread
+    )
+    longer = pl.col("uneven").filter(pl.col("tokens") > 1)
+    return rows.group_by("variant", maintain_order=True).agg(
+        zero=pl.col("zero").sum() / pl.col("tokens").sum(), uneven=longer.mean()
+    )
+
+
+def _words(moment: Moment, world: World, run: int, slot: int) -> Any:
+    """Words of the actions of the prompt in a slot, or None."""
+    tokens = getattr(world, "tokens", None)
+    if hasattr(world, "text") and (tokens is None or isinstance(tokens[0], str)):  # one vocabulary for all prompts
+        return {a: world.text([a]) or END for a in np.unique(moment.rollouts.actions[run, slot]).tolist()}
+    stands = moment.rollouts.prompt
+    here = slot if stands is None else int(np.atleast_2d(stands)[min(run, np.atleast_2d(stands).shape[0] - 1), slot])
+    return None if tokens is None else tokens[here]

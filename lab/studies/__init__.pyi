@@ -1,0 +1,66 @@
+from .blending import (
+    blend_policies as blend_policies,
+)
+from .blending import (
+    blend_study as blend_study,
+)
+from .collapse import (
+    level_counts as level_counts,
+)
+from .collapse import (
+    signal_study as signal_study,
+)
+from .distance_regret import (
+    distance_study as distance_study,
+)
+from .distance_regret import (
+    regret_correlations as regret_correlations,
+)
+from .field_samples import (
+    field_table as field_table,
+)
+from .field_samples import (
+    sample_fields as sample_fields,
+)
+from .implied_reward import (
+    implied_distance as implied_distance,
+)
+from .implied_reward import (
+    implied_reward_study as implied_reward_study,
+)
+from .messages import message_study as message_study
+from .redistribution import (
+    redistributed_episode as redistributed_episode,
+)
+from .redistribution import (
+    redistribution_study as redistribution_study,
+)
+from .redistribution import (
+    redistribution_training as redistribution_training,
+)
+from .reward_hacking import hacking_study as hacking_study
+from .reward_pairs import (
+    reward_map as reward_map,
+)
+from .reward_pairs import (
+    reward_pair as reward_pair,
+)
+from .reward_pairs import (
+    reward_walk as reward_walk,
+)
+from .shaping import (
+    shaping_policies as shaping_policies,
+)
+from .shaping import (
+    shaping_scores as shaping_scores,
+)
+from .shaping import (
+    shaping_study as shaping_study,
+)
+from .sign_flips import sign_flip_study as sign_flip_study
+from .what_if import (
+    advantage_summary as advantage_summary,
+)
+from .what_if import (
+    advantage_table as advantage_table,
+)

@@ -1,0 +1,381 @@
+"""The one path: rollouts, reward rule, advantage rule, objective, gradient, optimizer. Every world walks it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import advantages, objectives
+from lab.advantages.credit import Credit
+from lab.errors import InputError, MissingFieldError, check_number, check_whole, worlds_with
+from lab.measures import gradient as gradients
+from lab.measures.advantage import FLOORS, per_rollout
+from lab.methods import Variant
+from lab.registry import Rule, find
+from lab.sampling.refill import first_slots, refill
+from lab.training.optimizers import Optimizer, alike, on_host
+from simulators.random import DRAWS, uniforms
+from simulators.records import Policy, Rollouts, Scored, World
+
+__all__ = ["Moment", "Settings", "Walk", "lacking"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of a training run that are not part of the variant.
+
+    Attributes:
+        group_size: Rollouts per prompt G.
+        lr: Learning rate on the mean objective (1/(P·G)) Σ w ∇log π.
+        optimizer: "sgd", "momentum" or "adam".
+        momentum: Its first decay.
+        max_grad_norm: Norm above which a gradient is scaled down; None: the variant's own, if it has one.
+        epochs: Gradient steps per batch of rollouts.
+        reward_weights: Weight of each reward component; None: ones.
+        evaluate: Try held-out problems every so many steps, and at the last one; 0: never.
+        reference_rollouts: Rollouts of a reference gradient at each measured step, in a world that knows no exact one;
+            0: there is none.
+    """
+
+    group_size: int = 8
+    lr: float = 1.0
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    max_grad_norm: float | None = None
+    epochs: int = 1
+    reward_weights: tuple[float, ...] | None = None
+    evaluate: int = 0
+    reference_rollouts: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("group_size", 1), ("epochs", 1), ("evaluate", 0), ("reference_rollouts", 0)):
+            check_whole(name, getattr(self, name), least)
+        check_number("lr", self.lr, lambda x: 0 <= x < np.inf, "a finite number of at least 0")
+        check_number("momentum", self.momentum, lambda x: 0 <= x < 1, "a number from 0 to below 1")
+        if self.max_grad_norm is not None:
+            check_number("max_grad_norm", self.max_grad_norm, lambda x: x > 0, "above 0, or None for no clipping")
+        for k, weight in enumerate(() if self.reward_weights is None else self.reward_weights):
+            check_number(f"reward_weights[{k}]", weight, lambda x: abs(x) < np.inf, "a finite number")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything of one step before the parameters move.
+
+    Attributes:
+        step: Index of the step.
+        rollouts: What the world sampled (slots of sampled-again prompts included).
+        rewards: Rewards after the reward rule [S, P, G, K].
+        credit: The advantage rule's result; `credit.advantage` [S, P, G] or [S, P, G, T].
+        keep: Rollouts that take part in the update [S, P, G], or None for all.
+        mask: Valid tokens of those [S, P, G, T], or None for all.
+        weights: Weights on grad log pi [S, P, G, T], or on the gradients of the objective's scores, one each on T.
+        gradient: The estimate, like the parameters, before clipping; None if it was not asked for.
+        slots: Slots of the P axis that each run needed [S], where prompts were sampled again; None: all.
+    """
+
+    step: int
+    rollouts: Rollouts
+    rewards: Array
+    credit: Credit
+    keep: Array | None
+    mask: Array | None
+    weights: Array
+    gradient: Any
+    slots: Array | None = None
+
+    @property
+    def advantage(self) -> Array:
+        """Advantages per rollout [S, P, G]."""
+        return per_rollout(self.credit.advantage, self.rollouts.mask)
+
+    def first(self, slots: int) -> Moment:
+        """The same moment with only the first slots of the P axis."""
+
+        def cut(array: Any) -> Any:
+            return None if array is None else array[:, :slots]
+
+        return replace(
+            self, rollouts=first_slots(self.rollouts, slots), rewards=cut(self.rewards), keep=cut(self.keep),
+            credit=Credit(cut(self.credit.advantage), cut(self.credit.keep), cut(self.credit.clip_scale)),
+            mask=cut(self.mask), weights=cut(self.weights),
+        )  # fmt: skip
+
+
+#: Fields that a rule gets in every world.
+_ALWAYS = frozenset(("actions", "mask", "logp", "logp_ref", "rewards", "clip_scale"))
+
+
+def lacking(world: World, rule: Rule) -> list[str]:
+    """Fields that a rule needs and the world does not provide."""
+    return [f for f in rule.required if f not in _ALWAYS and f not in world.provides]
+
+
+class Walk:
+    """A block of seeds of one variant in one world, step by step.
+
+    Args:
+        world: The world.
+        variant: The method.
+        seeds: Seeds of the runs [S].
+        settings: Everything else.
+
+    Raises:
+        MissingFieldError: A rule of the variant reads a field that the world does not provide, or its objective takes
+            the gradient of a score that it does not have.
+    """
+
+    def __init__(self, world: World, variant: Variant, seeds: Sequence[int] | Array, settings: Settings) -> None:
+        self.world, self.variant, self.settings = world, variant, settings
+        self.advantage = variant.rule("advantage")
+        self.objective = variant.rule("objective")
+        self.filter, self.reward = variant.rule("filter"), variant.rule("reward")
+        self.fields, self.scores = self._wanted(), self._scored()
+        self.policy: Policy = world.init(seeds)
+        self.optimizer = Optimizer(settings.optimizer, settings.lr, momentum=settings.momentum)
+        self.max_grad_norm = settings.max_grad_norm or variant.max_grad_norm
+        weights = settings.reward_weights
+        self.reward_weights = None if weights is None else np.asarray(weights, dtype=np.float64)
+        options = variant.options.get("advantage", {})
+        self._advantages = advantages.bind(find("advantage", variant.advantage), options, self.reward_weights)
+        rule = find("objective", variant.objective)
+        self._objective = objectives.bind(rule, variant.options.get("objective", {}))
+        here = ("mask", "rewards", "clip_scale")
+        self._reads = tuple(f for f in rule.fields if f not in (*here, "logp_ref"))
+        self._reads_here = tuple(f for f in rule.fields if f in here)
+        self._compares = variant.kl is not None or "logp_ref" in rule.fields
+        self.step = 0
+
+    def _wanted(self) -> tuple[str, ...]:
+        """Fields that the rules read and the world has to fill; those that every world has are left out."""
+        wanted: set[str] = set()
+        for rule in filter(None, (self.advantage, self.objective, self.reward)):
+            wanted |= {f for f in rule.fields if f in self.world.provides}
+            absent = lacking(self.world, rule)
+            if absent:
+                has = ", ".join(sorted(self.world.provides)) or "no optional field"
+                raise MissingFieldError(
+                    f"variant {self.variant.name!r}: {rule.kind} rule {rule.name!r} reads {', '.join(absent)}; "
+                    f"world {self.world.name!r} provides {has} ({worlds_with(absent)})"
+                )
+        return tuple(sorted(wanted - _ALWAYS))
+
+    def _scored(self) -> tuple[str, ...]:
+        """The world's scores on whose gradient the objective's weights act; none of them: log π."""
+        assert self.objective is not None
+        names: tuple[str, ...] = tuple(self.objective.extras.get("scores", ()))
+        absent = [n for n in names if n not in getattr(self.world, "scores", ())]
+        if absent:
+            raise MissingFieldError(
+                f"variant {self.variant.name!r}: objective {self.objective.name!r} takes the gradient of "
+                f"{', '.join(absent)}; world {self.world.name!r} has that of log π alone ({worlds_with(absent)})"
+            )
+        return names
+
+    @cached_property
+    def start(self) -> Policy:
+        """The policy before the first step, for KL terms; made when it is first asked for."""
+        return self.world.init(self.policy.seeds)
+
+    def look(self, *, gradient: bool = True) -> Moment:
+        """Sample, score, weigh and (unless `gradient` is False) differentiate at the present policy; nothing moves."""
+        rollouts = self._sample()
+        rewards = self._rewards(rollouts)
+        credit = self._credit(rewards, rollouts)
+        rollouts, rewards, credit, keep, slots = self._filtered(rollouts, rewards, credit)
+        mask = _kept_tokens(rollouts, keep)
+        weights, estimate = self._direction(rollouts, rewards, credit, mask, rollouts.logp, gradient)
+        return Moment(self.step, rollouts, rewards, credit, keep, mask, weights, estimate, slots)
+
+    def advance(self, moment: Moment) -> Array | None:
+        """Move the parameters by the moment's gradient, and by further epochs on the same rollouts.
+
+        Returns:
+            Log-probabilities before the last epoch's move [S, P, G, T], or None with one epoch.
+        """
+        self._ascend(moment.gradient)
+        logp_new = None
+        for _ in range(self.settings.epochs - 1):
+            logp_new = self.world.log_prob(self.policy, moment.rollouts)
+            gradient = self._direction(moment.rollouts, moment.rewards, moment.credit, moment.mask, logp_new)[1]
+            self._ascend(gradient)
+        self.step += 1
+        return logp_new
+
+    def state(self) -> dict[str, Array]:
+        """All that changes from step to step, as arrays: step, updates, parameters and the optimizer's moments."""
+        moments = {f"moment.{name}": on_host(value) for name, value in self.optimizer.state.items()}
+        counts = {"step": np.array(self.step), "updates": np.array(self.optimizer.steps)}
+        return {**counts, "parameters": on_host(self.policy.parameters), **moments}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Go back to where `state` was taken, or on to it.
+
+        Raises:
+            InputError: It is not the state of such a walk.
+        """
+        shape, found = tuple(self.policy.parameters.shape), np.shape(state.get("parameters", ()))
+        if found != shape or not {"step", "updates"} <= set(state):
+            raise InputError(f"the state has parameters {found}; this walk has {shape}, with its step and updates")
+        self.step, self.optimizer.steps = int(state["step"]), int(state["updates"])
+        self.policy.parameters[...] = alike(state["parameters"], self.policy.parameters)
+        moments = {n[7:]: alike(v, self.policy.parameters) for n, v in state.items() if n.startswith("moment.")}
+        self.optimizer.state = moments
+
+    def _sample(self, attempt: int = 0) -> Rollouts:
+        size = self.settings.group_size + self.variant.extra_rollouts
+        return self.world.rollout(self.policy, size, self.step, attempt=attempt, fields=self.fields)
+
+    def _rewards(self, rollouts: Rollouts) -> Array:
+        if self.reward is None:
+            return rollouts.rewards
+        given = self._given(self.reward, rollouts)
+        if "mask" in self.reward.fields and given["mask"] is None:
+            given["mask"] = np.ones(rollouts.logp.shape, dtype=bool)
+        result: Array = self.reward.function(rollouts.rewards, **given)
+        return result
+
+    def _credit(self, rewards: Array, rollouts: Rollouts) -> Credit:
+        assert self.advantage is not None
+        fields = {f: getattr(rollouts, f) for f in self.advantage.fields}
+        if "greedy_rewards" in self.fields:
+            greedy, weights = fields["greedy_rewards"], self.reward_weights
+            fields["greedy_rewards"] = greedy.sum(-1) if weights is None else greedy @ weights
+        credit = self._advantages(rewards, fields)
+        return self._flipped(credit) if self.variant.signflip else credit
+
+    def _flipped(self, credit: Credit) -> Credit:
+        """Each rollout's advantage with the other sign, with probability `signflip`; draws of its own."""
+        slots, size = credit.advantage.shape[1:3]
+        seeds, prompts = self.policy.seeds[:, None, None], np.arange(slots)[:, None]
+        u = uniforms(seeds, step=self.step, prompt=prompts, rollout=np.arange(size), draw=DRAWS - 1)
+        sign = np.where(u < self.variant.signflip, -1.0, 1.0)
+        sign = sign.reshape(*sign.shape, *[1] * (credit.advantage.ndim - 3))
+        return credit._replace(advantage=credit.advantage * sign)
+
+    def _given(self, rule: Rule, rollouts: Rollouts) -> dict[str, Any]:
+        given = {f: getattr(rollouts, f) for f in rule.fields}
+        return given | {**rule.options, **self.variant.options.get(rule.kind, {})}
+
+    def _filtered(self, rollouts: Rollouts, rewards: Array, credit: Credit) -> tuple[Rollouts, Array, Credit, Any, Any]:
+        if self.filter is None:
+            return rollouts, rewards, credit, credit.keep, None
+        options = {**self.filter.options, **self.variant.options.get("filter", {})}
+
+        def useful(scored: Array) -> Array:
+            return np.asarray(self.filter.function(scored.sum(-1), **options))  # type: ignore[union-attr]
+
+        kept, slots = useful(rewards), None
+        if self.variant.refill and not kept.all():
+            rollouts, rewards, kept, slots = refill(rollouts, rewards, kept, self.variant.refill, self._again, useful)
+            credit = self._own_credit(rewards, rollouts, slots)
+        keep = np.repeat(kept[..., None], rewards.shape[-2], axis=-1)
+        return rollouts, rewards, credit, keep if credit.keep is None else keep & credit.keep, slots
+
+    def _own_credit(self, rewards: Array, rollouts: Rollouts, slots: Array) -> Credit:
+        """Credit of each run from the slots that it needed, whatever else was drawn for the others of its block."""
+        parts = {n: self._credit(rewards[:, :n], first_slots(rollouts, n)) for n in np.unique(slots)}
+        whole = parts.pop(max(parts))
+
+        def joined(name: str) -> Any:
+            array = getattr(whole, name)
+            if array is None or not parts:
+                return array
+            array = array.copy()
+            for n, part in parts.items():
+                array[slots == n, :n] = getattr(part, name)[slots == n]
+            return array
+
+        return Credit(joined("advantage"), joined("keep"), joined("clip_scale"))
+
+    def _again(self, attempt: int) -> tuple[Rollouts, Array]:
+        rollouts = self._sample(attempt)
+        return rollouts, self._rewards(rollouts)
+
+    def _direction(
+        self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array, gradient: bool = True
+    ) -> tuple[Array, Any]:
+        """Weights and the gradient that they make: of log π, or of the scores with the penalty's beside it."""
+        if not self.scores:
+            weights = self._weights(rollouts, rewards, credit, mask, logp_new)
+            return weights, self.world.gradient(self.policy, rollouts, weights) if gradient else None
+        world, v = cast(Scored, self.world), self.variant
+        given = self._read(rollouts, rewards, credit, mask)
+        now = world.score(self.policy, rollouts, self.scores)
+        weights = self._objective(now, credit.advantage, given, None, 0.0, None)
+        if not gradient:
+            return weights, None
+        estimate = world.score_gradient(self.policy, rollouts, weights, self.scores)
+        if v.kl is None or not v.kl_beta:
+            return weights, estimate
+        rule, reference = find("objective", v.objective), world.log_prob(self.start, rollouts)
+        held = objectives.penalty(rule, {"mask": mask}, logp_new, v.kl, v.kl_beta, reference)
+        return weights, estimate + world.gradient(self.policy, rollouts, held)
+
+    def _read(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any) -> dict[str, Any]:
+        """The fields that the objective reads."""
+        given: dict[str, Any] = {f: getattr(rollouts, f) for f in self._reads}
+        for f in self._reads_here:
+            given[f] = mask if f == "mask" else rewards if f == "rewards" else credit.clip_scale
+        return given
+
+    def _weights(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array) -> Array:
+        given = self._read(rollouts, rewards, credit, mask)
+        reference = self.world.log_prob(self.start, rollouts) if self._compares else None
+        return self._objective(logp_new, credit.advantage, given, self.variant.kl, self.variant.kl_beta, reference)
+
+    def fast_lane(self, plain_measures: bool) -> Any:
+        """The world's kernel that does a whole step, where it has one and this walk is of the plain kind; else None.
+
+        Plain: one step of ascent per batch, no reward rule, no resampling, no penalty, no further field.
+        """
+        plain = (
+            self.settings.optimizer == "sgd" and self.settings.epochs == 1 and plain_measures
+            and self.reward is None and self.variant.kl is None and not self.variant.refill and not self.fields
+            and self.reward_weights is None
+        )  # fmt: skip
+        if not plain or not hasattr(self.world, "stride"):
+            return None
+        size = self.settings.group_size + self.variant.extra_rollouts
+        return self.world.stride(self.policy, size, self.step)
+
+    def advance_fast(self, fast: Any, row: Array) -> None:
+        """One step in the fast lane: the rules here, everything else in the world's kernel."""
+        rollouts = fast.rollouts
+        credit = self._credit(rollouts.rewards, rollouts)
+        rollouts, rewards, credit, keep, _ = self._filtered(rollouts, rollouts.rewards, credit)
+        mask = rollouts.mask if keep is None else _kept_tokens(rollouts, keep)
+        weights = self._weights(rollouts, rewards, credit, mask, rollouts.logp)
+        advantage = credit.advantage if credit.advantage.ndim == 3 else per_rollout(credit.advantage, rollouts.mask)
+        limit = np.inf if self.max_grad_norm is None else self.max_grad_norm
+        if not fast.advance(advantage, keep, weights, self.settings.lr, limit, row, FLOORS):
+            self._not_finite()
+        self.step += 1
+
+    def _not_finite(self) -> None:
+        raise InputError(
+            f"variant {self.variant.name!r}, step {self.step}: the gradient is not finite; its rules gave weights that "
+            "are infinite or not a number (lab.advantages.check shows how a rule behaves on standard inputs)"
+        )
+
+    def _ascend(self, gradient: Array) -> None:
+        norms = gradients.norm(gradient)
+        if not np.isfinite(norms).all():
+            self._not_finite()
+        if self.max_grad_norm is not None:
+            gradient = gradients.clip_norm(gradient, self.max_grad_norm, norms)
+        self.optimizer.step(self.policy.parameters, gradient)
+
+
+def _kept_tokens(rollouts: Rollouts, keep: Array | None) -> Array | None:
+    if keep is None:
+        return rollouts.mask
+    every = np.ones(rollouts.logp.shape, dtype=bool) if rollouts.mask is None else rollouts.mask
+    return every & keep[..., None]

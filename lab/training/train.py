@@ -1,0 +1,286 @@
+"""Training: blocks of seeds walk the one path side by side, and what was measured comes back as a trace."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.errors import InputError, LabError, check_whole
+from lab.measures.gauge import Gauge
+from lab.methods import Variant, names, variant
+from lab.trace import Trace
+from lab.training.loop import Settings, Walk, lacking
+from simulators.records import World
+
+__all__ = ["Job", "Refusal", "Trace", "job_of", "refused", "seeds_of", "train", "variants_of"]
+
+Array = NDArray[Any]
+_NO_ROW = np.empty((0, 0))
+_ROUND = 50  # steps after which blocks wait for one another: stopped early, all variants end near the same step
+_WORTH_A_THREAD = 2048  # rollouts per step from which on splitting seeds over threads pays
+
+
+class Refusal(NamedTuple):
+    """Why a variant cannot train in a world.
+
+    Attributes:
+        words: Those of the error.
+        fields: What its rules need and the world lacks; none where rewards, actions or the group size are refused.
+    """
+
+    words: str
+    fields: tuple[str, ...]
+
+
+@dataclass
+class Job:
+    """One block of seeds of one variant, and how far it has come."""
+
+    walk: Walk
+    gauge: Gauge
+    seeds: Array
+    steps: int
+    every: int
+    done: int = 0
+    rows: list[Array] = field(default_factory=list)
+    at: list[int] = field(default_factory=list)
+
+    def run(self, stop: Callable[[], bool], until: int | None = None) -> Job:
+        """Walk to the last step, or to the step `until`, or until `stop` says so."""
+        end = self.steps if until is None else min(until, self.steps)
+        fast = self.walk.fast_lane(self.gauge.plain) if self.walk.step < end else None
+        while self.walk.step < end and not stop():
+            if fast is None:
+                self._one(self.walk.step)
+            else:
+                self._one_fast(fast, self.walk.step)
+            self.done += 1
+        if fast is not None:
+            fast.finish()
+        return self
+
+    def forget(self) -> None:
+        """Let go of what was measured so far, once it is written down."""
+        self.rows, self.at = [], []
+
+    def _measured(self, step: int) -> bool:
+        return (self.gauge.regular and self._due(step, self.every)) or self._held_out(step)
+
+    def _held_out(self, step: int) -> bool:
+        """Whether held-out problems are tried: as often as was asked for, or whenever something is measured."""
+        return bool(self.gauge.names) and self._due(step, self.walk.settings.evaluate or self.every)
+
+    def _due(self, step: int, every: int) -> bool:
+        return step % every == 0 or step == self.steps - 1
+
+    def _one(self, step: int) -> None:
+        moment, measured = self.walk.look(), self._measured(step)
+        held_out = self._held_out(step)
+        row = self.gauge.before(self.walk.policy, self.walk.start, moment, held_out=held_out) if measured else {}
+        logp_new = self.walk.advance(moment)
+        if measured:
+            row |= self.gauge.after(moment, logp_new)
+            self.at.append(step)
+            self.rows.append(np.array([row[name] for name in self.gauge.names]))
+
+    def _one_fast(self, fast: Any, step: int) -> None:
+        row = _NO_ROW
+        if self._measured(step):
+            row = np.empty((len(self.gauge.names), len(self.seeds)))
+            self.at.append(step)
+            self.rows.append(row)
+        self.walk.advance_fast(fast, row)
+
+
+def train(
+    world: World,
+    variants: str | Variant | Iterable[str | Variant] = "grpo",
+    *,
+    steps: int = 300,
+    seeds: int | Sequence[int] = 16,
+    group_size: int = 8,
+    lr: float = 1.0,
+    measure: str | Sequence[str] | None = "basic",
+    optimizer: str = "sgd",
+    momentum: float = 0.9,
+    max_grad_norm: float | None = None,
+    epochs: int = 1,
+    every: int = 1,
+    reward_weights: Sequence[float] | None = None,
+    evaluate: int = 0,
+    reference_rollouts: int = 0,
+    options: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Trace:
+    """Train one or more variants in a world; all of them see the same draws.
+
+    Args:
+        world: The world, for example `simulators.Bandit(success=p)`.
+        variants: Name, `Variant`, or several of them.
+        steps: Number of batches of rollouts.
+        seeds: Number of runs n (seeds 0 to n - 1), or their seeds.
+        group_size: Rollouts per prompt G.
+        lr: Learning rate of ascent on the mean objective (1/(P·G)) Σ w ∇log π.
+        measure: "basic", "full" (with the exact gradient), names from `lab.metrics()`, or None.
+        optimizer: "sgd", "momentum" or "adam".
+        momentum: First decay of "momentum" and "adam".
+        max_grad_norm: Scale larger gradients down to this norm; None: only where the variant asks for it.
+        epochs: Gradient steps per batch.
+        every: Measure every so many steps (and at the last one).
+        reward_weights: Weight of each reward component [K].
+        evaluate: Try held-out problems every so many steps, and at the last one, in a world that has them: greedy,
+            pass_at_1, pass_at_8; 0: never.
+        reference_rollouts: At each measured step, rollouts of a reference gradient of the step's prompts, in a world
+            that knows no exact one: cosine_reference and others, each with its standard error; 0: none.
+        options: Options of the variants' rules by name, such as {"eps": 1e-6}.
+        threads: Threads to use; the numbers do not depend on it.
+        progress: Called with (steps done, steps in all) now and then, from the calling thread.
+        stop: Asked now and then; when it says True the trace ends where it is.
+
+    Returns:
+        The trace of all variants.
+
+    Raises:
+        InputError, UnknownNameError, MissingFieldError: Before anything is sampled, each naming what was wrong.
+    """
+    if not isinstance(world, World):
+        raise InputError(f"world={world!r}; it must be a world, such as simulators.Bandit(success=[0.2, 0.8])")
+    settings = Settings(
+        group_size, lr, optimizer, momentum, max_grad_norm, epochs,
+        None if reward_weights is None else tuple(reward_weights), evaluate, reference_rollouts,
+    )  # fmt: skip
+    chosen = variants_of(variants, options or {})
+    numbers = seeds_of(seeds)
+    check_whole("steps", steps, 0)
+    check_whole("every", every, 1)
+    width = os.cpu_count() or 1 if threads is None else check_whole("threads", threads, 1)
+    jobs = [
+        job_of(world, v, block, settings, measure, steps=steps, every=every)
+        for v in chosen
+        for block in _blocks(numbers, width, world.prompts * group_size, getattr(world, "together", len(numbers)))
+    ]
+    _run(jobs, width, progress, stop or (lambda: False))
+    return Trace.of(jobs)
+
+
+def refused(
+    world: World, variants: Iterable[str | Variant] | None = None, *, group_size: int = 8, tried: bool = True
+) -> dict[str, Refusal]:
+    """Which variants cannot train in a world, and why.
+
+    Each is tried: one batch of one run is drawn, scored, weighed and differentiated at the first policy.
+
+    Args:
+        world: The world.
+        variants: Names or variants; all by default.
+        group_size: Rollouts per prompt G.
+        tried: False: only the fields are looked at, which takes no sampling.
+
+    Returns:
+        Name of a variant that is refused -> why; the others can train.
+    """
+    found = {}
+    for v in map(variant, names() if variants is None else variants):
+        rules = filter(None, map(v.rule, ("advantage", "objective", "reward")))
+        absent = dict.fromkeys(f for rule in rules for f in lacking(world, rule))
+        try:
+            walk = Walk(world, v, [0], Settings(group_size))
+            if tried:
+                walk.look()
+        except (LabError, ValueError) as refusal:
+            found[v.name] = Refusal(str(refusal), tuple(absent))
+    return found
+
+
+def job_of(
+    world: World,
+    v: Variant,
+    seeds: Array,
+    settings: Settings,
+    measure: str | Sequence[str] | None,
+    *,
+    steps: int,
+    every: int = 1,
+) -> Job:
+    """One block of seeds of a variant, ready to run."""
+    walk = Walk(world, v, seeds, settings)
+    assert walk.objective is not None
+    options = {**walk.objective.options, **v.options.get("objective", {})}
+    gauge = Gauge(measure, world, walk.objective, options, walk.reward_weights, held_out=settings.evaluate > 0,
+                  reference=settings.reference_rollouts)  # fmt: skip
+    return Job(walk, gauge, seeds, steps, every)
+
+
+def seeds_of(seeds: int | Sequence[int]) -> Array:
+    """Seeds as an array: n means 0 to n - 1.
+
+    Raises:
+        InputError: None, negative or repeated seeds.
+    """
+    if not isinstance(seeds, Iterable):
+        return np.arange(check_whole("seeds", seeds, 1), dtype=np.int64)
+    array = np.asarray(list(seeds))
+    whole = array.size > 0 and array.dtype.kind in "iu" and array.min() >= 0 and array.max() < 2**63
+    if not whole or len(set(array.tolist())) != array.size:
+        raise InputError(
+            f"seeds={seeds!r}; they must be whole numbers from 0 to 2**63 - 1, all different, at least one"
+        )
+    return array.astype(np.int64)
+
+
+def variants_of(variants: Any, options: Mapping[str, Any] | None = None) -> list[Variant]:
+    """One or several variants or names of them as a list, options applied.
+
+    Raises:
+        InputError: None is given, or a name stands twice.
+    """
+    several = list(variants) if isinstance(variants, Iterable) and not isinstance(variants, str) else [variants]
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"options={options!r}; they must be names with values, such as {{'eps': 1e-6}}")
+    chosen = [variant(v, **(options or {})) for v in several]
+    labels = [v.name for v in chosen]
+    twice = {n for n in labels if labels.count(n) > 1}
+    if twice or not chosen:
+        what = f"{sorted(twice)[0]!r} stands twice; give one a label=" if twice else "none given"
+        raise InputError(f"variants: {what}")
+    return chosen
+
+
+def _blocks(seeds: Array, width: int, rollouts_per_seed: int, together: int) -> list[Array]:
+    """Blocks of seeds: one for each thread that is worth it, and none of more runs than the world's `together`."""
+    most = max(1, len(seeds) * rollouts_per_seed // _WORTH_A_THREAD)
+    return list(np.array_split(seeds, max(min(width, most, len(seeds)), -(-len(seeds) // together))))
+
+
+def _run(jobs: list[Job], width: int, progress: Callable[[int, int], None] | None, stop: Callable[[], bool]) -> None:
+    total = sum(job.steps for job in jobs)
+    stopped = False
+
+    def halted() -> bool:
+        return stopped
+
+    if len(jobs) == 1 and progress is None:
+        jobs[0].run(stop)
+        return
+    with ThreadPoolExecutor(min(width, len(jobs))) as pool:
+        try:
+            for until in range(_ROUND, jobs[0].steps + _ROUND, _ROUND):
+                pending: set[Future[Job]] = {pool.submit(job.run, halted, until) for job in jobs if not stopped}
+                while pending:
+                    finished, pending = wait(pending, timeout=0.05)
+                    for future in finished:
+                        future.result()
+                    stopped = stopped or stop()
+                    if progress is not None:
+                        progress(sum(job.done for job in jobs), total)
+        except BaseException:
+            stopped = True
+            raise

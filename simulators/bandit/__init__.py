@@ -1,0 +1,1 @@
+"""The bandit: each prompt a softmax over arms, all truth in a sum."""

@@ -1,0 +1,1 @@
+"""Episodes of which only the return is seen."""

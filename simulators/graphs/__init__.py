@@ -1,0 +1,1 @@
+"""Communication graphs among agents, a few of whose edges matter."""

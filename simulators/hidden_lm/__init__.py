@@ -1,0 +1,1 @@
+"""A toy language model with a hidden state."""

@@ -1,0 +1,1 @@
+"""A bandit whose responses are judged one by one and in pairs."""

@@ -1,0 +1,1 @@
+"""Preference pairs with known token rewards."""

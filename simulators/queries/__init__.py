@@ -1,0 +1,1 @@
+"""Set prediction in the plane, with rewards that have a gradient."""

@@ -1,0 +1,1 @@
+"""Rollouts of a run that is over."""

@@ -1,0 +1,1 @@
+"""Tasks whose metric can be gamed."""

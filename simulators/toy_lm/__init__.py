@@ -1,0 +1,1 @@
+"""A toy language model on verifiable tasks, exact by dynamic programming."""
