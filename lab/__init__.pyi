@@ -36,3 +36,4 @@ from .training.train import (
 from .training.train import (
     train as train,
 )
+from .world_registry import world as world

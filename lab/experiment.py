@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import world_registry as worlds
+import lab
 from lab.config import Config
 from lab.errors import InputError
 from lab.executors import Executor, Threads
@@ -116,7 +116,7 @@ def _job(config: Config, index: int, seeds: Sequence[int]) -> Job:
         config.evaluate, config.reference_rollouts,
     )  # fmt: skip
     return job_of(
-        worlds.world(config.world.name, **config.world.options), variant(chosen.name, chosen.label, **chosen.options),
+        lab.world(config.world.name, **config.world.options), variant(chosen.name, chosen.label, **chosen.options),
         seeds_of(seeds), settings, config.measure, steps=config.steps, every=config.every,
     )  # fmt: skip
 

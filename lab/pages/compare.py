@@ -9,7 +9,6 @@ import streamlit as st
 
 import lab
 from lab import studies
-from lab import world_registry as worlds
 from lab.figures.implied_reward import implied_distances
 from lab.figures.lines import curves
 from lab.figures.training import training
@@ -55,7 +54,7 @@ page = Page(
 @st.cache_data(max_entries=64, show_spinner="Averaging advantages …")
 def implied(name: str, settings: dict[str, Any], variants: list[str], group_size: int, seed: int) -> pl.DataFrame:
     """Distances of the implied rewards at the first policy, kept for a second look."""
-    world = worlds.world(name, **settings)
+    world = lab.world(name, **settings)
     return studies.implied_distance(world, variants, group_size=group_size, groups=1024, seed=seed)
 
 

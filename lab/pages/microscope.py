@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+import lab
 from lab import advantages
-from lab import world_registry as worlds
 from lab.figures.groups import advantage_bars
 from lab.pages import strip
 from lab.pages.shell import Page, plain
@@ -102,7 +102,7 @@ Fields = dict[str, Any]
 @st.cache_data(max_entries=32, show_spinner=False)
 def sampled(world: str, prompts: int, rollouts: int, seed: int) -> FieldSample:
     """Fields of a few rollouts of a world."""
-    return sample_fields(worlds.world(world), prompts=prompts, rollouts=rollouts, seed=seed)
+    return sample_fields(lab.world(world), prompts=prompts, rollouts=rollouts, seed=seed)
 
 
 def source(state: dict[str, Any]) -> str | None:
@@ -253,10 +253,10 @@ def lines(world: str | None) -> str:
     drawn, given = [], ""
     if world:
         shape = f"prompts={len(state['rewards'])}, rollouts={len(state['rewards'][0])}, seed={state['seed']}"
-        drawn = [f"sample = lab.studies.sample_fields(worlds.world({world!r}), {shape})"]
+        drawn = [f"sample = lab.studies.sample_fields(lab.world({world!r}), {shape})"]
         given = ", fields=sample.fields"
     return "\n".join([
-        "import lab", *(["from lab import worlds"] if world else []), "",
+        "import lab", "",
         f"rewards = {state['rewards']}", f"rules = {rules}", *drawn,
         f"table = lab.studies.advantage_table(rules, rewards, true_mean={state['truth']},",
         f'                                        precision="{state["precision"]}"{given})',

@@ -227,7 +227,6 @@ def code(state: Mapping[str, Any], measure: Measure) -> list[str]:
     every = f", every={pace(state, measure)}" if pace(state, measure) > 1 else ""
     return [
         "import lab",
-        "from lab import worlds",
         "",
         f"world = {made_by(state)}",
         f"trace = lab.train(world, {state['variants']!r},",
@@ -238,7 +237,7 @@ def code(state: Mapping[str, Any], measure: Measure) -> list[str]:
 
 def made_by(state: Mapping[str, Any]) -> str:
     """The call that makes the world of a state."""
-    return f"worlds.world({state['world']!r}{''.join(f', {k}={v!r}' for k, v in given(state).items())})"
+    return f"lab.world({state['world']!r}{''.join(f', {k}={v!r}' for k, v in given(state).items())})"
 
 
 #: Names of the properties that decide a run, and their defaults.

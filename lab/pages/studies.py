@@ -64,7 +64,6 @@ def short_code(
     return "\n".join(
         [
             "import lab",
-            "from lab import worlds",
             "from lab.experiment import by_group_size",
             "",
             f"world = {made_by(usual(name))}",

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from lab import world_registry as worlds
+import lab
 from lab.experiment import side_by_side
 from lab.figures.token_weights import token_weights
 from lab.measures.tokens import token_weights as weights_of
@@ -59,7 +59,7 @@ page = Page(
 def table(place: str, variants: list[str], step: int, prompt: int, group_size: int, lr: float, seed: int) -> Any:
     """Weights of every variant on the rollouts of one prompt."""
     name, settings, _ = PLACES[place]
-    world = worlds.world(name, **settings)
+    world = lab.world(name, **settings)
     moments = side_by_side(world, variants, seed=seed, step=step, group_size=group_size, lr=lr)
     slot = min(prompt, world.prompts) - 1
     return pl.concat([weights_of(moment, world, variant=v, prompt=slot) for v, moment in moments.items()])
@@ -95,13 +95,13 @@ page.show(token_weights, frame, unit=unit)
 given = "".join(f", {k}={v!r}" for k, v in settings.items())
 page.finish(
     f"""
+import lab
 import polars as pl
-from lab import worlds
 from lab.measures.tokens import token_weights
 from lab.experiment import side_by_side
 from lab.figures.token_weights import token_weights as picture
 
-world = worlds.world({world_name!r}{given})
+world = lab.world({world_name!r}{given})
 moments = side_by_side(world, {state["variants"]!r}, seed={state["seed"]}, step={state["step"]},
                        group_size={state["group_size"]}, lr={state["lr"]:g})
 frame = pl.concat([token_weights(m, world, variant=v, prompt=min({state["prompt"]}, world.prompts) - 1)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from lab import world_registry as worlds
+import lab
 from lab.errors import InputError, MissingFieldError
 from lab.experiment import replay, side_by_side
 from lab.measures.tokens import token_weights, weight_spread
 
 
 def test_all_look_at_the_rollouts_of_the_first_ones_policy():
-    world = worlds.world("hidden-lm")
+    world = lab.world("hidden-lm")
     moments = side_by_side(world, ["thr", "grpo"], seed=3, step=4, lr=8.0)
     assert list(moments) == ["thr", "grpo"]
     assert np.array_equal(moments["thr"].rollouts.actions, moments["grpo"].rollouts.actions)
@@ -20,7 +20,7 @@ def test_all_look_at_the_rollouts_of_the_first_ones_policy():
 
 
 def test_credit_per_rollout_is_even_and_credit_per_token_is_not():
-    world = worlds.world("turns", task="search")
+    world = lab.world("turns", task="search")
     moments = side_by_side(world, ["grpo", "a2tgpo"], seed=0)
     spread = [weight_spread(token_weights(m, world, variant=v)).row(0, named=True) for v, m in moments.items()]
     assert [row["variant"] for row in spread] == ["grpo", "a2tgpo"]
@@ -29,7 +29,7 @@ def test_credit_per_rollout_is_even_and_credit_per_token_is_not():
 
 
 def test_bad_input_is_refused():
-    world = worlds.world("bandit")
+    world = lab.world("bandit")
     with pytest.raises(InputError, match="step=-1"):
         side_by_side(world, ["grpo"], seed=0, step=-1)
     with pytest.raises(MissingFieldError, match="hidden"):

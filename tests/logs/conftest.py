@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.imports.logs import Write, write_log
+from tests.logs.logs import Write, write_log
 
 
 @pytest.fixture

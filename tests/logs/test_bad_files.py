@@ -15,7 +15,7 @@ import lab
 from lab.errors import InputError
 from lab.logs import bundled
 from lab.logs.footer import _struct
-from tests.imports.logs import Write
+from tests.logs.logs import Write
 
 FIRST = "completions_00001.parquet"
 

@@ -8,7 +8,7 @@ import lab
 from lab.errors import InputError, UnknownNameError
 from lab.logs import bundled
 from lab.logs.diagnosis import LOGGED
-from tests.imports.logs import Write
+from tests.logs.logs import Write
 
 
 def test_phantom_advantages_of_a_real_run() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import lab
 from lab.errors import InputError, UnknownNameError
 from lab.logs import bundled
-from tests.imports.logs import Write, write_log
+from tests.logs.logs import Write, write_log
 
 
 def said(table: lab.logs.RolloutTable, *words: str) -> bool:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import lab
-from lab import world_registry as worlds
 from lab.advantages.tournaments import TOPOLOGIES, _bracket, comparisons, play
 from lab.errors import InputError, UnknownNameError
 
@@ -68,7 +67,7 @@ def test_bad_input_is_refused():
 
 
 def test_the_variants_train_on_judgements_and_do_better_than_numbers():
-    world = worlds.world("judged", prompts=4, arms=6)
+    world = lab.world("judged", prompts=4, arms=6)
     trace = lab.train(world, ["grpo", "arenarl", "arenarl@round-robin"], steps=60, seeds=8)
     last = {
         v: trace.frame.filter(variant=v, step=59)["value"].mean() for v in ("grpo", "arenarl", "arenarl@round-robin")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import lab
-from lab import world_registry as worlds
 from lab.errors import InputError, MissingFieldError
 from lab.rewards.balcaprl import balance, balcaprl, length_penalty
 from simulators.captions.world import LONGEST, Captions, expected, scores
@@ -62,5 +61,5 @@ def test_the_world_knows_its_values():
 
 
 def test_the_variant_trains_by_name():
-    trace = lab.train(worlds.world("captions"), ["balcaprl", "gdpo", "grpo"], steps=5, seeds=2, measure="full")
+    trace = lab.train(lab.world("captions"), ["balcaprl", "gdpo", "grpo"], steps=5, seeds=2, measure="full")
     assert trace.frame.height == 30 and trace.frame["value"].is_finite().all()

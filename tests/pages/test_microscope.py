@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+import lab
 from lab import advantages
-from lab import world_registry as worlds
 from lab.errors import InputError
 from lab.pages.state import Rewards
 from lab.pages.strip import payload
@@ -133,7 +133,7 @@ def test_every_rule_can_be_looked_at_with_fields_from_a_world(page):
         needed = set(advantages.rule(name).required)
         world = field_source([name])
         assert (world is None) == (not needed)
-        sample = sample_fields(worlds.world(world), prompts=2, rollouts=4) if world else None
+        sample = sample_fields(lab.world(world), prompts=2, rollouts=4) if world else None
         table = advantage_table([name], [[0, 1, 0, 0], [1, 1, 0, 1]], true_mean=0.5, fields=sample and sample.fields)
         assert table["advantage"].null_count() == 0 and table["advantage"].abs().max() > 0
 
@@ -150,7 +150,7 @@ def test_rules_of_several_worlds_are_left_out_with_words_where_fields_are_of_ano
 
 
 def test_rewards_by_hand_count_where_rewards_of_calls_are_optional():
-    fields = sample_fields(worlds.world("agents"), prompts=1, rollouts=4).fields
+    fields = sample_fields(lab.world("agents"), prompts=1, rollouts=4).fields
     assert "turn_rewards" in fields and set(read_by("dr-mas", fields)) == {"agent", "mask"}
     assert "turn_rewards" in read_by("mapo", fields)
 
@@ -161,12 +161,12 @@ def test_the_worlds_own_rewards_can_be_taken_over(page):
     next(each for each in page.button if "own rewards" in each.label).click().run()
     assert not page.exception and not page.error
     assert shape(page) == (1, 4, 2)
-    sample = sample_fields(worlds.world("agents"), prompts=1, rollouts=4)
+    sample = sample_fields(lab.world("agents"), prompts=1, rollouts=4)
     assert page.session_state["microscope:rewards"] == sample.rewards.tolist()
 
 
 def test_fields_come_only_from_a_world_that_has_some():
     with pytest.raises(InputError, match="captions"):
-        sample_fields(worlds.world("captions"), prompts=1, rollouts=2)
+        sample_fields(lab.world("captions"), prompts=1, rollouts=2)
     with pytest.raises(InputError, match="prompts=9"):
-        sample_fields(worlds.world("turns"), prompts=9, rollouts=2)
+        sample_fields(lab.world("turns"), prompts=9, rollouts=2)

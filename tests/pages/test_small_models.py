@@ -6,7 +6,7 @@ import sys
 import polars as pl
 import pytest
 
-from lab import world_registry as worlds
+from lab import world_registry
 from lab.experiment import review
 from lab.logs import bundled_run
 from lab.measures import recorded
@@ -80,7 +80,7 @@ def test_a_run_that_is_trained_here_is_shown(monkeypatch, tmp_path):
     def tiny(**given):
         return small_lm(**given | {"layers": 1, "width": 8, "heads": 1, "accuracy": 0.0, "device": "cpu"})
 
-    monkeypatch.setitem(worlds.WORLDS, "small-lm", lambda task="sorting", accuracy=0.1: tiny(task=task))
+    monkeypatch.setitem(world_registry.WORLDS, "small-lm", lambda task="sorting", accuracy=0.1: tiny(task=task))
     test = opened(PAGE, source="here", variants="gdpo", steps="50", runs="1", task="brackets")
     assert problems(test) == [] and not test.info
     assert "**gdpo**" in sentence(test)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lab import world_registry as worlds
+import lab
 from simulators.judged.world import Judged, judgements
 
 
@@ -39,4 +39,4 @@ def test_sizes_and_names_are_checked():
         Judged([[0.0, 1.0]], drift=-1)
     with pytest.raises(ValueError, match="field"):
         Judged([[0.0, 1.0]]).rollout(Judged([[0.0, 1.0]]).init([0]), 2, 0, fields=("turn",))
-    assert worlds.world("judged", prompts=3, arms=5, spread=0.3).means.shape == (3, 1, 5)
+    assert lab.world("judged", prompts=3, arms=5, spread=0.3).means.shape == (3, 1, 5)

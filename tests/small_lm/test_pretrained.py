@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 import lab
 from lab import store
-from lab import world_registry as worlds
 from lab.cli import app
 from lab.config import Config
 from lab.errors import InputError
@@ -203,12 +202,12 @@ def test_held_out_problems_are_answered(folder):
 
 def test_a_gguf_file_is_the_same_model(folder, tmp_path):
     path = tiny.as_gguf(Path(folder), tmp_path / "tiny.gguf")
-    theirs, ours = (worlds.world("small-lm", model=str(m), prompts=2, length=6, device="cpu", lora=2)
+    theirs, ours = (lab.world("small-lm", model=str(m), prompts=2, length=6, device="cpu", lora=2)
                     for m in (path, folder))  # fmt: skip
     assert torch.equal(theirs._before, ours._before) and theirs.ends == ours.ends
     first, second = (w.rollout(w.init([0]), 4, 0) for w in (theirs, ours))
     assert np.array_equal(first.actions, second.actions) and np.abs(first.logp - second.logp).max() < 1e-5
-    assert "GGUF" not in repr(worlds.world("small-lm", model=str(tmp_path), prompts=2, length=6, device="cpu"))
+    assert "GGUF" not in repr(lab.world("small-lm", model=str(tmp_path), prompts=2, length=6, device="cpu"))
 
 
 @pytest.fixture
@@ -221,7 +220,7 @@ def test_pickled_weights_are_not_read(spoiled):
     weights = next(spoiled.glob("*.safetensors"))
     weights.rename(spoiled / "pytorch_model.bin")
     with pytest.raises(InputError, match="unpickled"):
-        worlds.world("small-lm", model=str(spoiled))
+        lab.world("small-lm", model=str(spoiled))
 
 
 def test_code_that_comes_with_a_model_is_not_run(spoiled):
@@ -230,7 +229,7 @@ def test_code_that_comes_with_a_model_is_not_run(spoiled):
     (spoiled / "config.json").write_text(json.dumps(config))
     (spoiled / "code.py").write_text(f"open({str(spoiled / 'ran')!r}, 'w')")
     with pytest.raises(InputError, match="cannot be read"):
-        worlds.world("small-lm", model=str(spoiled))
+        lab.world("small-lm", model=str(spoiled))
     assert not (spoiled / "ran").exists()
 
 
@@ -238,7 +237,7 @@ def test_code_that_comes_with_a_model_is_not_run(spoiled):
 def test_a_damaged_file_is_named_with_its_model(spoiled, damage):
     (spoiled / damage).write_bytes(b"{damaged")
     with pytest.raises(InputError, match=r"copy' cannot be read: .+"):
-        worlds.world("small-lm", model=str(spoiled))
+        lab.world("small-lm", model=str(spoiled))
 
 
 def test_a_name_that_is_nowhere_says_how_to_get_it(monkeypatch):
@@ -246,7 +245,7 @@ def test_a_name_that_is_nowhere_says_how_to_get_it(monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=r"could not be fetched.*hf download nobody/nothing --local-dir"):
-        worlds.world("small-lm", model="nobody/nothing")
+        lab.world("small-lm", model="nobody/nothing")
 
 
 @pytest.mark.parametrize(
@@ -261,7 +260,7 @@ def test_what_is_no_model_is_named(folder, tmp_path, name, words):
         (tmp_path / "two" / file).write_bytes(b"")
     name = name.format(folder=folder, empty=tmp_path / "empty", two=tmp_path / "two")
     with pytest.raises(InputError, match=words):
-        worlds.world("small-lm", model=name)
+        lab.world("small-lm", model=name)
 
 
 def test_missing_packages_are_named_with_the_extra(monkeypatch, folder, tmp_path):
@@ -270,7 +269,7 @@ def test_missing_packages_are_named_with_the_extra(monkeypatch, folder, tmp_path
         with monkeypatch.context() as patch:
             patch.setattr(hub, "find_spec", lambda name, package=package: None if name == package else True)
             with pytest.raises(InputError, match=rf"{package}.*advantage-lab\[hf\]"):
-                worlds.world("small-lm", model=model)
+                lab.world("small-lm", model=model)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +279,7 @@ def test_missing_packages_are_named_with_the_extra(monkeypatch, folder, tmp_path
 )  # fmt: skip
 def test_bad_settings_are_refused(folder, wrong, words):
     with pytest.raises(InputError, match=words):
-        worlds.world("small-lm", model=folder, **wrong)
+        lab.world("small-lm", model=folder, **wrong)
 
 
 @pytest.mark.slow

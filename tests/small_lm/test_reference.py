@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import lab
-from lab import world_registry as worlds
 from lab.errors import InputError
 from lab.measures.metrics import HELD_OUT, REFERENCE
 from lab.measures.reference import against_reference
@@ -90,4 +89,4 @@ def test_a_trace_has_them_where_they_were_asked_for():
 )  # fmt: skip
 def test_what_a_world_cannot_give_is_refused(asked, words):
     with pytest.raises(InputError, match=words):
-        lab.train(worlds.world("bandit"), "grpo", steps=1, **asked)
+        lab.train(lab.world("bandit"), "grpo", steps=1, **asked)

@@ -9,13 +9,13 @@ import torch
 
 import lab
 import simulators
-from lab import world_registry as worlds
 from lab.config import Config
 from lab.errors import InputError, MissingFieldError
 from lab.executors import Threads
 from lab.experiment import replay, run
 from simulators import ToyLM
 from simulators.records import World
+from simulators.rooms import _TORCH
 from simulators.small_lm.model import Cache, Shape, Transformer
 from simulators.small_lm.pretrain import cached, imitate
 from simulators.small_lm.world import SmallLM
@@ -186,7 +186,7 @@ def test_the_state_and_the_error_that_a_rule_reads_are_the_models(world):
     own = np.take_along_axis(shifted, rollouts.actions[..., None], -1)[..., 0]
     assert np.allclose(own[rollouts.mask], rollouts.logp[rollouts.mask], atol=1e-10)
     assert simulators.providers("hidden") == ["hidden-lm", "small-lm"]
-    assert simulators._TORCH[world.name] == world.provides
+    assert _TORCH[world.name] == world.provides
 
 
 @pytest.mark.parametrize("variant", ["grpo", "gdpo", "mc-grpo", "dapo", "remax", "grpo-kl", "gspo"])
@@ -252,7 +252,7 @@ def test_bad_input_is_refused():
                          ({"width": 15}, "even"), ({"task": "sums"}, "task"), ({"prompts": 0}, "prompts"),
                          ({"precision": "half"}, "bfloat16")):  # fmt: skip
         with pytest.raises(InputError, match=words):
-            worlds.world("small-lm", **wrong)
+            lab.world("small-lm", **wrong)
     world = SmallLM(**SIZES)
     with pytest.raises(ValueError, match="field"):
         world.rollout(world.init([0]), 2, 0, fields=("turn",))

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 import lab
-from lab import world_registry as worlds
 from lab.errors import InputError, LabError
 from lab.methods import Variant, names, variant
 from lab.training.loop import Settings, Walk
+from lab.world_registry import settings
 from simulators import Rollouts, ToyLM
 
 TRUTHS = {"value", "sign_flip", "cosine", "grad_error"}
@@ -146,11 +146,11 @@ def test_what_needs_an_unknown_truth_is_absent(measure: str) -> None:
 
 
 def test_by_name_and_settings() -> None:
-    world = worlds.world("toy-lm", tasks="copy+length", prompts=4, end=-2.0)
+    world = lab.world("toy-lm", tasks="copy+length", prompts=4, end=-2.0)
     assert isinstance(world, ToyLM)
     assert world.tasks == ("copy", "length")
     assert np.array_equal(world.logits[0, 0, 0], [-2, *[0] * 7])
-    assert worlds.settings("toy-lm")["vocabulary"] == 8
+    assert settings("toy-lm")["vocabulary"] == 8
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_by_name_and_settings() -> None:
 )
 def test_worlds_that_cannot_be(given: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        worlds.world("toy-lm", **given)
+        lab.world("toy-lm", **given)
 
 
 def test_an_unknown_setting_is_named() -> None:
     with pytest.raises(LabError, match="'task'; nearest: 'tasks'"):
-        worlds.world("toy-lm", task="copy")
+        lab.world("toy-lm", task="copy")

@@ -34,7 +34,7 @@ def same(a: lab.Trace, b: lab.Trace) -> bool:
 
 @pytest.mark.parametrize("measure", ["basic", "full"])
 def test_threads_change_nothing(measure: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["lab.train"], "_WORTH_A_THREAD", 1)  # so that even a small run is split
+    monkeypatch.setattr(sys.modules["lab.training.train"], "_WORTH_A_THREAD", 1)  # so that even a small run is split
     one = run(VARIANTS, measure=measure, threads=1)
     for threads in (2, 3, 8):
         assert same(run(VARIANTS, measure=measure, threads=threads), one)
@@ -159,10 +159,10 @@ def test_dropped_prompts_are_sampled_again_until_the_batch_is_full() -> None:
 
 
 def test_doors_keep_their_names_whatever_is_imported_first() -> None:
-    """`lab.train` and `lab.variants` are functions, and modules of the same names stand behind them."""
-    code = "import lab, lab.train, lab.variants; lab.train; print(callable(lab.variants), callable(lab.train))"
+    first = "import lab, lab.training.train, lab.methods, lab.world_registry"
+    code = f"{first}; print(*map(callable, (lab.train, lab.variants, lab.world)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown.split() == ["True", "True"]
+    assert shown.split() == ["True"] * 3
 
 
 def test_measurements_by_name() -> None:
