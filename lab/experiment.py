@@ -21,8 +21,9 @@ from lab.measures.gradient import norm
 from lab.measures.rollouts import recorded, rollout_table
 from lab.methods import Variant, names, variant
 from lab.store import Cell, Run, opened
+from lab.training.jobs import Job, gathered, job_of, seeds_of
 from lab.training.loop import Moment, Settings, Walk
-from lab.training.train import Job, Trace, job_of, seeds_of, train, variants_of
+from lab.training.train import train, variants_of
 from simulators.records import Truth
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _walk(opened_run: Run, pulse: _Pulse, cell: Cell) -> str:
         sample = _advance(job, opened_run.sampled(cell, chunk), end, partial(pulse.at, cell), config)
         if job.walk.step < end:
             break
-        tables = {"trace": Trace.of([job]).frame} | ({"rollouts": sample} if sample is not None else {})
+        tables = {"trace": gathered([job]).frame} | ({"rollouts": sample} if sample is not None else {})
         opened_run.write(cell, chunk, tables, job.walk.state())
         job.forget()
     return cell.key

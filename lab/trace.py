@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from lab.methods import Variant
 if TYPE_CHECKING:
     import polars as pl
 
-    from lab.training.train import Job
     from simulators.records import Policy
 
 __all__ = ["Trace", "lead", "leads", "mean_interval", "standing", "student_quantile", "summarise"]
@@ -38,20 +37,6 @@ class Trace:
     variants: tuple[Variant, ...]
     parts: tuple[tuple[str, Any, Any, dict[str, Any]], ...]
     finals: tuple[tuple[str, Policy], ...]
-
-    @classmethod
-    def of(cls, jobs: Sequence[Job]) -> Trace:
-        """Gather the blocks of a run."""
-        found: dict[str, Variant] = {}
-        parts, finals = [], []
-        for job in jobs:
-            v = job.walk.variant
-            found.setdefault(v.name, v)
-            table = np.array(job.rows).reshape(len(job.at), len(job.gauge.names), len(job.seeds))
-            rows = {name: table[:, i] for i, name in enumerate(job.gauge.names)}
-            parts.append((v.name, job.seeds, np.array(job.at, dtype=np.int64), rows))
-            finals.append((v.name, job.walk.policy))
-        return cls(tuple(found.values()), tuple(parts), tuple(finals))
 
     @cached_property
     def frame(self) -> pl.DataFrame:

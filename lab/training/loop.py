@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -12,101 +11,21 @@ from numpy.typing import NDArray
 
 from lab import advantages, objectives
 from lab.advantages.credit import Credit
-from lab.errors import InputError, MissingFieldError, check_number, check_whole, worlds_with
+from lab.errors import InputError, MissingFieldError, worlds_with
 from lab.measures import gradient as gradients
 from lab.measures.advantage import FLOORS, per_rollout
 from lab.methods import Variant
 from lab.registry import Rule, find
 from lab.sampling.refill import first_slots, refill
+from lab.training.moment import Moment
 from lab.training.optimizers import Optimizer, alike, on_host
+from lab.training.settings import Settings
 from simulators.random import DRAWS, uniforms
 from simulators.records import Policy, Rollouts, Scored, World
 
 __all__ = ["Moment", "Settings", "Walk", "lacking"]
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Numbers of a training run that are not part of the variant.
-
-    Attributes:
-        group_size: Rollouts per prompt G.
-        lr: Learning rate on the mean objective (1/(P·G)) Σ w ∇log π.
-        optimizer: "sgd", "momentum" or "adam".
-        momentum: Its first decay.
-        max_grad_norm: Norm above which a gradient is scaled down; None: the variant's own, if it has one.
-        epochs: Gradient steps per batch of rollouts.
-        reward_weights: Weight of each reward component; None: ones.
-        evaluate: Try held-out problems every so many steps, and at the last one; 0: never.
-        reference_rollouts: Rollouts of a reference gradient at each measured step, in a world that knows no exact one;
-            0: there is none.
-    """
-
-    group_size: int = 8
-    lr: float = 1.0
-    optimizer: str = "sgd"
-    momentum: float = 0.9
-    max_grad_norm: float | None = None
-    epochs: int = 1
-    reward_weights: tuple[float, ...] | None = None
-    evaluate: int = 0
-    reference_rollouts: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("group_size", 1), ("epochs", 1), ("evaluate", 0), ("reference_rollouts", 0)):
-            check_whole(name, getattr(self, name), least)
-        check_number("lr", self.lr, lambda x: 0 <= x < np.inf, "a finite number of at least 0")
-        check_number("momentum", self.momentum, lambda x: 0 <= x < 1, "a number from 0 to below 1")
-        if self.max_grad_norm is not None:
-            check_number("max_grad_norm", self.max_grad_norm, lambda x: x > 0, "above 0, or None for no clipping")
-        for k, weight in enumerate(() if self.reward_weights is None else self.reward_weights):
-            check_number(f"reward_weights[{k}]", weight, lambda x: abs(x) < np.inf, "a finite number")
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Everything of one step before the parameters move.
-
-    Attributes:
-        step: Index of the step.
-        rollouts: What the world sampled (slots of sampled-again prompts included).
-        rewards: Rewards after the reward rule [S, P, G, K].
-        credit: The advantage rule's result; `credit.advantage` [S, P, G] or [S, P, G, T].
-        keep: Rollouts that take part in the update [S, P, G], or None for all.
-        mask: Valid tokens of those [S, P, G, T], or None for all.
-        weights: Weights on grad log pi [S, P, G, T], or on the gradients of the objective's scores, one each on T.
-        gradient: The estimate, like the parameters, before clipping; None if it was not asked for.
-        slots: Slots of the P axis that each run needed [S], where prompts were sampled again; None: all.
-    """
-
-    step: int
-    rollouts: Rollouts
-    rewards: Array
-    credit: Credit
-    keep: Array | None
-    mask: Array | None
-    weights: Array
-    gradient: Any
-    slots: Array | None = None
-
-    @property
-    def advantage(self) -> Array:
-        """Advantages per rollout [S, P, G]."""
-        return per_rollout(self.credit.advantage, self.rollouts.mask)
-
-    def first(self, slots: int) -> Moment:
-        """The same moment with only the first slots of the P axis."""
-
-        def cut(array: Any) -> Any:
-            return None if array is None else array[:, :slots]
-
-        return replace(
-            self, rollouts=first_slots(self.rollouts, slots), rewards=cut(self.rewards), keep=cut(self.keep),
-            credit=Credit(cut(self.credit.advantage), cut(self.credit.keep), cut(self.credit.clip_scale)),
-            mask=cut(self.mask), weights=cut(self.weights),
-        )  # fmt: skip
 
 
 #: Fields that a rule gets in every world.

@@ -5,25 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lab.errors import InputError, LabError, check_whole
-from lab.measures.gauge import Gauge
 from lab.methods import Variant, names, variant
 from lab.trace import Trace
+from lab.training.jobs import Job, blocks_of, gathered, job_of, seeds_of
 from lab.training.loop import Settings, Walk, lacking
 from simulators.records import World
 
-__all__ = ["Job", "Refusal", "Trace", "job_of", "refused", "seeds_of", "train", "variants_of"]
+__all__ = ["Refusal", "Trace", "refused", "train", "variants_of"]
 
-Array = NDArray[Any]
-_NO_ROW = np.empty((0, 0))
 _ROUND = 50  # steps after which blocks wait for one another: stopped early, all variants end near the same step
-_WORTH_A_THREAD = 2048  # rollouts per step from which on splitting seeds over threads pays
 
 
 class Refusal(NamedTuple):
@@ -36,66 +29,6 @@ class Refusal(NamedTuple):
 
     words: str
     fields: tuple[str, ...]
-
-
-@dataclass
-class Job:
-    """One block of seeds of one variant, and how far it has come."""
-
-    walk: Walk
-    gauge: Gauge
-    seeds: Array
-    steps: int
-    every: int
-    done: int = 0
-    rows: list[Array] = field(default_factory=list)
-    at: list[int] = field(default_factory=list)
-
-    def run(self, stop: Callable[[], bool], until: int | None = None) -> Job:
-        """Walk to the last step, or to the step `until`, or until `stop` says so."""
-        end = self.steps if until is None else min(until, self.steps)
-        fast = self.walk.fast_lane(self.gauge.plain) if self.walk.step < end else None
-        while self.walk.step < end and not stop():
-            if fast is None:
-                self._one(self.walk.step)
-            else:
-                self._one_fast(fast, self.walk.step)
-            self.done += 1
-        if fast is not None:
-            fast.finish()
-        return self
-
-    def forget(self) -> None:
-        """Let go of what was measured so far, once it is written down."""
-        self.rows, self.at = [], []
-
-    def _measured(self, step: int) -> bool:
-        return (self.gauge.regular and self._due(step, self.every)) or self._held_out(step)
-
-    def _held_out(self, step: int) -> bool:
-        """Whether held-out problems are tried: as often as was asked for, or whenever something is measured."""
-        return bool(self.gauge.names) and self._due(step, self.walk.settings.evaluate or self.every)
-
-    def _due(self, step: int, every: int) -> bool:
-        return step % every == 0 or step == self.steps - 1
-
-    def _one(self, step: int) -> None:
-        moment, measured = self.walk.look(), self._measured(step)
-        held_out = self._held_out(step)
-        row = self.gauge.before(self.walk.policy, self.walk.start, moment, held_out=held_out) if measured else {}
-        logp_new = self.walk.advance(moment)
-        if measured:
-            row |= self.gauge.after(moment, logp_new)
-            self.at.append(step)
-            self.rows.append(np.array([row[name] for name in self.gauge.names]))
-
-    def _one_fast(self, fast: Any, step: int) -> None:
-        row = _NO_ROW
-        if self._measured(step):
-            row = np.empty((len(self.gauge.names), len(self.seeds)))
-            self.at.append(step)
-            self.rows.append(row)
-        self.walk.advance_fast(fast, row)
 
 
 def train(
@@ -165,10 +98,10 @@ def train(
     jobs = [
         job_of(world, v, block, settings, measure, steps=steps, every=every)
         for v in chosen
-        for block in _blocks(numbers, width, world.prompts * group_size, getattr(world, "together", len(numbers)))
+        for block in blocks_of(numbers, width, world.prompts * group_size, getattr(world, "together", len(numbers)))
     ]
     _run(jobs, width, progress, stop or (lambda: False))
-    return Trace.of(jobs)
+    return gathered(jobs)
 
 
 def refused(
@@ -200,42 +133,6 @@ def refused(
     return found
 
 
-def job_of(
-    world: World,
-    v: Variant,
-    seeds: Array,
-    settings: Settings,
-    measure: str | Sequence[str] | None,
-    *,
-    steps: int,
-    every: int = 1,
-) -> Job:
-    """One block of seeds of a variant, ready to run."""
-    walk = Walk(world, v, seeds, settings)
-    assert walk.objective is not None
-    options = {**walk.objective.options, **v.options.get("objective", {})}
-    gauge = Gauge(measure, world, walk.objective, options, walk.reward_weights, held_out=settings.evaluate > 0,
-                  reference=settings.reference_rollouts)  # fmt: skip
-    return Job(walk, gauge, seeds, steps, every)
-
-
-def seeds_of(seeds: int | Sequence[int]) -> Array:
-    """Seeds as an array: n means 0 to n - 1.
-
-    Raises:
-        InputError: None, negative or repeated seeds.
-    """
-    if not isinstance(seeds, Iterable):
-        return np.arange(check_whole("seeds", seeds, 1), dtype=np.int64)
-    array = np.asarray(list(seeds))
-    whole = array.size > 0 and array.dtype.kind in "iu" and array.min() >= 0 and array.max() < 2**63
-    if not whole or len(set(array.tolist())) != array.size:
-        raise InputError(
-            f"seeds={seeds!r}; they must be whole numbers from 0 to 2**63 - 1, all different, at least one"
-        )
-    return array.astype(np.int64)
-
-
 def variants_of(variants: Any, options: Mapping[str, Any] | None = None) -> list[Variant]:
     """One or several variants or names of them as a list, options applied.
 
@@ -252,12 +149,6 @@ def variants_of(variants: Any, options: Mapping[str, Any] | None = None) -> list
         what = f"{sorted(twice)[0]!r} stands twice; give one a label=" if twice else "none given"
         raise InputError(f"variants: {what}")
     return chosen
-
-
-def _blocks(seeds: Array, width: int, rollouts_per_seed: int, together: int) -> list[Array]:
-    """Blocks of seeds: one for each thread that is worth it, and none of more runs than the world's `together`."""
-    most = max(1, len(seeds) * rollouts_per_seed // _WORTH_A_THREAD)
-    return list(np.array_split(seeds, max(min(width, most, len(seeds)), -(-len(seeds) // together))))
 
 
 def _run(jobs: list[Job], width: int, progress: Callable[[int, int], None] | None, stop: Callable[[], bool]) -> None:

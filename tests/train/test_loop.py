@@ -34,7 +34,7 @@ def same(a: lab.Trace, b: lab.Trace) -> bool:
 
 @pytest.mark.parametrize("measure", ["basic", "full"])
 def test_threads_change_nothing(measure: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["lab.training.train"], "_WORTH_A_THREAD", 1)  # so that even a small run is split
+    monkeypatch.setattr(sys.modules["lab.training.jobs"], "_WORTH_A_THREAD", 1)  # so that even a small run is split
     one = run(VARIANTS, measure=measure, threads=1)
     for threads in (2, 3, 8):
         assert same(run(VARIANTS, measure=measure, threads=threads), one)
