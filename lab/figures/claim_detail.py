@@ -10,6 +10,7 @@ import polars.selectors as cs
 from plotly.subplots import make_subplots
 
 from lab.figures.figure import figure
+from lab.figures.marks import whiskers
 from lab.figures.theme import palette
 
 __all__ = ["claim_detail"]
@@ -63,6 +64,5 @@ def _bars(frame: pl.DataFrame, quantity: str, first: bool, color: str) -> dict[s
     """Interval of a quantity, from columns of its own or, for the first quantity, from low and high."""
     for low, high in ((f"{quantity}_low", f"{quantity}_high"), _BOUNDS if first else ("", "")):
         if low in frame.columns and high in frame.columns:
-            away, below = (frame[high] - frame[quantity]).to_numpy(), (frame[quantity] - frame[low]).to_numpy()
-            return {"type": "data", "symmetric": False, "array": away, "arrayminus": below, "color": color}
+            return whiskers(frame, quantity, color, (low, high), thickness=None, width=None)
     return None

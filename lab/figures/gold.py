@@ -10,6 +10,7 @@ import polars as pl
 
 from lab.figures.figure import figure
 from lab.figures.lines import thin
+from lab.figures.marks import heading, panel
 from lab.figures.theme import fade, palette
 
 __all__ = ["parting_steps"]
@@ -44,32 +45,18 @@ def parting_steps(
     for place, variant in enumerate(variants):
         one = frame.filter(pl.col("variant") == variant)
         axis = str(place + 1) if place else ""
-        _panel(drawn, place, len(variants), across)
+        x = {"nticks": 6, "title": "step"}
+        y = {"range": [-0.03, 1.05], "nticks": 6, "title": "expected reward"}
+        below = _BELOW if rows < 3 else 0.12
+        drawn.update_layout(panel(place, len(variants), across, x, y, beside=_BESIDE, below=below))
         for metric, dash in ((gold, "solid"), (proxy, "dash")):
             _line(drawn, one.filter(pl.col("metric") == metric).sort("step"), metric == gold, dash, axis, theme)
         words = _mark(drawn, parted.filter(pl.col("variant") == variant).row(0, named=True), axis, theme)
-        drawn.add_annotation(
-            text=f"<b>{variant}</b> <span style='color:{palette(theme).muted}'>{words}</span>", xanchor="left",
-            xref=f"x{axis} domain", yref=f"y{axis} domain", x=0, y=1.02, yanchor="bottom",
-            font={"size": 14, "color": palette(theme).text},
-        )  # fmt: skip
+        text = f"<b>{variant}</b> <span style='color:{palette(theme).muted}'>{words}</span>"
+        drawn.add_annotation(heading(text, axis, theme))
     drawn.update_layout(height=height or 110 + 270 * rows, margin={"t": 78, "l": 52})
     drawn.update_layout(legend={"y": 1 + 34 / (270 * rows), "yanchor": "bottom"})
     return drawn
-
-
-def _panel(drawn: go.Figure, place: int, panels: int, across: int) -> None:
-    """Both axes of one panel."""
-    rows, (row, column) = -(-panels // across), divmod(place, across)
-    axis, below = str(place + 1) if place else "", _BELOW if rows < 3 else 0.12
-    width, tall = (1 - _BESIDE * (across - 1)) / across, (1 - below * (rows - 1)) / rows
-    left, bottom = column * (width + _BESIDE), max(0.0, 1 - tall - row * (tall + below))
-    x: dict[str, Any] = {"domain": [left, left + width], "anchor": f"y{axis}", "nticks": 6}
-    if place + across >= panels:
-        x["title"] = {"text": "step", "standoff": 4}
-    y: dict[str, Any] = {"domain": [bottom, bottom + tall], "anchor": f"x{axis}", "range": [-0.03, 1.05], "nticks": 6}
-    y["title"] = {"text": "expected reward" if column == 0 else "", "standoff": 4}
-    drawn.update_layout({f"xaxis{axis}": x, f"yaxis{axis}": y})
 
 
 def _line(drawn: go.Figure, one: pl.DataFrame, gold: bool, dash: str, axis: str, theme: str) -> None:

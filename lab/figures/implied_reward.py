@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
 from lab.figures.figure import figure
+from lab.figures.marks import bounds, heading, panel, whiskers
 from lab.figures.theme import palette, ramp, style
 
 __all__ = ["implied_distances", "implied_lift", "implied_over_success"]
 
 _BESIDE, _BELOW = 0.05, 0.2  # room between panels, as shares of the picture
-
-
-def _error(one: pl.DataFrame, color: str) -> dict[str, Any]:
-    return {
-        "type": "data", "symmetric": False, "color": color, "thickness": 1.4, "width": 4,
-        "array": (one["high"] - one["distance"]).to_numpy(), "arrayminus": (one["distance"] - one["low"]).to_numpy(),
-    }  # fmt: skip
 
 
 @figure(
@@ -47,35 +40,16 @@ def implied_over_success(frame: pl.DataFrame, *, theme: str, columns: int = 3, h
     rows = -(-len(variants) // across)
     for place, variant in enumerate(variants):
         one, axis = known.filter(pl.col("variant") == variant), str(place + 1) if place else ""
-        _panel(drawn, place, len(variants), across, top)
-        drawn.add_annotation(
-            text=f"<b>{variant if one.height else f'{variant}: not defined here'}</b>", xref=f"x{axis} domain",
-            yref=f"y{axis} domain", x=0, y=1.02, xanchor="left", yanchor="bottom",
-            font={"size": 14, "color": palette(theme).text},
-        )  # fmt: skip
+        x = {"range": [0, 1], "tickformat": ".1f", "title": "success probability p"}
+        y = {"range": [-0.02 * top, top], "nticks": 6, "showticklabels": place % across == 0, "title": "distance"}
+        below = _BELOW if rows < 3 else 0.12
+        drawn.update_layout(panel(place, len(variants), across, x, y, beside=_BESIDE, below=below))
+        words = variant if one.height else f"{variant}: not defined here"
+        drawn.add_annotation(heading(f"<b>{words}</b>", axis, theme))
         _lines(drawn, one, sizes, axis, theme)
     drawn.update_layout(height=height or 110 + 250 * rows, hovermode="closest", margin={"t": 78, "l": 52})
     drawn.update_layout(legend={"y": 1 + 34 / (250 * rows), "yanchor": "bottom"})
     return drawn
-
-
-def _panel(drawn: go.Figure, place: int, panels: int, across: int, top: float) -> None:
-    """Both axes of one panel."""
-    rows, (row, column) = -(-panels // across), divmod(place, across)
-    axis, below = str(place + 1) if place else "", _BELOW if rows < 3 else 0.12
-    width, tall = (1 - _BESIDE * (across - 1)) / across, (1 - below * (rows - 1)) / rows
-    left, bottom = column * (width + _BESIDE), max(0.0, 1 - tall - row * (tall + below))
-    x: dict[str, Any] = {"domain": [left, left + width], "anchor": f"y{axis}", "range": [0, 1], "tickformat": ".1f"}
-    if place + across >= panels:
-        x["title"] = {"text": "success probability p", "standoff": 4}
-    y: dict[str, Any] = {
-        "domain": [bottom, bottom + tall],
-        "anchor": f"x{axis}",
-        "range": [-0.02 * top, top],
-        "nticks": 6,
-    }
-    y["title"] = {"text": "" if column else "distance", "standoff": 4}
-    drawn.update_layout({f"xaxis{axis}": x, f"yaxis{axis}": y | {"showticklabels": column == 0}})
 
 
 def _lines(drawn: go.Figure, one: pl.DataFrame, sizes: list[int], axis: str, theme: str) -> None:
@@ -85,7 +59,7 @@ def _lines(drawn: go.Figure, one: pl.DataFrame, sizes: list[int], axis: str, the
         guessed = part.height > 0 and (part["kind"] == "drawn").all()
         look: dict[str, Any] = {"line": {"color": color, "width": 2, "dash": "dot" if guessed else "solid"}}
         if guessed:
-            look |= {"error_y": _error(part, color), "marker": {"size": 6, "color": color}}
+            look |= {"error_y": whiskers(part, "distance", color), "marker": {"size": 6, "color": color}}
         drawn.add_scatter(
             x=part["success"].to_numpy(), y=part["distance"].to_numpy(), mode="lines+markers" if guessed else "lines",
             xaxis=f"x{axis}", yaxis=f"y{axis}", name=f"G = {size}", legendgroup=str(size), showlegend=False,
@@ -116,7 +90,7 @@ def implied_lift(frame: pl.DataFrame, *, theme: str, height: int = 380) -> go.Fi
         one = frame.filter((pl.col("variant") == variant) & (pl.col("lift") > 0)).sort("success")
         drawn.add_scatter(
             x=one["success"].to_numpy(), y=one["lift"].to_numpy(), mode="lines", name=variant,
-            line={"color": look.color, "dash": look.dash, "width": 2}, hovertemplate="weighs %{y:.3g} times",
+            line=look.line, hovertemplate="weighs %{y:.3g} times",
         )  # fmt: skip
     color = palette(theme).muted
     drawn.add_hline(y=1.0, line={"color": color, "width": 1, "dash": "dot"})
@@ -146,11 +120,11 @@ def implied_distances(frame: pl.DataFrame, *, theme: str, height: int = 0) -> go
     drawn, variants = go.Figure(), frame["variant"].to_list()
     for row in frame.drop_nulls("distance").partition_by("variant", maintain_order=True):
         look = style(row["variant"][0], theme)
-        bars = _error(row, look.color)
+        bars = whiskers(row, "distance", look.color)
         drawn.add_scatter(
             x=row["distance"].to_numpy(), y=row["variant"].to_list(), mode="markers", error_x=bars, showlegend=False,
             marker={"size": 11, "color": look.color, "symbol": "diamond" if row["kind"][0] == "exact" else "circle"},
-            customdata=np.stack([row["low"].to_numpy(), row["high"].to_numpy()], -1), name=row["variant"][0],
+            customdata=bounds(row), name=row["variant"][0],
             hovertemplate="%{x:.4f} (%{customdata[0]:.4f} to %{customdata[1]:.4f})",
         )  # fmt: skip
     largest = float(frame["high"].max() or 0.0)  # type: ignore[arg-type]

@@ -98,9 +98,8 @@ def _line(drawn: go.Figure, one: pl.DataFrame, variant: str, theme: str, points:
     quiet = {"x": step, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
     drawn.add_scatter(y=low, legendgroup=variant, **quiet)
     drawn.add_scatter(y=high, legendgroup=variant, fill="tonexty", fillcolor=fade(look.color, 0.16), **quiet)
-    line = {"color": look.color, "dash": look.dash, "width": 2}
     drawn.add_scatter(
-        x=step, y=mean[kept], mode="lines", name=variant, line=line, legendgroup=variant,
+        x=step, y=mean[kept], mode="lines", name=variant, line=look.line, legendgroup=variant,
         customdata=np.stack([low, high], -1), hovertemplate="%{y:.4g}  (%{customdata[0]:.4g} to %{customdata[1]:.4g})",
     )  # fmt: skip
 

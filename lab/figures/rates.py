@@ -5,7 +5,7 @@ Formulas are lines, draws are points with their 95% intervals; where both are kn
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,31 +13,10 @@ import plotly.graph_objects as go
 import polars as pl
 
 from lab.figures.figure import figure
+from lab.figures.marks import SHARE, points
 from lab.figures.theme import ramp, style
 
 __all__ = ["flips_by_law", "flips_by_size", "levels_by_size", "silence", "silence_by_size"]
-
-
-def _bars(one: pl.DataFrame, value: str, color: str) -> dict[str, Any]:
-    """Error bars from the columns low and high."""
-    return {
-        "type": "data", "symmetric": False, "color": color, "thickness": 1.4, "width": 4,
-        "array": (one["high"] - one[value]).to_numpy(), "arrayminus": (one[value] - one["low"]).to_numpy(),
-    }  # fmt: skip
-
-
-def _points(drawn: go.Figure, x: Any, one: pl.DataFrame, value: str, look: Mapping[str, Any], **more: Any) -> None:
-    """Simulated values as points with their intervals."""
-    drawn.add_scatter(
-        x=x, y=one[value].to_numpy(), error_y=_bars(one, value, look["color"]), mode="markers",
-        marker={"size": 8, "color": look["color"], "symbol": look.get("symbol", "circle")},
-        customdata=np.stack([one["low"].to_numpy(), one["high"].to_numpy()], -1),
-        hovertemplate="drawn: %{y:.1%} (%{customdata[0]:.1%} to %{customdata[1]:.1%})", **more,
-    )  # fmt: skip
-
-
-def _share_axis(drawn: go.Figure, title: str) -> None:
-    drawn.update_yaxes(title=title, tickformat=".0%", rangemode="tozero")
 
 
 @figure(
@@ -85,15 +64,15 @@ def _by_size(frame: pl.DataFrame, theme: str, height: int, title: str) -> go.Fig
         line = exact if exact.height else simulated
         drawn.add_scatter(
             x=line["group_size"].to_numpy(), y=line["rate"].to_numpy(), mode="lines", name=variant, legendgroup=variant,
-            line={"color": look.color, "width": 2, "dash": look.dash if exact.height else "dot"},
+            line=look.line if exact.height else look.line | {"dash": "dot"},
             hovertemplate="exact: %{y:.2%}" if exact.height else None, hoverinfo=None if exact.height else "skip",
         )  # fmt: skip
-        _points(drawn, simulated["group_size"].to_numpy() * aside, simulated, "rate", vars(look), name=variant,
-                legendgroup=variant, showlegend=False)  # fmt: skip
+        points(drawn, simulated["group_size"].to_numpy() * aside, simulated, "rate", color=look.color,
+               symbol=look.symbol, name=variant, legendgroup=variant, showlegend=False)  # fmt: skip
     sizes = frame["group_size"].unique().sort().to_list()
     drawn.update_xaxes(title="group size G (rollouts per prompt)", type="log", tickvals=sizes, ticktext=sizes)
     drawn.update_layout(height=height, hovermode="closest")
-    _share_axis(drawn, title)
+    drawn.update_yaxes(title=title, **SHARE)
     return drawn
 
 
@@ -121,7 +100,7 @@ def flips_by_law(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Fi
             one = frame.filter((pl.col("variant") == variant) & (pl.col("kind") == kind)).drop_nulls("rate")
             x = np.array([laws.index(law) + aside for law in one["law"]])
             if kind == "simulated":
-                _points(drawn, x, one, "rate", vars(look), name=variant, legendgroup=variant)
+                points(drawn, x, one, "rate", color=look.color, symbol=look.symbol, name=variant, legendgroup=variant)
             elif one.height:
                 mark = {"symbol": "line-ew", "size": 18, "line": {"color": look.color, "width": 2}}
                 drawn.add_scatter(x=x, y=one["rate"].to_numpy(), mode="markers", marker=mark, legendgroup=variant,
@@ -129,7 +108,7 @@ def flips_by_law(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Fi
     names = [law.replace("_", "<br>") for law in laws]
     drawn.update_xaxes(tickvals=list(range(len(laws))), ticktext=names, range=[-0.5, len(laws) - 0.5], showgrid=False)
     drawn.update_layout(height=height, hovermode="closest")
-    _share_axis(drawn, "rollouts with the wrong sign")
+    drawn.update_yaxes(title="rollouts with the wrong sign", **SHARE)
     return drawn
 
 
@@ -151,17 +130,17 @@ def silence(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Figure:
     for size, color in zip(sizes, ramp(len(sizes), theme), strict=True):
         one = frame.filter(pl.col("group_size") == size).drop_nulls("share").sort("success")
         exact, simulated = (one.filter(pl.col("kind") == kind) for kind in ("exact", "simulated"))
-        group = {"legendgroup": str(size), "name": f"G = {size}"}
+        group: dict[str, Any] = {"legendgroup": str(size), "name": f"G = {size}"}
         drawn.add_scatter(
             x=exact["success"].to_numpy(), y=exact["share"].to_numpy(), mode="lines",
             line={"color": color, "width": 2}, hovertemplate="exact: %{y:.1%}", **group,
         )  # fmt: skip
-        _points(drawn, simulated["success"].to_numpy(), simulated, "share", {"color": color},
-                showlegend=not exact.height, **group)  # fmt: skip
+        points(drawn, simulated["success"].to_numpy(), simulated, "share", color=color, showlegend=not exact.height,
+               **group)  # fmt: skip
     drawn.update_traces(marker_size=6)
     drawn.update_xaxes(title="success probability p of a rollout", range=[-0.02, 1.02], tickformat=".1f")
     drawn.update_layout(height=height, hovermode="closest")
-    _share_axis(drawn, "groups without signal")
+    drawn.update_yaxes(title="groups without signal", **SHARE)
     return drawn
 
 
@@ -186,7 +165,7 @@ def levels_by_size(
         one, look = frame.filter(pl.col("rule") == rule).sort("group_size"), style(rule, theme)
         drawn.add_scatter(
             x=one["group_size"].to_numpy(), y=one["levels"].to_numpy(), mode="lines+markers", name=rule,
-            line={"color": look.color, "dash": look.dash, "width": 2},
+            line=look.line,
             marker={"symbol": look.symbol, "size": 11 - 2 * (place % 4), "color": look.color},
             hovertemplate="%{y} groups told apart",
         )  # fmt: skip

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lab.errors import UnknownNameError
 from lab.figures.figure import figure
+from lab.figures.marks import heading, panel, tiles
 from lab.figures.theme import diverging, fade, palette
 
 __all__ = ["distance_color", "place_states", "regret_cloud", "reward_maps", "reward_way"]
@@ -65,7 +66,6 @@ def reward_maps(frame: pl.DataFrame, *, theme: str, layout: str = "grid", height
     """
     names, colors, drawn = frame["reward"].unique(maintain_order=True).to_list(), palette(theme), go.Figure()
     limit = max(1e-9, float(frame["arriving"].abs().max()))  # type: ignore[arg-type]
-    width = (1 - _BESIDE * (len(names) - 1)) / len(names)
     for k, name in enumerate(names):
         one, axis = frame.filter(pl.col("reward") == name), str(k + 1) if k else ""
         x, y = place_states(layout, one.height)
@@ -77,12 +77,7 @@ def reward_maps(frame: pl.DataFrame, *, theme: str, layout: str = "grid", height
             hovertemplate="column %{x}, row %{y}: %{z:.4g}<extra></extra>",
         )  # fmt: skip
         _policy(drawn, one, (x, y), axis, theme)
-        left = k * (width + _BESIDE)
-        plain = {"visible": False, "showgrid": False}
-        drawn.update_layout({
-            f"xaxis{axis}": plain | {"domain": [left, left + width], "anchor": f"y{axis}"},
-            f"yaxis{axis}": plain | {"autorange": "reversed", "scaleanchor": f"x{axis}", "anchor": f"x{axis}"},
-        })  # fmt: skip
+        drawn.update_layout(tiles(k, len(names), _BESIDE, showgrid=False))
         drawn.add_annotation(
             text=f"<b>{name}</b>", xref=f"x{axis} domain", yref="paper", x=0.5, y=1.01, yanchor="bottom",
             font={"color": colors.text},
@@ -170,7 +165,10 @@ def regret_cloud(
     rows = -(-correlations.height // across)
     for place, row in enumerate(correlations.iter_rows(named=True)):
         name, axis = row["distance"], str(place + 1) if place else ""
-        _panel(drawn, place, correlations.height, across)
+        x = {"rangemode": "tozero", "nticks": 6, "title": "distance"}
+        y = {"range": [-0.03, 1.03], "tickformat": ".0%", "title": "regret"}
+        below = _BELOW if rows < 3 else 0.13
+        drawn.update_layout(panel(place, correlations.height, across, x, y, beside=_BESIDE, below=below))
         drawn.add_scatter(
             x=frame[name].to_numpy(), y=frame["regret"].to_numpy(), mode="markers", xaxis=f"x{axis}", yaxis=f"y{axis}",
             marker={"size": 5, "color": fade(distance_color(name, theme), 0.45)}, showlegend=False,
@@ -186,24 +184,7 @@ def regret_cloud(
             f"{sign} {row[kind]:.2f} [{row[f'{kind}_low']:.2f}, {row[f'{kind}_high']:.2f}]"
             for sign, kind in (("r", "pearson"), ("ρ", "spearman"))
         )
-        drawn.add_annotation(
-            text=f"<b>{name}</b><br><span style='color:{colors.muted}'>{words}</span>", align="left",
-            xref=f"x{axis} domain", yref=f"y{axis} domain", x=0, y=1.02, xanchor="left", yanchor="bottom",
-            font={"size": 13, "color": colors.text},
-        )  # fmt: skip
+        text = f"<b>{name}</b><br><span style='color:{colors.muted}'>{words}</span>"
+        drawn.add_annotation(heading(text, axis, theme, 13), align="left")
     drawn.update_layout(height=height or 90 + 260 * rows, hovermode="closest", margin={"t": 56, "l": 56})
     return drawn
-
-
-def _panel(drawn: go.Figure, place: int, panels: int, across: int) -> None:
-    """Both axes of one panel."""
-    rows, (row, column) = -(-panels // across), divmod(place, across)
-    axis, below = str(place + 1) if place else "", _BELOW if rows < 3 else 0.13
-    width, tall = (1 - _BESIDE * (across - 1)) / across, (1 - below * (rows - 1)) / rows
-    left, bottom = column * (width + _BESIDE), max(0.0, 1 - tall - row * (tall + below))
-    x: dict[str, Any] = {"domain": [left, left + width], "anchor": f"y{axis}", "rangemode": "tozero", "nticks": 6}
-    if place + across >= panels:
-        x["title"] = {"text": "distance", "standoff": 4}
-    y: dict[str, Any] = {"domain": [bottom, bottom + tall], "anchor": f"x{axis}", "range": [-0.03, 1.03]}
-    y |= {"tickformat": ".0%", "title": {"text": "regret" if column == 0 else "", "standoff": 4}}
-    drawn.update_layout({f"xaxis{axis}": x, f"yaxis{axis}": y})

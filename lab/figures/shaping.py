@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from lab.figures.figure import figure
+from lab.figures.marks import tiles
 from lab.figures.theme import fade, palette, style
 
 __all__ = ["chain_policies", "grid_policies", "step_rewards"]
@@ -85,8 +86,6 @@ def grid_policies(frame: pl.DataFrame, *, theme: str, height: int = 320) -> go.F
     """
     colors, drawn = palette(theme), go.Figure()
     variants = frame["variant"].unique(maintain_order=True).to_list()
-    beside = 0.05
-    width = (1 - beside * (len(variants) - 1)) / len(variants)
     most = float(frame.filter(pl.col("action").is_not_null())["visits"].max())  # type: ignore[arg-type]
     for k, variant in enumerate(variants):
         axis, one = str(k + 1) if k else "", frame.filter(pl.col("variant") == variant)
@@ -105,11 +104,7 @@ def grid_policies(frame: pl.DataFrame, *, theme: str, height: int = 320) -> go.F
             x=x, y=y, mode="text", text=words[y, x], textfont={"color": colors.text, "size": 13}, showlegend=False,
             hoverinfo="skip", xaxis=f"x{axis}", yaxis=f"y{axis}",
         )  # fmt: skip
-        left, bare = k * (width + beside), {"visible": False}
-        drawn.update_layout({
-            f"xaxis{axis}": bare | {"domain": [left, left + width], "anchor": f"y{axis}"},
-            f"yaxis{axis}": bare | {"autorange": "reversed", "scaleanchor": f"x{axis}", "anchor": f"x{axis}"},
-        })  # fmt: skip
+        drawn.update_layout(tiles(k, len(variants), 0.05))
         drawn.add_annotation(
             text=f"<b>{variant}</b>", xref=f"x{axis} domain", yref="paper", x=0.5, y=1.01, yanchor="bottom",
             font={"color": colors.text, "size": 14},

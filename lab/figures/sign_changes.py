@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from lab.figures.figure import figure
+from lab.figures.marks import SHARE
 from lab.figures.theme import palette
 
 __all__ = ["sign_changes"]
@@ -41,8 +42,6 @@ def sign_changes(frame: pl.DataFrame, *, theme: str, height: int | None = None) 
         textfont={"color": colors.muted, "size": 12}, hoverinfo="skip", showlegend=False, cliponaxis=False,
     )  # fmt: skip
     drawn.update_layout(barmode="stack", bargap=0.3, hovermode="y unified", height=height or 110 + 24 * frame.height)
-    drawn.update_xaxes(
-        title="share of rollouts", tickformat=".0%", rangemode="tozero", range=[0, max(*ends, 0.05) * 1.1]
-    )
+    drawn.update_xaxes(title="share of rollouts", range=[0, max(*ends, 0.05) * 1.1], **SHARE)
     drawn.update_yaxes(autorange="reversed", showgrid=False, dtick=1)
     return drawn

@@ -93,6 +93,11 @@ class Style:
     dash: str
     symbol: str
 
+    @property
+    def line(self) -> dict[str, Any]:
+        """Its line, two pixels wide."""
+        return {"color": self.color, "dash": self.dash, "width": 2}
+
 
 def palette(theme: str = "light") -> Palette:
     """The colours of a theme, "light" or "dark".

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lab.figures.figure import figure
 from lab.figures.lines import NOTHING, thin
+from lab.figures.marks import SHARE, heading, panel
 from lab.figures.theme import fade, palette, style
 from lab.measures.metrics import METRICS, Metric
 
@@ -69,18 +70,11 @@ def training(
 
 def _axes(metric: Metric, place: int, panels: int, columns: int) -> dict[str, Any]:
     """Both axes of a panel: where it stands, and what its numbers are."""
-    axis, rows, across = str(place + 1) if place else "", -(-panels // columns), min(columns, panels)
-    row, column = divmod(place, columns)
-    width, height = (1 - _BESIDE * (across - 1)) / across, (1 - _BELOW * (rows - 1)) / rows
-    left, bottom = column * (width + _BESIDE), max(0.0, 1 - height - row * (height + _BELOW))
-    x: dict[str, Any] = {"domain": [left, left + width], "anchor": f"y{axis}", "nticks": 6}
-    y: dict[str, Any] = {"domain": [bottom, bottom + height], "anchor": f"x{axis}"}
-    y |= {"type": "log", "dtick": 1} if metric.name in _LOG else {"nticks": 5}
+    x = {"nticks": 6, "title": "step"}
+    y: dict[str, Any] = {"type": "log", "dtick": 1} if metric.name in _LOG else {"nticks": 5}
     if metric.unit.startswith("share"):
-        y |= {"tickformat": ".0%", "rangemode": "tozero"}
-    if place + columns >= panels:
-        x["title"] = {"text": "step", "standoff": 4}
-    return {f"xaxis{axis}": x, f"yaxis{axis}": y}
+        y |= SHARE
+    return panel(place, panels, min(columns, panels), x, y, beside=_BESIDE, below=_BELOW)
 
 
 def _title(metric: Metric, axis: str, theme: str) -> dict[str, Any]:
@@ -89,10 +83,7 @@ def _title(metric: Metric, axis: str, theme: str) -> dict[str, Any]:
     second = ", ".join(part for part in quiet if part) or "\u00a0"
     label = metric.label[:1].upper() + metric.label[1:]
     text = f"<b>{label}</b><br><span style='font-size:12px;color:{palette(theme).muted}'>{second}</span>"
-    return {
-        "text": text, "xref": f"x{axis} domain", "yref": f"y{axis} domain", "x": 0, "y": 1.02, "xanchor": "left",
-        "yanchor": "bottom", "align": "left", "showarrow": False, "font": {"size": 14, "color": palette(theme).text},
-    }  # fmt: skip
+    return heading(text, axis, theme) | {"align": "left", "showarrow": False}
 
 
 def _lines(one: pl.DataFrame, metric: Metric, axis: str, theme: str) -> list[dict[str, Any]]:
@@ -119,7 +110,7 @@ def _line(one: pl.DataFrame, variant: str, axis: str, theme: str, metric: Metric
     }  # fmt: skip
     line = {
         "x": step, "y": mean, "name": variant, "showlegend": not axis, "customdata": np.stack([low, high], -1),
-        "line": {"color": look.color, "dash": look.dash, "width": 2},
+        "line": look.line,
         "hovertemplate": "%{y:.4g}  (%{customdata[0]:.3g} to %{customdata[1]:.3g})",
     }  # fmt: skip
     return [place | band, place | line]
