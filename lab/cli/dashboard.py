@@ -11,7 +11,7 @@ import typer
 
 from lab.errors import LabError
 
-__all__ = ["app"]
+__all__ = ["app", "hosts"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,4 +38,14 @@ def app(
     options = {"port": port, "address": address, "headless": str(headless).lower()}
     os.chdir(ROOT)
     given = [f"--server.{name}={value}" for name, value in options.items()]
+    given += [f"--server.allowedHosts={host}" for host in hosts(address)]
     os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", script.name, *given])
+
+
+def hosts(address: str) -> list[str]:
+    """Names under which the dashboard may be called: this machine's own, and the address that it answers.
+
+    One that answers every address of the machine may be called by any name.
+    """
+    own = ["127.0.0.1", "localhost"]
+    return ["*"] if address in ("0.0.0.0", "::", "") else own + [address] * (address not in own)

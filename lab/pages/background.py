@@ -1,4 +1,7 @@
-"""Work that may take longer than a click: it runs beside the page, tells how far it is, and can be stopped."""
+"""Work that may take longer than a click: it runs beside the page, tells how far it is, and can be stopped.
+
+Several readers may look at the same work: it goes on as long as one of them does.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 __all__ = ["Job"]
 
-PATIENCE = 120.0  # seconds without anybody asking, after which a job stops itself
+PATIENCE = 120.0  # seconds after which one who has not asked is no reader any more; work without readers stops
 
 
 class Job:
@@ -24,15 +27,29 @@ class Job:
         self._answer: Any = None
         self._error: Exception | None = None
         self._halt = threading.Event()
-        self._asked = time.monotonic()
+        self._asked = {"": time.monotonic()}
         self._thread = threading.Thread(target=self._run, args=(door,), daemon=True)
         self._thread.start()
 
-    def wait(self, seconds: float) -> bool:
-        """Whether the work has ended, after waiting for it for at most so long."""
-        self._asked = time.monotonic()
+    def wait(self, seconds: float, reader: str = "") -> bool:
+        """Whether the work has ended, after waiting for it for at most so long on behalf of a reader."""
+        self._asked.pop("", None)
+        self._asked[reader] = time.monotonic()
         self._thread.join(seconds)
         return not self._thread.is_alive()
+
+    @property
+    def readers(self) -> int:
+        """How many look at the work."""
+        return sum(time.monotonic() - asked <= PATIENCE for asked in list(self._asked.values()))
+
+    def left(self, reader: str) -> bool:
+        """A reader moves on; whether the work is cut short by it, because nobody else looks at it."""
+        self._asked.pop(reader, None)
+        if self._thread.is_alive() and not self.readers:
+            self.stop()
+            return True
+        return False
 
     def stop(self) -> None:
         """Asks the work to end where it is."""
@@ -64,6 +81,6 @@ class Job:
         self.done, self.total = done, total
 
     def _forsaken(self) -> bool:
-        if time.monotonic() - self._asked > PATIENCE:
-            self._halt.set()
+        if not self.readers:
+            self.stop()
         return self._halt.is_set()

@@ -191,14 +191,13 @@ def trained(page: Page, state: Mapping[str, Any], measure: Measure) -> lab.Trace
     run |= {"group_size", *PLACES[state["world"]].settings.values()}
     settled = json.dumps({name: state[name] for name in run}, sort_keys=True)
     before = st.session_state.get(page.key("run"))
-    if before and before != (settled, measure) and not (old := start(*before)).wait(0):
-        old.stop()
+    if before and before != (settled, measure) and (old := start(*before)).left(page.reader):
         start.clear(*before)
     st.session_state[page.key("run")] = (settled, measure)
     job = page.ask(start, settled, measure)
-    if not job.wait(AT_ONCE):
+    if not job.wait(AT_ONCE, page.reader):
         page.say("Training …")
-        watch(job)
+        watch(job, page.reader)
         st.stop()
     if job.stopped:
         st.info(f"Stopped after {job.done} of {job.total} steps (of all blocks of seeds together).")
@@ -211,12 +210,20 @@ def trained(page: Page, state: Mapping[str, Any], measure: Measure) -> lab.Trace
 
 
 @st.fragment(run_every=0.3)
-def watch(job: Job) -> None:
+def watch(job: Job, reader: str) -> None:
     """Progress of a run, and the button that stops it."""
-    if job.wait(0):
+    if job.wait(0, reader):
         st.rerun()
     st.progress(job.share, text=f"{job.done} of {job.total} steps")
-    st.button("Stop and show what is there", on_click=job.stop, icon=":material/stop:")
+    stop_button(job)
+
+
+def stop_button(job: Job) -> None:
+    """Stops a run that nobody else looks at."""
+    if job.readers > 1:
+        st.caption("Another window looks at this run too, so it goes on; with another setting you leave it alone.")
+    else:
+        st.button("Stop and show what is there", on_click=job.stop, icon=":material/stop:")
 
 
 def code(state: Mapping[str, Any], measure: Measure) -> list[str]:

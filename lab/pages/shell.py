@@ -27,12 +27,14 @@ say. Text from outside (a file, a log) goes through `plain` before it stands in 
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import polars as pl
 import streamlit as st
@@ -45,6 +47,7 @@ from lab.pages.state import Property, Scenes, parse, written
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 SHOWN_ROWS = 200
 _AT_ONCE, _IN_ALL = 9, 12  # questions in sight, the others one click away, where a page has more than this in all
+WAY_OUT = "Change a setting, or choose *Back to the defaults* under *Link*."
 PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 
 
@@ -88,6 +91,11 @@ class Page:
     def theme(self) -> str:
         """The reader's theme, "light" or "dark"."""
         return st.context.theme.type or "light"
+
+    @property
+    def reader(self) -> str:
+        """Name of the window that looks at the page, the same as long as it is open."""
+        return str(st.session_state.setdefault("reader", uuid4().hex))
 
     def key(self, name: str) -> str:
         """Key of a property in the session."""
@@ -147,8 +155,8 @@ class Page:
         """Shows the words of a door that refuses inside the block, and goes on after the block."""
         try:
             yield
-        except (LabError, ValueError, TypeError, KeyError, OSError) as error:
-            st.error(plain(error.args[0] if isinstance(error, KeyError) and error.args else error))
+        except Exception as error:
+            st.error(in_words(error))
 
     def say(self, sentence: str) -> None:
         """Puts the sentence that was read off the data under the title."""
@@ -247,6 +255,27 @@ class Page:
         rows = f"the first {SHOWN_ROWS} of {frame.height} rows" if frame.height > SHOWN_ROWS else f"{frame.height} rows"
         st.caption(f"The data behind this picture, tidy: {rows}, {frame.width} columns.")
         st.dataframe(frame.head(SHOWN_ROWS), hide_index=True, height=320, key=f"{self.slug}-rows")
+
+
+def guarded(run: Callable[[], None]) -> None:
+    """Runs a page; an error that no door has put into words is shown in words as well, and stands in the log."""
+    try:
+        run()
+    except Exception as error:
+        st.error(in_words(error))
+
+
+def in_words(error: Exception) -> str:
+    """What an error says to the reader of a page, and a way out, as Markdown; an error of Python goes into the log."""
+    if isinstance(error, LabError):
+        return f"{plain(str(error).rstrip('.'))}."
+    logging.getLogger(__name__).error("an error on a page", exc_info=error)
+    if isinstance(error, MemoryError):
+        said = "This needs more memory than this computer has; choose fewer seeds, prompts or rollouts"
+    else:
+        name = "" if isinstance(error, ValueError | TypeError | OSError) else f"{type(error).__name__}: "
+        said = f"This could not be computed: {name}{error}"
+    return f"{plain(said.rstrip('.'))}. {WAY_OUT}"
 
 
 def plain(text: object) -> str:

@@ -14,7 +14,6 @@ import streamlit as st
 
 from lab import experiment
 from lab.config import Config
-from lab.errors import LabError
 from lab.figures.coloured_text import coloured_text
 from lab.figures.group_matrix import group_matrix
 from lab.figures.training import training
@@ -25,7 +24,8 @@ from lab.measures.rollouts import recorded
 from lab.measures.tokens import token_weights
 from lab.methods import names
 from lab.pages.background import Job
-from lab.pages.shell import Page, plain
+from lab.pages.runs import stop_button
+from lab.pages.shell import Page, in_words, plain
 from lab.pages.state import Choice, Choices, Whole, seed
 from lab.store import Run
 
@@ -104,20 +104,19 @@ def trained(state: Mapping[str, Any]) -> Run | None:
     """The run that the page trains itself, as far as it is; None where it cannot be trained here."""
     settled = configured(state).text()
     before = st.session_state.get(page.key("run"))
-    if before and before != settled and not (old := start(before)).wait(0):
-        old.stop()
+    if before and before != settled and (old := start(before)).left(page.reader):
         start.clear(before)
     st.session_state[page.key("run")] = settled
     job = start(settled)
-    if not job.wait(AT_ONCE):
+    if not job.wait(AT_ONCE, page.reader):
         page.say("Training … the first time the model is made first, by imitating worked solutions.")
         watch(job, path_of(settled))
         st.stop()
     try:
         found: Run = job.answer()
-    except (LabError, ValueError) as error:
+    except Exception as error:
         start.clear(settled)
-        st.info(f"{plain(error)}. What follows is a recorded run.")
+        st.info(f"{in_words(error)} What follows is a recorded run.")
         return None
     if not found.complete:
         st.info("Stopped before the end; this is what is there.")
@@ -128,10 +127,10 @@ def trained(state: Mapping[str, Any]) -> Run | None:
 @st.fragment(run_every=2.0)
 def watch(job: Job, path: Path) -> None:
     """How far the training is, what has been measured so far, and the button that stops it."""
-    if job.wait(0):
+    if job.wait(0, page.reader):
         st.rerun()
     st.progress(job.share, text=f"{job.done} of {job.total} steps, of all variants together")
-    st.button("Stop and show what is there", on_click=job.stop, icon=":material/stop:")
+    stop_button(job)
     if (path / "config.json").exists() and Run(path).frame.height:
         learning(Run(path))
 

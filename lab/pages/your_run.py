@@ -24,6 +24,7 @@ from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Choices, Flag, Text, Whole
 
 FOLDER, UPLOAD = "folder", "upload"
+UPLOADED = 16  # megabytes that are taken, all files together
 
 
 def bundled() -> dict[str, Path]:
@@ -140,8 +141,13 @@ def source(state: dict[str, Any]) -> Sequence[Any]:
         page.control("path")
     if state["log"] != UPLOAD:
         return []
-    return st.file_uploader("completions_*.parquet (not kept, not in the link)", type="parquet", width=420,
-                            accept_multiple_files=True)  # fmt: skip
+    given = st.file_uploader("completions_*.parquet (not kept, not in the link)", type="parquet", width=420,
+                             accept_multiple_files=True, max_upload_size=UPLOADED,
+                             help=f"At most {UPLOADED} MB in all; a longer log is read from its folder.")  # fmt: skip
+    if sum(file.size for file in given) > UPLOADED * 2**20:
+        st.error(f"These files have more than {UPLOADED} MB in all; read the log from its folder on this computer.")
+        st.stop()
+    return given
 
 
 def code(state: dict[str, Any], found: Diagnosis) -> str:

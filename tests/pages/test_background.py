@@ -62,3 +62,20 @@ def test_work_that_nobody_asks_for_any_more_ends(monkeypatch):
 
     Job(work)
     assert ended.wait(10)
+
+
+def test_work_goes_on_as_long_as_one_reader_looks(monkeypatch):
+    job = Job(counting)
+    assert not job.wait(0, "one") and not job.wait(0, "another") and job.readers == 2
+    assert not job.left("one"), "another still looks"
+    assert job.readers == 1 and not job.wait(0.05, "another")
+    assert job.left("another"), "nobody is left"
+    assert job.wait(10, "late") and job.stopped and not job.left("late"), "what has ended is not cut short"
+
+
+def test_a_reader_who_no_longer_asks_counts_no_more(monkeypatch):
+    job = Job(counting)
+    job.wait(0, "closed")
+    monkeypatch.setattr(background, "PATIENCE", -1.0)
+    assert job.readers == 0
+    assert job.wait(10) and job.stopped

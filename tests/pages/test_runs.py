@@ -6,6 +6,8 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lab.pages import runs
+
 SECONDS = 60
 
 
@@ -59,6 +61,23 @@ def test_another_setting_ends_the_run_before(opened):
     settled(test)
     assert not test.exception and not test.info
     assert test.session_state["train:run"] != before
+
+
+def test_a_reader_who_moves_on_leaves_the_run_to_the_other(opened):
+    one, other = opened("train", **LONG, seed="7"), opened("train", **LONG, seed="7")
+    assert one.get("progress") and other.get("progress")
+    assert not [each for each in other.button if "Stop" in each.label]
+    assert any("Another window" in each.value for each in other.caption)
+    job = runs.start(*other.session_state["train:run"])
+    one.number_input(key="train:seed").set_value(8)
+    one.slider(key="train:runs").set_value(2).run()
+    assert not job.wait(0, other.session_state["reader"]) and not job.stopped
+    assert other.run().get("progress"), "it is still the same run"
+    assert runs.start(*other.session_state["train:run"]) is job
+    button(other, "Stop").click().run()
+    settled(other)
+    assert job.stopped
+    settled(one)
 
 
 def test_the_noise_is_asked_for_where_there_is_some(opened):

@@ -1,9 +1,13 @@
 """The shell: address, presets, reset, notes, errors of doors."""
 
+import logging
+import tomllib
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lab.pages.shell import Page, plain
+from lab.errors import InputError, UnknownNameError
+from lab.pages.shell import Page, guarded, in_words, plain
 from lab.pages.state import Whole
 
 
@@ -133,3 +137,66 @@ def test_a_preset_that_is_no_state_of_the_page_is_an_error():
     size = Whole(name="size", low=1, high=64, default=8)
     with pytest.raises(AssertionError, match=r"How large.*size=99.*from 1 to 64"):
         Page("demo", "How large?", [size], {"What if it is huge?": {"size": 99}})
+
+
+def broken():
+    import streamlit as st
+
+    from lab.pages.shell import Page, guarded
+    from lab.pages.state import Choice
+
+    kinds = [IndexError, OverflowError, RuntimeError, MemoryError, ValueError, ZeroDivisionError, RecursionError]
+    names = [kind.__name__ for kind in kinds]
+
+    def door(kind):
+        raise kind("<b>beyond</b> the end")
+
+    def run():
+        places = Choice(name="at", options=["door", "page"], default="door")
+        page = Page("broken", "Which?", [Choice(name="kind", options=names, default="IndexError"), places])
+        state = page.open()
+        kind = kinds[names.index(state["kind"])]
+        if state["at"] == "door":
+            page.ask(door, kind)
+        door(kind)
+
+    guarded(run)
+    st.text("after")
+
+
+@pytest.mark.parametrize("at", ["door", "page"])
+@pytest.mark.parametrize(
+    "kind", ["IndexError", "OverflowError", "RuntimeError", "MemoryError", "ValueError", "RecursionError"]
+)
+def test_an_error_of_python_never_reaches_the_reader(kind, at, caplog):
+    with caplog.at_level(logging.CRITICAL, "lab.pages.shell"):
+        app = AppTest.from_function(broken)
+        app.query_params.update({"kind": kind, "at": at})
+        app.run()
+    assert not app.exception
+    said = app.error[0].value
+    assert "Back to the defaults" in said and "Traceback" not in said and "<b>" not in said
+    assert ("more memory" in said) == (kind == "MemoryError") and ("beyond" in said) == (kind != "MemoryError")
+    assert (kind in said) == (kind in ("IndexError", "OverflowError", "RuntimeError", "RecursionError"))
+    app.button(key="broken:reset").click().run()
+    assert app.query_params["kind"] == "IndexError", "the way out is there"
+
+
+def test_the_words_of_the_lab_stand_as_they_are_and_an_error_of_python_is_logged(caplog):
+    assert in_words(InputError("steps 3; it must be 2")) == "steps 3; it must be 2."
+    assert in_words(UnknownNameError("rule", "grop", ["grpo"])) == "unknown rule 'grop'; nearest\\: 'grpo'."
+    assert not caplog.records
+    in_words(IndexError("list"))
+    assert caplog.records[0].exc_info[0] is IndexError
+
+
+def test_a_page_that_works_is_left_alone():
+    done = []
+    guarded(lambda: done.append(1))
+    assert done == [1]
+
+
+def test_the_server_answers_this_machine_alone_and_takes_small_files(root):
+    server = tomllib.loads((root / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["server"]
+    assert server["address"] == "127.0.0.1" and server["allowedHosts"] == ["127.0.0.1", "localhost"]
+    assert server["maxUploadSize"] == 16

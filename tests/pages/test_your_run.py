@@ -71,6 +71,16 @@ def test_without_a_folder_the_page_asks_for_one(opened):
         assert "Choose a training log" in test.markdown[0].value
 
 
+def test_uploads_have_a_limit_that_the_page_says(opened):
+    test = opened(log="upload")
+    assert "At most 16 MB in all" in test.file_uploader[0].help
+    files = [(f"completions_{n}.parquet", bytes(9 * 2**20), "application/octet-stream") for n in range(2)]
+    test.file_uploader[0].set_value(files).run()
+    assert not test.exception and "more than 16 MB in all" in test.error[0].value
+    test.file_uploader[0].set_value(files[:1]).run()
+    assert not test.exception and "Parquet" in test.error[0].value, "as large as this they are read"
+
+
 def test_what_was_inferred_can_be_corrected(opened):
     test = opened(log="two_rewards")
     test.number_input(key="your-run:group_size").set_value(4).run()
