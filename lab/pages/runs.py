@@ -191,7 +191,7 @@ def trained(page: Page, state: Mapping[str, Any], measure: Measure) -> lab.Trace
     run |= {"group_size", *PLACES[state["world"]].settings.values()}
     settled = json.dumps({name: state[name] for name in run}, sort_keys=True)
     before = st.session_state.get(page.key("run"))
-    if before and before != (settled, measure) and (old := start(*before)).left(page.reader):
+    if before and before != (settled, measure) and start(*before).left(page.reader):
         start.clear(*before)
     st.session_state[page.key("run")] = (settled, measure)
     job = page.ask(start, settled, measure)

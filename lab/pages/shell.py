@@ -48,6 +48,7 @@ STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 SHOWN_ROWS = 200
 _AT_ONCE, _IN_ALL = 9, 12  # questions in sight, the others one click away, where a page has more than this in all
 WAY_OUT = "Change a setting, or choose *Back to the defaults* under *Link*."
+CHIP = {"light": "#0067b5", "dark": "#2b6fd0"}  # behind the white words of what is chosen in a list
 PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 
 
@@ -103,7 +104,7 @@ class Page:
 
     def open(self) -> dict[str, Any]:
         """Reads the state, draws title, sentence place, tools and presets; returns the state."""
-        st.html(f"<style>{STYLE}</style>")
+        st.html(f"<style>:root {{ --chip: {CHIP[self.theme]}; }}\n{STYLE}</style>")
         daylight.watch(self.theme)
         notes = self._read()
         self._head()

@@ -104,7 +104,7 @@ def trained(state: Mapping[str, Any]) -> Run | None:
     """The run that the page trains itself, as far as it is; None where it cannot be trained here."""
     settled = configured(state).text()
     before = st.session_state.get(page.key("run"))
-    if before and before != settled and (old := start(before)).left(page.reader):
+    if before and before != settled and start(before).left(page.reader):
         start.clear(before)
     st.session_state[page.key("run")] = settled
     job = start(settled)

@@ -63,3 +63,10 @@ def test_the_data_of_a_picture_come_as_a_file(new_page: Opener, app_url: str) ->
         page.get_by_role("button", name="CSV").click()
     assert download.value.suggested_filename == "collapse.csv"
     assert download.value.path().read_text().startswith("success,group_size,kind,share,low,high")
+
+
+def test_the_first_page_has_an_address_of_its_own(new_page: Opener, app_url: str) -> None:
+    direct = new_page(f"{app_url}/microscope?truth=0.5")
+    expect(direct.get_by_role("heading", name="What do these rewards teach?")).to_be_visible()
+    bare = new_page(f"{app_url}/?truth=0.5")
+    bare.wait_for_url("**/microscope?**truth=0.5**")

@@ -7,8 +7,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.errors import InputError, UnknownNameError
-from lab.pages.shell import Page, guarded, in_words, plain
+from lab.pages.shell import CHIP, Page, guarded, in_words, plain
 from lab.pages.state import Whole
+from tests.figures.test_theme import contrast
 
 
 def demo():
@@ -194,6 +195,13 @@ def test_a_page_that_works_is_left_alone():
     done = []
     guarded(lambda: done.append(1))
     assert done == [1]
+
+
+def test_what_is_chosen_in_a_list_can_be_read(app):
+    for color in CHIP.values():
+        assert contrast("#ffffff", color) > 4.5
+    style = app.run().get("html")[0].proto.body
+    assert f"--chip: {CHIP['light']}" in style and "[data-tag] { background-color: var(--chip)" in style
 
 
 def test_the_server_answers_this_machine_alone_and_takes_small_files(root):
