@@ -161,7 +161,7 @@ def _sample(job: Job, first: list[int]) -> pl.DataFrame:
     import polars as pl
 
     walk, step = job.walk, job.walk.step
-    walk.step = 0 if hasattr(walk.world, "pieces") else step
+    walk.step = 0 if walk.world.fresh else step
     moment = walk.look(gradient=False)
     walk.step = step
     truth = _truth(walk, moment, gradient=False)
@@ -177,7 +177,7 @@ def _sample(job: Job, first: list[int]) -> pl.DataFrame:
 
 def _truth(walk: Walk, moment: Moment, *, gradient: bool = True) -> Truth | None:
     """What the world knows about the moment, None where it can't know."""
-    if not getattr(walk.world, "exact", True):
+    if not walk.world.exact:
         return None
     return walk.world.truth(walk.policy, moment.rollouts, gradient=gradient, weights=walk.reward_weights)
 

@@ -29,7 +29,7 @@ def providers(field: str) -> list[str]:
     package = import_module("simulators")
     worlds = [getattr(package, name) for name in _WORLDS]
     of_torch = {name for name, provided in _TORCH.items() if field in provided}
-    return sorted({w.name for w in worlds if field in (*w.provides, *getattr(w, "scores", ()))} | of_torch)
+    return sorted({w.name for w in worlds if field in (*w.provides, *w.scores)} | of_torch)
 
 
 def warm() -> None:

@@ -18,7 +18,7 @@ def train(world: Any, *, seeds: int, steps: int, group_size: int, lr: float, mea
     A = (R − mean)/(std + 1e-4), ddof 1; only rows of logits that were visited are normalised and moved.
 
     Args:
-        world: A `simulators.ToyLM`: its tables of following states, scores and initial logits.
+        world: A `simulators.ToyLM`: its tables of following states, payoffs and initial logits.
         seeds: Number of runs S.
         steps: Number of updates.
         group_size: Rollouts per prompt G.

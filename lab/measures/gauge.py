@@ -23,15 +23,18 @@ __all__ = ["Gauge"]
 
 Array = NDArray[Any]
 
-#: Measurements that a world without truth does not have.
-_NEED_TRUTH = ("value", "sign_flip", "cosine", "grad_error")
+#: Measurement -> the method without which a world does not have it.
+_NEEDS = (
+    dict.fromkeys(("value", "sign_flip", "cosine", "grad_error"), "truth") | dict.fromkeys(HELD_OUT, "evaluate")
+    | {"gold": "gold", "entropy": "entropy", "kl_start": "kl"}
+)  # fmt: skip
 _NEED_GRADIENT = frozenset(("cosine", "grad_error"))
 
 
 class Gauge:
     """What is measured at each step; a measurement whose truth a world can't know is absent.
 
-    A world says so by an attribute `exact = False`; its `truth` is then never asked.
+    A world says so by having no `truth`, and what else it cannot do by having no such method.
 
     Args:
         measure: "basic", "full", names of measurements, or None.
@@ -52,20 +55,15 @@ class Gauge:
         weights: Array | None = None, *, held_out: bool = False, reference: int = 0,
     ) -> None:  # fmt: skip
         self.world, self.objective, self.options, self.weights = world, objective, options, weights
-        self.exact, self.reference = bool(getattr(world, "exact", True)), reference
+        self.exact, self.reference = world.exact, reference
         chosen = {*columns(measure), *(HELD_OUT if held_out else ()), *(REFERENCE if reference else ())}
         _check_asked(world, held_out, reference, chosen)
-        self.names = [n for n in METRICS if n in chosen and (self.exact or n not in _NEED_TRUTH)]
-        self.names = [n for n in self.names if n not in HELD_OUT or hasattr(world, "evaluate")]
-        if "gold" in self.names and not hasattr(world, "gold"):
-            self.names.remove("gold")
+        self.names = [n for n in METRICS if n in chosen and (n not in _NEEDS or world.can(_NEEDS[n]))]
         if "clip_share" in self.names and "clipped" not in objective.extras:
             self.names.remove("clip_share")
-        self.agent_axis = int(getattr(world, "agent_axis", 0))
-        agents = len(getattr(world, "agents", ())) if self.agent_axis else 0
         self.agents = {n: i for i in range(MOST_AGENTS) if (n := f"grad_norm_agent_{i}") in self.names}
-        self.names = [n for n in self.names if self.agents.get(n, -1) < agents]
-        named = len(getattr(world, "components", ()))
+        self.names = [n for n in self.names if self.agents.get(n, -1) < len(world.agents)]
+        named = len(world.components)
         parts = {f"reward_{k + 1}": k for k in range(MOST_COMPONENTS)}
         self.names = [n for n in self.names if parts.get(n, -1) < (named if named > 1 else 0)]
         self.parts = {n: k for n, k in parts.items() if n in self.names}
@@ -79,7 +77,7 @@ class Gauge:
         """
         row = self._own_slots(policy, start, moment)
         if not set(HELD_OUT).isdisjoint(self.names):
-            tried = self.world.evaluate(policy, samples=8) if held_out else {}  # type: ignore[attr-defined]
+            tried = self.world.evaluate(policy, samples=8) if held_out else {}
             none = np.full(len(policy.seeds), np.nan)
             named = zip(HELD_OUT, ("greedy", "sampled", "pass"), strict=True)
             row |= {name: tried.get(there, none) for name, there in named if name in self.names}
@@ -103,17 +101,16 @@ class Gauge:
         row = {
             "reward": reward, "value": truth.value[:, : self.world.prompts].mean(axis=-1), "sign_flip": flips,
             "no_signal": silent, "grad_norm": g.norm(gradient), "advantage_max": largest,
-            "entropy": self.world.entropy(policy),
         }  # fmt: skip
         if not self.agents.keys().isdisjoint(self.names):
-            norms = g.agent_norms(gradient, self.agent_axis)
+            norms = g.agent_norms(gradient, self.world.agent_axis)
             row |= {name: norms[:, n] for name, n in self.agents.items() if n < norms.shape[1]}
         row |= {
             name: moment.rollouts.rewards[..., k].mean((1, 2)) for name, k in self.parts.items() if name in self.names
         }
         row |= self._further(policy, start, advantage, keep, gradient, truth.gradient)
         if not set(REFERENCE).isdisjoint(self.names):
-            batches = self.world.reference(  # type: ignore[attr-defined]
+            batches = self.world.reference(
                 policy, moment.rollouts, self.reference, step=moment.step, weights=self.weights
             )
             row |= against_reference(gradient, batches)
@@ -139,8 +136,9 @@ class Gauge:
             "advantage_std": lambda: a.advantage_spread(used),
             "levels": lambda: np.asarray(a.distinct_levels(advantage).mean(axis=-1)),
             "effective_rollouts": lambda: a.effective_rollouts(used),
+            "entropy": lambda: self.world.entropy(policy),
             "kl_start": lambda: self.world.kl(policy, start),
-            "gold": lambda: self.world.gold(policy),  # type: ignore[attr-defined]
+            "gold": lambda: self.world.gold(policy),
             "kept": lambda: np.ones(len(advantage)) if keep is None else keep.mean(axis=(-2, -1)),
         }
         return {name: ways[name]() for name in self.names if name in ways}
@@ -165,12 +163,12 @@ class Gauge:
 
 def _check_asked(world: World, held_out: bool, reference: int, chosen: set[str]) -> None:
     """Refuse what was asked for and the world can't give."""
-    if held_out and not hasattr(world, "evaluate"):
+    if held_out and not world.can("evaluate"):
         raise InputError(f"evaluate: world {world.name!r} has no held-out problems; leave it out")
-    if reference and not hasattr(world, "reference"):
+    if reference and not world.can("reference"):
         raise InputError(
             f"reference_rollouts={reference}: world {world.name!r} "
-            + ("knows its exact gradient; measure 'cosine'" if getattr(world, "exact", True) else "has none")
+            + ("knows its exact gradient; measure 'cosine'" if world.exact else "has none")
         )
     lacking = sorted(chosen.intersection(REFERENCE))
     if lacking and not reference:

@@ -56,7 +56,7 @@ def rollout_table(
         "keep": np.ones(slots.size * size, dtype=bool) if moment.keep is None else moment.keep[run].reshape(-1),
     }
     kinds: dict[str, Any] = {"true_advantage": pl.Float64}
-    if hasattr(world, "pieces"):
+    if world.can("problem"):
         columns |= _language(moment, world, run, slots, start)
         kinds |= {name: pl.List(pl.Float32) for name in ("logp", "logp_ref") if name in columns}
     return pl.DataFrame(columns, schema_overrides=kinds)
@@ -99,7 +99,7 @@ def recorded(frame: pl.DataFrame) -> Recorded:
     return Recorded(rollouts, words)
 
 
-def _language(moment: Moment, world: Any, run: int, slots: Array, start: Policy | None) -> dict[str, Any]:
+def _language(moment: Moment, world: World, run: int, slots: Array, start: Policy | None) -> dict[str, Any]:
     """The columns question, answer, text, tokens, logp, logp_ref of a world of language."""
     rollouts, size = moment.rollouts, moment.rewards.shape[2]
     assert rollouts.mask is not None
@@ -109,21 +109,18 @@ def _language(moment: Moment, world: Any, run: int, slots: Array, start: Policy 
         flat = array[run].reshape(real.shape)
         return [row[valid].tolist() for row, valid in zip(flat, real, strict=True)]
 
-    tokens = by_row(rollouts.actions)
+    problems = [world.problem(p) for p in slots.tolist()]
+    said = [
+        world.pieces(row, p) for row, p in zip(by_row(rollouts.actions), np.repeat(slots, size).tolist(), strict=True)
+    ]
     columns = {
-        "question": [world.train[p].prompt for p in slots for _ in range(size)],
-        "answer": [world.train[p].answer for p in slots for _ in range(size)],
-        "text": [world.text(row) for row in tokens],
-        "tokens": [_pieces(world, row) for row in tokens],
+        "question": [question for question, _ in problems for _ in range(size)],
+        "answer": [answer for _, answer in problems for _ in range(size)],
+        "text": ["".join(row) for row in said],
+        "tokens": [[*row[:-1], row[-1] or END] for row in said],
         "logp": by_row(rollouts.logp),
     }
     return columns | ({} if start is None else {"logp_ref": by_row(world.log_prob(start, rollouts))})
-
-
-def _pieces(world: Any, tokens: list[int]) -> list[str]:
-    """The text of each token of a response; an empty last one is its end."""
-    own = world.pieces(tokens) if hasattr(world, "pieces") else [world.text([token]) for token in tokens]
-    return [*own[:-1], own[-1] or END]
 
 
 def _slots(moment: Moment, prompts: int, run: int = 0) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def token_weights(moment: Moment, world: World, *, variant: str = "", run: int =
 
     Args:
         moment: One step of a training run, as `lab.training.loop.Walk.look` gives it.
-        world: Where it was sampled; its `text` or, by prompt, its `tokens` are the words of the actions.
+        world: Where it was sampled; its `pieces` are the words of the actions.
         variant: Name of the method.
         run: Which run of the block S.
         prompt: Which slot of the P axis.
@@ -43,7 +43,7 @@ def token_weights(moment: Moment, world: World, *, variant: str = "", run: int =
     return pl.DataFrame(
         {
             "variant": [variant] * len(rollout), "rollout": rollout, "position": position,
-            "token": [words[a] if words else str(a) for a in actions[rollout, position].tolist()],
+            "token": [words[a] for a in actions[rollout, position].tolist()],
             "weight": weights[rollout, position], "reward": moment.rewards[run, prompt].sum(axis=-1)[rollout],
         }
     )  # fmt: skip
@@ -72,11 +72,8 @@ def weight_spread(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _words(moment: Moment, world: World, run: int, slot: int) -> Any:
-    """Words of the actions of the prompt in a slot, or None."""
-    tokens = getattr(world, "tokens", None)
-    if hasattr(world, "text") and (tokens is None or isinstance(tokens[0], str)):  # one vocabulary for all prompts
-        return {a: world.text([a]) or END for a in np.unique(moment.rollouts.actions[run, slot]).tolist()}
+def _words(moment: Moment, world: World, run: int, slot: int) -> dict[int, str]:
+    """Words of the actions of the prompt in a slot."""
     stands = moment.rollouts.prompt
     here = slot if stands is None else int(np.atleast_2d(stands)[min(run, np.atleast_2d(stands).shape[0] - 1), slot])
-    return None if tokens is None else tokens[here]
+    return {a: world.pieces([a], here)[0] or END for a in np.unique(moment.rollouts.actions[run, slot]).tolist()}

@@ -147,7 +147,7 @@ def asked(state: Mapping[str, Any]) -> dict[str, Any]:
 def measured(state: Mapping[str, Any], wanted: Sequence[str]) -> tuple[str, ...]:
     """The measurements among those wanted that the state's world knows and that are not too dear."""
     world = made(state)
-    more = ("gold",) if hasattr(world, "gold") else () if getattr(world, "exact", True) else ("reward",)
+    more = ("gold",) if world.can("gold") else () if world.exact else ("reward",)
     return tuple(name for name in (*more, *wanted) if name not in PLACES[state["world"]].dear)
 
 

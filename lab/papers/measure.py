@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.records import Policy, Rollouts, Truth
+from simulators.records import Policy, Rollouts, Truth, World
 
 if TYPE_CHECKING:
     from lab.trace import Trace
@@ -84,7 +84,7 @@ def last_values(
     return {name: last.filter(variant=name)["value"].to_numpy() for name in names}
 
 
-class OnePolicy:
+class OnePolicy(World):
     """A bandit of one prompt in all P slots of a batch: one policy learns from P groups per step.
 
     Args:
@@ -93,7 +93,6 @@ class OnePolicy:
     """
 
     name = "one-policy bandit"
-    provides: tuple[str, ...] = ()
 
     def __init__(self, world: Bandit, prompts: int) -> None:
         self.world, self.prompts = world, prompts

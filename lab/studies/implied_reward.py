@@ -24,6 +24,7 @@ from lab.measures.interval import student_quantile
 from lab.methods import Variant
 from lab.methods import variant as named
 from lab.studies.groups import all_groups, enumerable, outcome, whole
+from lab.training.loop import world_of
 from simulators.mdp.mdp import MDP
 from simulators.records import Policy, Rollouts, World
 
@@ -130,10 +131,11 @@ def implied_reward(
 
     Source: the lab's own definition; STARC (arXiv 2309.15257).
     """
+    world = world_of(world)
     v, start = named(variant), world.init([seed]) if policy is None else policy
     if len(start.seeds) != 1:
         raise InputError(f"the policy has {len(start.seeds)} runs; an implied reward is that of one")
-    if not getattr(world, "exact", True):
+    if not world.exact:
         raise InputError(f"world {world.name!r} does not know its true rewards")
     table = _table(world, start)
     return (table and _exact(v, table, group_size)) or _drawn(world, v, start, group_size, groups)

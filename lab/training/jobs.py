@@ -97,7 +97,7 @@ def job_of(
     walk = Walk(world, v, seeds, settings)
     assert walk.objective is not None
     options = {**walk.objective.options, **v.options.get("objective", {})}
-    gauge = Gauge(measure, world, walk.objective, options, walk.reward_weights, held_out=settings.evaluate > 0,
+    gauge = Gauge(measure, walk.world, walk.objective, options, walk.reward_weights, held_out=settings.evaluate > 0,
                   reference=settings.reference_rollouts)  # fmt: skip
     return Job(walk, gauge, seeds, steps, every)
 

@@ -21,15 +21,23 @@ from lab.training.moment import Moment
 from lab.training.optimizers import Optimizer, alike, on_host
 from lab.training.settings import Settings
 from simulators.random import DRAWS, uniforms
-from simulators.records import Policy, Rollouts, Scored, World
+from simulators.records import Policy, Rollouts, Scored, World, adopted
 
-__all__ = ["Moment", "Settings", "Walk", "lacking"]
+__all__ = ["Moment", "Settings", "Walk", "lacking", "world_of"]
 
 Array = NDArray[Any]
 
 
 #: Fields that a rule gets in every world.
 _ALWAYS = frozenset(("actions", "mask", "logp", "logp_ref", "rewards", "clip_scale"))
+
+
+def world_of(given: Any) -> World:
+    """A world, or an object with the methods of one, as a world; InputError names what it lacks."""
+    try:
+        return adopted(given)
+    except TypeError as refusal:
+        raise InputError(str(refusal)) from None
 
 
 def lacking(world: World, rule: Rule) -> list[str]:
@@ -52,7 +60,7 @@ class Walk:
     """
 
     def __init__(self, world: World, variant: Variant, seeds: Sequence[int] | Array, settings: Settings) -> None:
-        self.world, self.variant, self.settings = world, variant, settings
+        self.world, self.variant, self.settings = world_of(world), variant, settings
         self.advantage = variant.rule("advantage")
         self.objective = variant.rule("objective")
         self.filter, self.reward = variant.rule("filter"), variant.rule("reward")
@@ -90,7 +98,7 @@ class Walk:
         """The world's scores on whose gradient the objective's weights act; none of them: log π."""
         assert self.objective is not None
         names: tuple[str, ...] = tuple(self.objective.extras.get("scores", ()))
-        absent = [n for n in names if n not in getattr(self.world, "scores", ())]
+        absent = [n for n in names if n not in self.world.scores]
         if absent:
             raise MissingFieldError(
                 f"variant {self.variant.name!r}: objective {self.objective.name!r} takes the gradient of "
@@ -260,7 +268,7 @@ class Walk:
             and self.reward is None and self.variant.kl is None and not self.variant.refill and not self.fields
             and self.reward_weights is None
         )  # fmt: skip
-        if not plain or not hasattr(self.world, "stride"):
+        if not plain or not self.world.can("stride"):
             return None
         size = self.settings.group_size + self.variant.extra_rollouts
         return self.world.stride(self.policy, size, self.step)

@@ -11,7 +11,7 @@ from lab.errors import InputError, LabError, check_whole
 from lab.methods import Variant, names, variant
 from lab.trace import Trace
 from lab.training.jobs import Job, blocks_of, gathered, job_of, seeds_of
-from lab.training.loop import Settings, Walk, lacking
+from lab.training.loop import Settings, Walk, lacking, world_of
 from simulators.records import World
 
 __all__ = ["Refusal", "Trace", "refused", "train", "variants_of"]
@@ -84,8 +84,7 @@ def train(
     Raises:
         InputError, UnknownNameError, MissingFieldError: Before anything is sampled, each naming what was wrong.
     """
-    if not isinstance(world, World):
-        raise InputError(f"world={world!r}; it must be a world, such as simulators.Bandit(success=[0.2, 0.8])")
+    world = world_of(world)
     settings = Settings(
         group_size, lr, optimizer, momentum, max_grad_norm, epochs,
         None if reward_weights is None else tuple(reward_weights), evaluate, reference_rollouts,
@@ -98,7 +97,7 @@ def train(
     jobs = [
         job_of(world, v, block, settings, measure, steps=steps, every=every)
         for v in chosen
-        for block in blocks_of(numbers, width, world.prompts * group_size, getattr(world, "together", len(numbers)))
+        for block in blocks_of(numbers, width, world.prompts * group_size, world.together or len(numbers))
     ]
     _run(jobs, width, progress, stop or (lambda: False))
     return gathered(jobs)

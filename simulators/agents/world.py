@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from simulators.agents import kernels
 from simulators.agents.tasks import Orchestra, orchestra
 from simulators.errors import check_count, unknown_name
-from simulators.records import Floats, Ints, Policy, Rollouts, Truth
+from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 from simulators.softmax import Tables, tables
 
 __all__ = ["Agents", "warm"]
@@ -25,7 +25,7 @@ __all__ = ["Agents", "warm"]
 _MOST_CALLS = 65536 // 3  # three numbers per call, see simulators.random.DRAWS
 
 
-class Agents:
+class Agents(World):
     """Several agents with a softmax head per prompt each.
 
     Args:
@@ -46,8 +46,7 @@ class Agents:
 
     name = "agents"
     provides: tuple[str, ...] = ("mask", "agent", "turn_rewards")
-    components = ("outcome", "penalty")
-    exact = True
+    components: tuple[str, ...] = ("outcome", "penalty")
     agent_axis = 2
 
     def __init__(

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from simulators import reward_laws
 from simulators.bandit import kernels
 from simulators.errors import check_count, unknown_name
-from simulators.records import Floats, Ints, Policy, Rollouts, Truth
+from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 from simulators.reward_laws import BERNOULLI, Law
 from simulators.softmax import Tables, tables
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Bandit", "warm"]
 
 
-class Bandit:
+class Bandit(World):
     """A contextual bandit with a softmax policy per prompt and head.
 
     Args:

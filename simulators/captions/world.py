@@ -82,15 +82,13 @@ class Captions(Bandit):
 
     name = "captions"
     provides: tuple[str, ...] = ("lengths",)
-    components = ("precision", "recall", "language")
+    components: tuple[str, ...] = ("precision", "recall", "language")
 
     def __init__(self, prompts: int = 4, *, logits: ArrayLike = 0.0) -> None:
         if prompts < 1:
             raise ValueError(f"prompts={prompts}; it must be at least 1")
         self.parts = expected(np.arange(1, LONGEST + 1))
         super().__init__(means=np.tile(self.parts.sum(-1), (prompts, 1)), law="normal", logits=logits)
-
-    stride = property()  # no fast lane: the rewards are not the bandit's
 
     def rollout(
         self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()

@@ -97,7 +97,7 @@ class Delayed(Bandit):
 
     name = "delayed"
     provides: tuple[str, ...] = ("token_rewards",)
-    components = ("return",)
+    components: tuple[str, ...] = ("return",)
 
     def __init__(
         self, prompts: int = 4, *, steps: int = 20, choices: int = 4,
@@ -110,8 +110,6 @@ class Delayed(Bandit):
         if self.believed.shape != self.true.shape or not np.isfinite(self.believed).all():
             raise ValueError(f"the decoder gives shape {self.believed.shape}; it must be finite rewards {tuple(sizes)}")
         super().__init__(means=self.believed, law=normal(0.0))
-
-    stride = property()  # no fast lane: only the sum over the heads is seen
 
     def rollout(
         self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()

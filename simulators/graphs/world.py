@@ -16,16 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulators.errors import check_count, unknown_name
 from simulators.random import uniforms
-from simulators.records import Floats, Ints, Policy, Rollouts, Truth
+from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 
 __all__ = ["Graphs"]
 
 
-class Graphs:
+class Graphs(World):
     """Communication graphs with one logit per edge.
 
     Args:
-        agents: N, at least 2.
+        members: number of agents N, at least 2.
         critical: which edges matter, as indices into `edges`.
         easiness: how easy each query is [P], in logits.
         effect: what a critical edge adds, in logits.
@@ -41,11 +41,10 @@ class Graphs:
 
     name = "graphs"
     provides: tuple[str, ...] = ()
-    exact = True
 
     def __init__(
         self,
-        agents: int = 5,
+        members: int = 5,
         *,
         critical: Sequence[int] = (0, 1, 2),
         easiness: ArrayLike = (-2.0, 0.0, 2.0),
@@ -53,9 +52,9 @@ class Graphs:
         enough: float = 2.0,
         logits: ArrayLike = 0.0,
     ) -> None:
-        check_count("agents", agents, least=2)
-        self.edges = tuple((i, j) for i in range(agents) for j in range(i + 1, agents))
-        self.agents, self.effect, self.enough = agents, float(effect), float(enough)
+        check_count("members", members, least=2)
+        self.edges = tuple((i, j) for i in range(members) for j in range(i + 1, members))
+        self.members, self.effect, self.enough = members, float(effect), float(enough)
         self.critical = _checked_edges(critical, len(self.edges))
         self.easiness = np.atleast_1d(np.asarray(easiness, np.float64))
         if self.easiness.ndim != 1 or not self.easiness.size:
@@ -69,7 +68,7 @@ class Graphs:
         self.success = _sigmoid(self.easiness[:, None] + self.effect * (counts - self.enough))
 
     def __repr__(self) -> str:
-        return f"Graphs(agents={self.agents}, queries={self.prompts}, critical={self.critical.tolist()})"
+        return f"Graphs(members={self.members}, queries={self.prompts}, critical={self.critical.tolist()})"
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The initial logits [S, E] for S seeds, integers from 0 to 2**64 − 1."""

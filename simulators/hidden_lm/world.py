@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulators.compiled import kernel
 from simulators.errors import check_count, unknown_name
-from simulators.records import Floats, Policy, Rollouts, Truth
+from simulators.records import Floats, Policy, Rollouts, Truth, World
 from simulators.softmax import Tables, tables
 from simulators.sums import inner
 from simulators.toy_lm.tasks import Machine
@@ -26,7 +26,7 @@ from simulators.toy_lm.world import ToyLM
 __all__ = ["HiddenLM", "warm"]
 
 
-class HiddenLM:
+class HiddenLM(World):
     """A low-rank language model on the tasks of `ToyLM`.
 
     Args:
@@ -45,7 +45,6 @@ class HiddenLM:
     Attributes:
         features: h [P, T, V, D].
         table: The tabular model that samples and knows the truth.
-        exact: That values, advantages and gradients are known without error.
 
     Raises:
         ValueError: As `ToyLM`, and for a width below 1, or numbers that are not finite or do not fit.
@@ -53,8 +52,7 @@ class HiddenLM:
 
     name = "hidden-lm"
     provides: tuple[str, ...] = (*ToyLM.provides, "hidden", "prediction_error")
-    components = ToyLM.components
-    exact = True
+    components: tuple[str, ...] = ToyLM.components
 
     def __init__(
         self,
@@ -85,6 +83,10 @@ class HiddenLM:
         width = f"width={self.features.shape[-1]}"
         sizes = f"prompts={self.prompts}, vocabulary={self.vocabulary}, length={self.length}, {width}"
         return f"HiddenLM({', '.join(self.tasks)}, {sizes})"
+
+    def pieces(self, tokens: Sequence[int] | NDArray[Any], prompt: int = 0) -> list[str]:
+        """What each token of a response to a prompt says."""
+        return self.table.pieces(tokens, prompt)
 
     def text(self, prompt: int, tokens: Sequence[int] | NDArray[Any]) -> str:
         """A response to a prompt as text, up to and with its end token."""
@@ -141,9 +143,9 @@ class HiddenLM:
         exact = self.table.truth(self._table(policy), rollouts, gradient=gradient, weights=weights)
         return replace(exact, gradient=self._pulled(exact.gradient)) if gradient else exact
 
-    def score(self, policy: Policy, rollouts: Rollouts) -> Floats:
+    def pay(self, policy: Policy, rollouts: Rollouts) -> Floats:
         """Rewards of given responses, as the tasks pay them [S, P, G, K]."""
-        return self.table.score(self._table(policy), rollouts)
+        return self.table.pay(self._table(policy), rollouts)
 
     def entropy(self, policy: Policy) -> Floats:
         """−E[log π(y)] of the whole response, averaged over prompts [S], nats."""

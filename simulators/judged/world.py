@@ -74,6 +74,7 @@ class Judged(Bandit):
 
     name = "judged"
     provides: tuple[str, ...] = (*Bandit.provides, "pair_scores")
+    stride = Bandit.stride  # without a field its rollouts are the bandit's
 
     def __init__(
         self, utility: ArrayLike, *, drift: float = 1.0, noise: float = 0.3, logits: ArrayLike = 0.0

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulators.errors import check_count, unknown_name
 from simulators.random import uniforms
-from simulators.records import Floats, Ints, Policy, Rollouts, Truth
+from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 
 __all__ = ["Lengths"]
 
@@ -23,7 +23,7 @@ _EASIEST, _HARDEST, _SLOPE = 1.0, 9.0, 1.5
 _START, _WIDTH = 12.0, 3.0
 
 
-class Lengths:
+class Lengths(World):
     """Responses of 1 to `longest` tokens as single actions; rewards are (right, right · l/longest).
 
     Weights (1, −c) of the components are the usual reward right · (1 − c·l/longest); (1, 0) leave the length out.
@@ -40,8 +40,7 @@ class Lengths:
 
     name = "lengths"
     provides: tuple[str, ...] = ("lengths",)
-    components = ("right", "length")
-    exact = True
+    components: tuple[str, ...] = ("right", "length")
 
     def __init__(self, prompts: int = 16, *, longest: int = 16, slip: float = 0.15, shared: bool = True) -> None:
         self.prompts = check_count("prompts", prompts, least=2)

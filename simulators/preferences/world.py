@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.errors import check_count, unknown_name
-from simulators.records import Floats, Ints, Policy, Rollouts, Truth
+from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 
 __all__ = ["Preferences"]
 
@@ -27,7 +27,7 @@ class _Data(NamedTuple):
     responses: Ints
 
 
-class Preferences:
+class Preferences(World):
     """Offline preference learning as a world: every prompt is a pair, every rollout the same data.
 
     Args:
@@ -43,8 +43,7 @@ class Preferences:
 
     name = "preferences"
     provides: tuple[str, ...] = ("token_rewards",)
-    components = ("preferred",)
-    exact = True
+    components: tuple[str, ...] = ("preferred",)
 
     def __init__(
         self, pairs: int = 30, *, length: int = 8, vocabulary: int = 6, signal: float = 1.0, noise: float = 1.0

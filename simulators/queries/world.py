@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulators.errors import check_count, unknown_name
 from simulators.random import uniforms
-from simulators.records import Floats, Ints, Policy, Rollouts, Truth
+from simulators.records import Floats, Ints, Policy, Rollouts, Scored, Truth
 
 __all__ = ["FEATURES", "Queries", "Scenes", "costs", "gradient", "match", "matches", "predict", "scenes"]
 
@@ -161,7 +161,7 @@ _TEST, _TEST_QUERIES = 100, 24
 _SHARP = 4.0
 
 
-class Queries:
+class Queries(Scored):
     """Set prediction as a world: a scene is a prompt, its queries are the group, and nothing is sampled but scenes.
 
     The reward of a query is minus the squared distance of its prediction to the nearest object. It is a function of the
@@ -184,9 +184,9 @@ class Queries:
 
     name = "queries"
     provides: tuple[str, ...] = ()
-    components = ("nearest",)
+    components: tuple[str, ...] = ("nearest",)
     scores: tuple[str, ...] = ("reward", "match")
-    exact = True
+    fresh = True
 
     def __init__(self, scenes: int = 4, *, objects: int = 4) -> None:
         self.prompts = check_count("scenes", scenes, least=1)

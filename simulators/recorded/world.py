@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.records import Floats, Policy, Rollouts, Truth
+from simulators.records import Floats, Policy, Rollouts, World
 
 __all__ = ["Recorded"]
 
 
-class Recorded:
+class Recorded(World):
     """One step's rollouts of one run, whatever is asked for. Its policy has no parameters, so nothing trains here.
 
     Args:
@@ -23,20 +23,18 @@ class Recorded:
     Attributes:
         prompts: Number of prompts P.
         provides: The optional fields that were written down.
-        exact: False: values and advantages are not known.
     """
 
     name = "recorded"
-    exact = False
 
     def __init__(self, rollouts: Rollouts, words: Sequence[str] | None = None) -> None:
         self.rollouts, self.words = rollouts, words
         self.prompts = rollouts.rewards.shape[1]
         self.provides = tuple(f for f in ("mask", "greedy_rewards") if getattr(rollouts, f) is not None)
 
-    def text(self, tokens: Sequence[int] | NDArray[Any]) -> str:
-        """Actions as text."""
-        return "".join(self.words[int(t)] if self.words is not None else str(t) for t in tokens)
+    def pieces(self, tokens: Sequence[int] | NDArray[Any], prompt: int = 0) -> list[str]:
+        """Each action as text."""
+        return [self.words[int(t)] if self.words is not None else str(t) for t in tokens]
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The initial policy, of which nothing is known but its log-probabilities of these rollouts."""
@@ -61,21 +59,3 @@ class Recorded:
     def gradient(self, policy: Policy, rollouts: Rollouts, weights: Floats) -> Floats:
         """Nothing: there are no parameters [S, 0]."""
         return np.zeros_like(policy.parameters)
-
-    def truth(
-        self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True, weights: NDArray[Any] | None = None
-    ) -> Truth:
-        """Nothing is known but what was written down.
-
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError("recorded rollouts know no exact values")
-
-    def entropy(self, policy: Policy) -> Floats:
-        """Not known [S]."""
-        return np.full(len(policy.seeds), np.nan)
-
-    def kl(self, policy: Policy, other: Policy) -> Floats:
-        """Not known [S]."""
-        return np.full(len(policy.seeds), np.nan)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulators.errors import check_count
 from simulators.random import uniforms
-from simulators.records import Floats, Ints, Policy, Rollouts, Truth
+from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 
 __all__ = ["BASE", "GOLD", "PROXY", "Outcome", "RewardHacks", "graders", "metrics"]
 
@@ -42,7 +42,7 @@ class Outcome:
     gold: Floats
 
 
-class RewardHacks:
+class RewardHacks(World):
     """Tasks from several families, three answers to each, and a proxy reward that prefers the wrong one.
 
     Rollouts are scored by the proxy; `gold` tells what they are worth. The world's tasks, P of them, are from the

@@ -112,7 +112,7 @@ class PretrainedLM(SmallLM):
         kept = own[_mask(own, self.ends) & ~np.isin(own, self.ends)]
         return str(self._tokenizer.decode(kept.tolist(), skip_special_tokens=True))
 
-    def pieces(self, tokens: Sequence[int] | NDArray[Any]) -> list[str]:
+    def pieces(self, tokens: Sequence[int] | NDArray[Any], prompt: int = 0) -> list[str]:
         """What each token of a response adds to its text; a character of several tokens stands at the last of them."""
         own, found, done = np.asarray(tokens), [], ""
         for n in range(1, len(own) + 1):

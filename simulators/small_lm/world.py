@@ -18,7 +18,7 @@ from torch import Tensor
 
 from simulators.errors import check_count, unknown_name
 from simulators.random import DRAWS, uniforms
-from simulators.records import Floats, Policy, Rollouts, Truth
+from simulators.records import Floats, Policy, Rollouts, World
 from simulators.small_lm.model import Cache, Shape, Transformer, Weights
 from simulators.small_lm.pretrain import cached, imitate
 from simulators.small_lm.tasks import COMPONENTS, END, TAGS, Problem, score, shown, task
@@ -30,7 +30,7 @@ _BATCHES, _REFERENCE = 8, 1 << 32  # of the reference's rollouts, and their firs
 _VERSION = 3  # of the weights: changed whenever pretraining gives others
 
 
-class SmallLM:
+class SmallLM(World):
     """A pretrained transformer on one text task.
 
     Args:
@@ -50,7 +50,6 @@ class SmallLM:
     Attributes:
         train: problems of the steps; `test`: held-out ones.
         components: names of the reward components [K].
-        exact: False: values and advantages are not known.
         together: runs that share one batch.
         ends: numbers of the tokens that end a response.
 
@@ -60,9 +59,9 @@ class SmallLM:
 
     name = "small-lm"
     provides: tuple[str, ...] = ("mask", "greedy_rewards", "hidden", "prediction_error")
-    components = COMPONENTS
-    exact = False
+    components: tuple[str, ...] = COMPONENTS
     together = 4
+    fresh = True
     ends: tuple[int, ...] = (0,)
 
     def __init__(
@@ -110,7 +109,11 @@ class SmallLM:
         """A response as text up to its end token, tags written out."""
         return shown("".join(self.tokens[int(t)] for t in tokens).partition(END)[0])
 
-    def pieces(self, tokens: Sequence[int] | NDArray[Any]) -> list[str]:
+    def problem(self, prompt: int) -> tuple[str, str]:
+        """The question and a right answer of a training problem."""
+        return self.train[prompt].prompt, self.train[prompt].answer
+
+    def pieces(self, tokens: Sequence[int] | NDArray[Any], prompt: int = 0) -> list[str]:
         """What each token of a response adds to its text, tags written out and "" for what ends it."""
         return ["" if t in self.ends else shown(self.tokens[t]) for t in map(int, tokens)]
 
@@ -307,16 +310,6 @@ class SmallLM:
             advantage = (rewards - rewards.mean(-1, keepdims=True)) / (groups - 1) / prompt.shape[1]
             found.append(self.gradient(policy, own, advantage[..., None] * own.mask).double().cpu().numpy())
         return np.stack(found)
-
-    def truth(
-        self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True, weights: NDArray[Any] | None = None
-    ) -> Truth:
-        """Nothing is known exactly here.
-
-        Raises:
-            ValueError: always; `exact` is False, and nothing that needs a truth asks for it.
-        """
-        raise ValueError("the small-lm world knows no exact values; measure what needs no truth")
 
     def entropy(self, policy: Policy) -> Floats:
         """Entropy of the response [S], nats: mean over the last rollouts of the sum of each choice's entropy."""

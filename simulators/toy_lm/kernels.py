@@ -1,7 +1,7 @@
 """Compiled loops of the toy language model; shapes as in `simulators.toy_lm`, which checks what it hands over.
 
 `logits`, `probabilities` and `cumulative` [S, P, T, V, V] and `log_total` [S, P, T, V] are the tables of
-`simulators.softmax`: position, previous token, token. `following` [P, T, Q, V], `scores` [P, T, Q, V, K] and `states`
+`simulators.softmax`: position, previous token, token. `following` [P, T, Q, V], `payoffs` [P, T, Q, V, K] and `states`
 [P] are the tasks' machines; `worth` [P, T, Q, V] is their score with the components added. `slots` [S, R] holds the
 prompt of each slot of `actions` [S, R, G, T]. A kernel that returns a bool stops with False at what is no token.
 """
@@ -17,14 +17,14 @@ from simulators.random import prompt_key, step_key, uniform
 from simulators.sums import inner_rows
 
 __all__ = [
-    "exact_gradient", "greedy", "log_prob", "passages", "passages_run", "sample", "sample_prompt", "score",
+    "exact_gradient", "greedy", "log_prob", "passages", "passages_run", "pay", "sample", "sample_prompt",
     "score_gradient", "score_gradient_run",
 ]  # fmt: skip
 
 
 @kernel
 def sample(
-    following: Any, scores: Any, seeds: Any, step: Any, attempt: Any, logits: Any, cumulative: Any, log_total: Any,
+    following: Any, payoffs: Any, seeds: Any, step: Any, attempt: Any, logits: Any, cumulative: Any, log_total: Any,
     rewards: Any, actions: Any, logp: Any, mask: Any,
 ) -> None:  # fmt: skip
     """Every run's rollouts [S, P, G, T]: see `sample_prompt`."""
@@ -32,14 +32,14 @@ def sample(
         run = step_key(seeds[s], step, attempt)
         for p in range(actions.shape[1]):
             sample_prompt(
-                following[p], scores[p], prompt_key(run, np.uint64(p)), logits[s, p], cumulative[s, p], log_total[s, p],
-                rewards[s, p], actions[s, p], logp[s, p], mask[s, p],
+                following[p], payoffs[p], prompt_key(run, np.uint64(p)), logits[s, p], cumulative[s, p],
+                log_total[s, p], rewards[s, p], actions[s, p], logp[s, p], mask[s, p],
             )  # fmt: skip
 
 
 @kernel
 def sample_prompt(
-    following: Any, scores: Any, key: Any, logits: Any, cumulative: Any, log_total: Any, rewards: Any, actions: Any,
+    following: Any, payoffs: Any, key: Any, logits: Any, cumulative: Any, log_total: Any, rewards: Any, actions: Any,
     logp: Any, mask: Any,
 ) -> None:  # fmt: skip
     """One group's rollouts [G, T]: token = number of running sums ≤ u · total, one uniform u per position.
@@ -61,15 +61,15 @@ def sample_prompt(
             token = 0
             for v in range(vocabulary):
                 token += cumulative[t, u, v] <= level
-            for k in range(scores.shape[3]):
-                rewards[g, k] += scores[t, q, token, k]
+            for k in range(payoffs.shape[3]):
+                rewards[g, k] += payoffs[t, q, token, k]
             actions[g, t] = token
             logp[g, t] = logits[t, u, token] - log_total[t, u]
             state[g], before[g], running[g] = following[t, q, token], token, token != 0
 
 
 @kernel
-def greedy(following: Any, scores: Any, logits: Any, rewards: Any) -> None:
+def greedy(following: Any, payoffs: Any, logits: Any, rewards: Any) -> None:
     """Rewards [S, P, K] of the response whose every token has the largest logit (the first of equals)."""
     runs, prompts, components = rewards.shape
     for s in range(runs):
@@ -79,7 +79,7 @@ def greedy(following: Any, scores: Any, logits: Any, rewards: Any) -> None:
             for t in range(logits.shape[2]):
                 token = int(np.argmax(logits[s, p, t, before]))
                 for k in range(components):
-                    rewards[s, p, k] += scores[p, t, state, token, k]
+                    rewards[s, p, k] += payoffs[p, t, state, token, k]
                 state, before = following[p, t, state, token], token
                 if token == 0:
                     break
@@ -107,7 +107,7 @@ def log_prob(logits: Any, log_total: Any, slots: Any, actions: Any, out: Any) ->
 
 
 @kernel
-def score(following: Any, scores: Any, slots: Any, actions: Any, rewards: Any) -> bool:
+def pay(following: Any, payoffs: Any, slots: Any, actions: Any, rewards: Any) -> bool:
     """rewards[s, r, g, k] of given responses."""
     runs, places, groups, length = actions.shape
     vocabulary = following.shape[3]
@@ -121,8 +121,8 @@ def score(following: Any, scores: Any, slots: Any, actions: Any, rewards: Any) -
                     token = actions[s, r, g, t]
                     if token < 0 or token >= vocabulary:
                         return False
-                    for k in range(scores.shape[4]):
-                        rewards[s, r, g, k] += scores[p, t, state, token, k]
+                    for k in range(payoffs.shape[4]):
+                        rewards[s, r, g, k] += payoffs[p, t, state, token, k]
                     state = following[p, t, state, token]
                     if token == 0:
                         break

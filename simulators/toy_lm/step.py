@@ -42,7 +42,7 @@ class Stride(stride.Stride):
         table = tables(policy)
         self._policy, self._step = policy, step
         self._logits = table.logits
-        machine = world.following, world.scores, world.worth, world.states
+        machine = world.following, world.payoffs, world.worth, world.states
         softmax = table.logits, table.probabilities, table.cumulative, table.log_total
         assert self.rollouts.mask is not None
         samples = self.rollouts.rewards, self.rollouts.actions, self.rollouts.logp, self.rollouts.mask
@@ -63,7 +63,7 @@ def warm() -> None:
 
 @kernel
 def _advance(
-    following: Any, scores: Any, worth: Any, states: Any, seeds: Any, logits: Any, probabilities: Any, cumulative: Any,
+    following: Any, payoffs: Any, worth: Any, states: Any, seeds: Any, logits: Any, probabilities: Any, cumulative: Any,
     log_total: Any, rewards: Any, actions: Any, logp: Any, mask: Any, step: Any, advantage: Any, keep: Any,
     weights: Any, lr: Any, max_norm: Any, gradient: Any, totals: Any, moved: Any, row: Any, no_signal: Any,
     no_truth: Any,
@@ -94,8 +94,8 @@ def _advance(
             else:
                 gradient[p] = 0.0
             sample_prompt(
-                following[p], scores[p], prompt_key(key, np.uint64(p)), logits[s, p], cumulative[s, p], log_total[s, p],
-                rewards[s, p], actions[s, p], logp[s, p], mask[s, p],
+                following[p], payoffs[p], prompt_key(key, np.uint64(p)), logits[s, p], cumulative[s, p],
+                log_total[s, p], rewards[s, p], actions[s, p], logp[s, p], mask[s, p],
             )  # fmt: skip
     return finite
 

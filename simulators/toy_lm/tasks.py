@@ -1,6 +1,6 @@
-"""Verifiable tasks of the toy language model, each a small machine that reads a response and scores it.
+"""Verifiable tasks of the toy language model, each a small machine that reads a response and pays it.
 
-A machine has Q states and starts in state 0. Token v at position t in state q pays scores[t, q, v] and leads to
+A machine has Q states and starts in state 0. Token v at position t in state q pays payoffs[t, q, v] and leads to
 state following[t, q, v]; so the reward of a response is a sum along its path, and because Q is small its expectation
 under a policy is exact. Token 0 is the end token. A response is cut after T tokens if it has not ended.
 """
@@ -42,7 +42,7 @@ class Machine:
         questions: the prompts as text [P].
         targets: length of the shortest right answer, without the end token [P].
         following: next state of each prompt, position, state and token [P, T, Q, V].
-        scores: what that token pays [P, T, Q, V, K], components as in `COMPONENTS`.
+        payoffs: what that token pays [P, T, Q, V, K], components as in `COMPONENTS`.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Machine:
     questions: tuple[str, ...]
     targets: NDArray[np.int64]
     following: NDArray[np.int32]
-    scores: Floats
+    payoffs: Floats
 
 
 def arithmetic(prompts: int, vocabulary: int, length: int, seed: int) -> Machine:
@@ -66,14 +66,14 @@ def arithmetic(prompts: int, vocabulary: int, length: int, seed: int) -> Machine
     _at_least("arithmetic", vocabulary, 4, length, 3)
     digits = vocabulary - 2
     terms = _draws(seed, prompts, 2, digits)
-    following, scores, ends = _tables(prompts, length, 5, vocabulary)
+    following, payoffs, ends = _tables(prompts, length, 5, vocabulary)
     following[:] = 4
     following[:, :, 0, 1], following[:, :, 0, 2:], following[:, :, 1, 2:] = 1, 0, 3
     following[np.arange(prompts), :, 1, 2 + terms.sum(axis=1) % digits] = 2
     ends[:, :, 2, 0] = ends[:, :, 2:4, 1] = 1
     names = ("end", "=", *map(str, range(digits)))
     questions = tuple(f"{a} + {b} (mod {digits})" for a, b in terms)
-    return _machine("arithmetic", names, questions, np.full(prompts, 2), following, scores)
+    return _machine("arithmetic", names, questions, np.full(prompts, 2), following, payoffs)
 
 
 def brackets(prompts: int, vocabulary: int, length: int, seed: int) -> Machine:
@@ -88,7 +88,7 @@ def brackets(prompts: int, vocabulary: int, length: int, seed: int) -> Machine:
     """
     _at_least("brackets", vocabulary, 3, length, 2)
     opened = 1 + np.arange(prompts) % min(4, length - 1)
-    following, scores, ends = _tables(prompts, length, length + 2, vocabulary)
+    following, payoffs, ends = _tables(prompts, length, length + 2, vocabulary)
     following[:] = np.arange(length + 2)[:, None]
     for p, first in enumerate(opened):
         state = (np.arange(length) - first) % length  # of each depth
@@ -97,7 +97,7 @@ def brackets(prompts: int, vocabulary: int, length: int, seed: int) -> Machine:
         ends[p, :, state[0], 0] = 1
     ends[:, :, : length + 1, 1] = 1
     names = ("end", "(", ")", *_letters(vocabulary - 3))
-    return _machine("brackets", names, tuple("(" * n for n in opened), opened, following, scores)
+    return _machine("brackets", names, tuple("(" * n for n in opened), opened, following, payoffs)
 
 
 def copy(prompts: int, vocabulary: int, length: int, seed: int) -> Machine:
@@ -127,11 +127,11 @@ def length_control(prompts: int, vocabulary: int, length: int, seed: int) -> Mac
     """
     _at_least("length", vocabulary, 2, length, 1)
     targets = np.arange(prompts) % length
-    following, scores, ends = _tables(prompts, length, 1, vocabulary)
+    following, payoffs, ends = _tables(prompts, length, 1, vocabulary)
     ends[np.arange(prompts), targets, 0, 0] = 1
     ends[..., 1] = 1
     questions = tuple(f"{n} letters" for n in targets)
-    return _machine("length", ("end", *_letters(vocabulary - 1)), questions, targets, following, scores)
+    return _machine("length", ("end", *_letters(vocabulary - 1)), questions, targets, following, payoffs)
 
 
 def targets(
@@ -156,15 +156,15 @@ def targets(
     agrees = secret[..., None] == np.arange(vocabulary)
     counts = digits[:, None] + agrees.transpose(0, 2, 3, 1)[:, :, None]
     reached = (counts >= enough).any(axis=-1)
-    following, scores, ends = _tables(prompts, length, done + 1, vocabulary)
+    following, payoffs, ends = _tables(prompts, length, done + 1, vocabulary)
     following[:, :, :done] = np.where(reached, done, np.minimum(counts, enough - 1) @ enough ** np.arange(words))
     following[:, :, done] = done
-    scores[:, :, :done, :, 0] = reached
+    payoffs[:, :, :done, :, 0] = reached
     ends[..., 1] = 1
     letters = ("end", *_letters(vocabulary - 1))
     texts = [" or ".join(" ".join(letters[v] for v in word) for word in several) for several in secret]
     questions = tuple(f"{enough} letters of {text}" for text in texts)
-    return _machine("targets", letters, questions, np.full(prompts, enough), following, scores)
+    return _machine("targets", letters, questions, np.full(prompts, enough), following, payoffs)
 
 
 def _share(kept: NDArray[Any], equal: NDArray[Any], granularity: str) -> Floats:
@@ -203,9 +203,9 @@ def tool_call(prompts: int, vocabulary: int, length: int, seed: int, *, granular
         raise ValueError(f"granularity {granularity!r}; it must be 'fine', 'strict', 'intermediate' or 'coarse'")
     tool = 1 + _draws(seed, prompts, 1, vocabulary - 1)[:, 0]
     values = 2 + _draws(seed, prompts, 3, vocabulary - 2, _APART + 1)
-    following, scores, _ = _tables(prompts, length, 10, vocabulary)
+    following, payoffs, _ = _tables(prompts, length, 10, vocabulary)
     every = np.arange(prompts)
-    scores[:, 0, :, 1, 1] = 1
+    payoffs[:, 0, :, 1, 1] = 1
     following[every, 1, :, tool] = 1
     m, n = np.arange(9)[:, None] // 3, np.arange(9)[:, None] % 3
     for t in (2, 3, 4):
@@ -215,41 +215,41 @@ def tool_call(prompts: int, vocabulary: int, length: int, seed: int, *, granular
         if t < 4:
             following[:, t, 1:] = 1 + 3 * np.minimum(kept, 2) + np.minimum(equal, 2)
         else:
-            scores[:, t, 1:, 1:, 0] = _share(np.broadcast_to(kept, equal.shape), equal, granularity)[..., 1:]
+            payoffs[:, t, 1:, 1:, 0] = _share(np.broadcast_to(kept, equal.shape), equal, granularity)[..., 1:]
     letters = ("end", *_letters(vocabulary - 1))
     questions = tuple(
         f"call {letters[tool[p]]} with x={letters[x]}, y={letters[y]}, z={letters[z]}"
         for p, (x, y, z) in enumerate(values)
     )
-    return _machine("tool-call", letters, questions, np.full(prompts, 5), following, scores)
+    return _machine("tool-call", letters, questions, np.full(prompts, 5), following, payoffs)
 
 
 def _spell(name: str, prompts: int, vocabulary: int, length: int, seed: int, direction: int) -> Machine:
     _at_least(name, vocabulary, 2, length, 2)
     size = min((length + 1) // 2, length - 1)
     words = 1 + _draws(seed, prompts, size, vocabulary - 1)
-    following, scores, ends = _tables(prompts, length, 1, vocabulary)
+    following, payoffs, ends = _tables(prompts, length, 1, vocabulary)
     place = np.arange(size)
-    scores[np.arange(prompts)[:, None], place, 0, words[:, ::direction], 0] = 1 / size
+    payoffs[np.arange(prompts)[:, None], place, 0, words[:, ::direction], 0] = 1 / size
     ends[:, size, :, 1] = 1
     letters = ("end", *_letters(vocabulary - 1))
     questions = tuple(f"{name}: {' '.join(letters[v] for v in word)}" for word in words)
-    return _machine(name, letters, questions, np.full(prompts, size), following, scores)
+    return _machine(name, letters, questions, np.full(prompts, size), following, payoffs)
 
 
 def _tables(prompts: int, length: int, states: int, vocabulary: int) -> tuple[NDArray[np.int32], Floats, Floats]:
-    """Empty tables of following states and scores, and the scores of the end token [P, T, Q, K] as a view."""
+    """Empty tables of following states and payoffs, and the payoffs of the end token [P, T, Q, K] as a view."""
     shape = prompts, length, states, vocabulary
-    scores = np.zeros((*shape, len(COMPONENTS)))
-    return np.zeros(shape, np.int32), scores, scores[:, :, :, END]
+    payoffs = np.zeros((*shape, len(COMPONENTS)))
+    return np.zeros(shape, np.int32), payoffs, payoffs[:, :, :, END]
 
 
-def _machine(name: str, tokens: Any, questions: Any, targets: Any, following: Any, scores: Any) -> Machine:
+def _machine(name: str, tokens: Any, questions: Any, targets: Any, following: Any, payoffs: Any) -> Machine:
     """Add the component that every task shares: how near the length is to the shortest right answer's."""
-    length = scores.shape[1]
+    length = payoffs.shape[1]
     near = 1 - np.abs(np.arange(length) - targets[:, None]) / length
-    scores[:, :, :, END, 2] = near[:, :, None]
-    return Machine(name, tuple(tokens), questions, targets, following, scores)
+    payoffs[:, :, :, END, 2] = near[:, :, None]
+    return Machine(name, tuple(tokens), questions, targets, following, payoffs)
 
 
 def _draws(seed: int, prompts: int, number: int, size: int, step: int = _APART) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.errors import check_count, unknown_name
-from simulators.records import Floats, Ints, Policy, Rollouts, Truth
+from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 from simulators.softmax import Tables, tables
 from simulators.toy_lm import kernels
 from simulators.toy_lm.tasks import COMPONENTS, TASKS, Machine
@@ -31,7 +31,7 @@ _MOST_DRAWS = 65536  # numbers that belong to one rollout, see simulators.random
 _CACHE, _LEAST_TOGETHER = 2**22, 2  # bytes for five tables per run; fewer runs would be ruled one by one
 
 
-class ToyLM:
+class ToyLM(World):
     """A tabular language model with an end token, on one or more verifiable tasks.
 
     Args:
@@ -47,7 +47,6 @@ class ToyLM:
     Attributes:
         questions: each prompt as text [P].
         components: names of the reward components [K].
-        exact: that values, advantages and gradients are known without error.
         together: runs whose tables fit into a processor's cache, so that a thread walks them side by side.
 
     Raises:
@@ -56,8 +55,7 @@ class ToyLM:
 
     name = "toy-lm"
     provides: tuple[str, ...] = ("mask", "greedy_rewards", "task")
-    components = COMPONENTS
-    exact = True
+    components: tuple[str, ...] = COMPONENTS
 
     def __init__(
         self,
@@ -76,16 +74,20 @@ class ToyLM:
         self.task = np.repeat(np.arange(len(machines)), [len(m.questions) for m in machines])
         self.tokens = tuple(machines[t].tokens for t in self.task)
         self.states = np.repeat([m.following.shape[2] for m in machines], [len(m.questions) for m in machines])
-        self.following, self.scores = (
-            _padded([getattr(m, name) for m in machines]) for name in ("following", "scores")
+        self.following, self.payoffs = (
+            _padded([getattr(m, name) for m in machines]) for name in ("following", "payoffs")
         )
-        self.worth = self.scores.sum(axis=-1)
+        self.worth = self.payoffs.sum(axis=-1)
         self.logits = _checked_logits(logits, (self.prompts, self.length, self.vocabulary, self.vocabulary))
         self.together = max(_LEAST_TOGETHER, _CACHE // (5 * self.logits.nbytes))
 
     def __repr__(self) -> str:
         sizes = f"prompts={self.prompts}, vocabulary={self.vocabulary}, length={self.length}"
         return f"ToyLM({', '.join(self.tasks)}, {sizes})"
+
+    def pieces(self, tokens: Sequence[int] | NDArray[Any], prompt: int = 0) -> list[str]:
+        """What each token of a response to a prompt says."""
+        return [self.tokens[prompt][int(t)] for t in tokens]
 
     def text(self, prompt: int, tokens: Sequence[int] | NDArray[Any]) -> str:
         """A response to a prompt as text, up to and with its end token."""
@@ -132,7 +134,7 @@ class ToyLM:
         rewards = np.empty((*shape[:3], len(COMPONENTS)))
         actions, logp, mask = np.empty(shape, np.int64), np.empty(shape), np.empty(shape, np.bool_)
         softmax = table.logits, table.cumulative, table.log_total
-        kernels.sample(self.following, self.scores, policy.seeds, *counters, *softmax, rewards, actions, logp, mask)
+        kernels.sample(self.following, self.payoffs, policy.seeds, *counters, *softmax, rewards, actions, logp, mask)
         greedy = self._greedy(table) if "greedy_rewards" in fields else None
         task = self.task.copy() if "task" in fields else None
         return Rollouts(rewards, actions, logp, mask, greedy_rewards=greedy, task=task)
@@ -188,10 +190,10 @@ class ToyLM:
         table = self._tables(policy)
         slots, _ = self._checked(policy, rollouts)
         c = np.ones(len(COMPONENTS)) if weights is None else _checked_components(weights)
-        worth = self.worth if weights is None else self.scores @ c
+        worth = self.worth if weights is None else self.payoffs @ c
         values = self._passages(policy, worth)[0]
         value = np.take_along_axis(values, slots, axis=1)
-        advantage = self.score(policy, rollouts) @ c - value[..., None]
+        advantage = self.pay(policy, rollouts) @ c - value[..., None]
         exact = None
         if gradient:
             exact = np.empty(table.logits.shape)
@@ -199,11 +201,11 @@ class ToyLM:
             exact /= self.prompts
         return Truth(value, advantage, exact)
 
-    def score(self, policy: Policy, rollouts: Rollouts) -> Floats:
+    def pay(self, policy: Policy, rollouts: Rollouts) -> Floats:
         """Rewards of given responses, as the tasks pay them [S, P, G, K]."""
         slots, actions = self._checked(policy, rollouts)
         out = np.empty((*actions.shape[:3], len(COMPONENTS)))
-        self._check_tokens(kernels.score(self.following, self.scores, slots, actions, out))
+        self._check_tokens(kernels.pay(self.following, self.payoffs, slots, actions, out))
         return out
 
     def entropy(self, policy: Policy) -> Floats:
@@ -218,7 +220,7 @@ class ToyLM:
 
     def _greedy(self, table: Tables) -> Floats:
         rewards = np.empty((len(table.logits), self.prompts, len(COMPONENTS)))
-        kernels.greedy(self.following, self.scores, table.logits, rewards)
+        kernels.greedy(self.following, self.payoffs, table.logits, rewards)
         return rewards
 
     def _passages(self, policy: Policy, worth: Floats, scored: Policy | None = None) -> tuple[Floats, Floats]:

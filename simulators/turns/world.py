@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.errors import check_count, unknown_name
-from simulators.records import Floats, Ints, Policy, Rollouts, Truth
+from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 from simulators.softmax import Tables, tables
 from simulators.turns import kernels
 from simulators.turns.tasks import TASKS, Episode
@@ -28,7 +28,7 @@ __all__ = ["Turns", "warm"]
 _MOST_TURNS = 8000  # eight random numbers each, see simulators.random.DRAWS
 
 
-class Turns:
+class Turns(World):
     """Multi-turn episodes with process rewards.
 
     Args:
@@ -42,7 +42,6 @@ class Turns:
         task: the tables.
         tokens: names of the actions, for each prompt.
         length: tokens of an episode T: its turns, and the closing one where the task has it.
-        exact: that values, advantages and gradients are known without error.
 
     Raises:
         ValueError: for an unknown task, counts below 1, logits that are not finite or do not fit.
@@ -50,7 +49,6 @@ class Turns:
 
     name = "turns"
     provides: tuple[str, ...] = ("mask", "turn", "turn_rewards")
-    exact = True
 
     def __init__(
         self,
@@ -76,6 +74,10 @@ class Turns:
 
     def __repr__(self) -> str:
         return f"Turns({self.task.name}, prompts={self.prompts}, turns={self.turns})"
+
+    def pieces(self, tokens: Sequence[int] | NDArray[Any], prompt: int = 0) -> list[str]:
+        """The name of each action."""
+        return [self.task.actions[int(t)] for t in tokens]
 
     @property
     def _shape(self) -> tuple[int, int, int]:

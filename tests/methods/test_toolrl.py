@@ -100,7 +100,7 @@ def test_the_task_pays_what_the_matching_gives(granularity: str) -> None:
     actions = np.concatenate([np.full((len(words), 1), 2), words], axis=1)
     actions = np.tile(actions, (1, 2, 1, 1))
     zeros = np.zeros(actions.shape)
-    paid = world.score(world.init([0]), Rollouts(np.zeros((1, 2, len(words), 3)), actions, zeros))[0]
+    paid = world.pay(world.init([0]), Rollouts(np.zeros((1, 2, len(words), 3)), actions, zeros))[0]
     for p, question in enumerate(world.questions):
         name, x, y, z = (question.replace(",", " ").split()[i] for i in (1, 3, 4, 5))
         truth = [call(name, **dict(v.split("=") for v in (x, y, z)))]

@@ -256,5 +256,5 @@ def test_bad_input_is_refused():
     world = SmallLM(**SIZES)
     with pytest.raises(ValueError, match="field"):
         world.rollout(world.init([0]), 2, 0, fields=("turn",))
-    with pytest.raises(ValueError, match="no exact values"):
+    with pytest.raises(NotImplementedError, match="world 'small-lm' has no method 'truth'"):
         world.truth(world.init([0]), world.rollout(world.init([0]), 2, 0))

@@ -37,7 +37,7 @@ def test_it_is_a_world_of_the_same_tasks() -> None:
     assert np.array_equal(drawn.rewards, ROLLOUTS.rewards)
     assert drawn.logp == pytest.approx(ROLLOUTS.logp, abs=1e-12)
     assert WORLD.text(0, [1, 0]) == table.text(0, [1, 0])
-    assert np.array_equal(WORLD.score(POLICY, ROLLOUTS), ROLLOUTS.rewards)
+    assert np.array_equal(WORLD.pay(POLICY, ROLLOUTS), ROLLOUTS.rewards)
 
 
 def test_entropy_and_kl_are_those_of_the_table() -> None:

@@ -221,7 +221,7 @@ def other(**changes: object) -> Rollouts:
         (lambda: WORLD.rollout(START, 2, 0, fields=("tasks",)), "'tasks'; nearest: 'task'"),
         (lambda: WORLD.rollout(small(length=4).init([0]), 2, 0), "has logits \\(1, 3, 6, 5, 5\\), not"),
         (lambda: WORLD.log_prob(START, other(actions=ROLLOUTS.actions + 5)), "actions must lie in 0..4"),
-        (lambda: WORLD.score(START, other(actions=ROLLOUTS.actions - 9)), "actions must lie in 0..4"),
+        (lambda: WORLD.pay(START, other(actions=ROLLOUTS.actions - 9)), "actions must lie in 0..4"),
         (lambda: WORLD.gradient(START, other(actions=ROLLOUTS.actions + 5), ROLLOUTS.logp), "actions must lie in 0..4"),
         (lambda: WORLD.gradient(START, ROLLOUTS, ROLLOUTS.logp[..., :2]), "must have the actions' shape"),
         (lambda: WORLD.log_prob(START, other(actions=ROLLOUTS.actions[..., :2])), "must have shape \\(1, P, G, 6\\)"),

@@ -76,7 +76,7 @@ def test_all_tasks_are_tried() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_rewards_are_those_of_the_referee(task: str) -> None:
     world, policy = world_and_policy(task, prompts=6)
-    assert np.allclose(world.score(policy, every(world, policy))[0], judged(world), atol=1e-13)
+    assert np.allclose(world.pay(policy, every(world, policy))[0], judged(world), atol=1e-13)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -153,7 +153,7 @@ def test_tasks_side_by_side_keep_their_own_truth() -> None:
     mixed = ToyLM(list(TASKS), prompts=2 * len(TASKS), vocabulary=4, length=5)
     policy = mixed.init([0])
     listed = every(mixed, policy)
-    assert np.allclose(mixed.score(policy, listed)[0], judged(mixed), atol=1e-13)
+    assert np.allclose(mixed.pay(policy, listed)[0], judged(mixed), atol=1e-13)
     for place, name in enumerate(TASKS):
         alone = ToyLM(name, prompts=2, vocabulary=4, length=5)
         start = alone.init([0])
