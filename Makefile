@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PORT ?= 8501
 JOBS ?= 2
+SAMPLE ?= 60
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +18,7 @@ PARALLEL := -n $(JOBS) --dist loadfile
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help lab install install-dev quick test test-slow test-long test-browser check lint style types layers format bench \
+.PHONY: help lab install install-dev quick test test-slow test-long test-browser check lint style types layers format bench mutants \
 	notebooks constraints clean
 
 help: ## this list
@@ -71,6 +72,9 @@ format: install-dev ## put the code into the house style
 
 bench: install-dev ## measure the speed on this machine
 	$(BIN)/advlab bench
+
+mutants: install-dev ## small changes of the sources that no quick test notices (SAMPLE=60 of each room; 0: all)
+	$(BIN)/python -m tests.mutants --sample $(SAMPLE) --jobs $(JOBS)
 
 constraints: install-dev ## write the installed versions into constraints.txt
 	@{ sed '/^[^#]/,$$d' constraints.txt; $(PIP) freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new
