@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import inspect
 import numbers
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lab.errors import InputError, UnknownNameError
+from simulators import records
+from simulators.records import Field
 
 __all__ = [
     "FIELDS",
     "KINDS",
     "PROPERTIES",
+    "Kind",
     "Rule",
     "Shape",
     "find",
@@ -29,20 +33,36 @@ __all__ = [
     "rules",
 ]
 
-#: What a rule may read beside its positional inputs, named as in `simulators.records.Rollouts`.
-FIELDS = frozenset(
-    (
-        "actions", "agent", "clip_scale", "greedy_rewards", "hidden", "lengths", "logp", "logp_ref", "mask",
-        "pair_scores", "prediction_error", "rewards", "task", "token_rewards", "turn", "turn_rewards",
-    )
-)  # fmt: skip
+#: What a rule may read beside its positional inputs: the fields of rollouts, and what an advantage rule adds to them.
+FIELDS: Mapping[str, Field] = ChainMap(
+    {"clip_scale": Field("SPGT", "factor on the clip range of each token, from the advantage rule", everywhere=True)},
+    records.FIELDS,
+)
 
-#: Kind of rule -> its positional parameters.
-KINDS = {
-    "advantage": ("rewards",),
-    "objective": ("logp_new", "advantage"),
-    "filter": ("rewards",),
-    "reward": ("rewards",),
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of rule.
+
+    Attributes:
+        takes: Names of its positional parameters.
+        home: Folder of `lab/` whose modules hold the rules of this kind.
+        alone: Whether a rule by itself is a variant.
+        default: Rule of a variant that names none; None: it has none.
+    """
+
+    takes: tuple[str, ...]
+    home: str
+    alone: bool = False
+    default: str | None = None
+
+
+#: The kinds of rules by name.
+KINDS: Mapping[str, Kind] = {
+    "advantage": Kind(("rewards",), "advantages", alone=True, default="grpo"),
+    "objective": Kind(("logp_new", "advantage"), "objectives", alone=True, default="ppo_clip"),
+    "filter": Kind(("rewards",), "sampling"),
+    "reward": Kind(("rewards",), "rewards"),
 }
 
 #: What a rule may declare, with the sentence that the badges show. See `lab.advantages.check`.
@@ -153,7 +173,7 @@ def _inspect(kind: str, function: Callable[..., Any]) -> tuple[tuple[str, ...], 
     fields, required, options = [], [], {}
     where = f"{kind} rule {getattr(function, '__name__', function)!r}"
     parameters = list(inspect.signature(function).parameters.values())
-    expected = KINDS[kind]
+    expected = KINDS[kind].takes
     if tuple(p.name for p in parameters[: len(expected)]) != expected:
         raise InputError(f"{where}: its first parameters must be {', '.join(expected)}")
     for p in parameters[len(expected) :]:
@@ -264,6 +284,6 @@ def find(kind: str, name: str) -> Rule:
     """
     rule = _RULES[kind].get(fold(name))
     if rule is None:
-        hint = "see `advlab variants`" if kind in ("advantage", "objective") else ""
+        hint = "see `advlab variants`" if KINDS[kind].alone else ""
         raise UnknownNameError(f"{kind} rule", name, rules(kind), hint)
     return rule

@@ -8,59 +8,142 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from string import ascii_uppercase
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "Ints", "Policy", "Rollouts", "Scored", "Truth", "World", "adopted"]
+__all__ = [
+    "FIELDS",
+    "Bools",
+    "Field",
+    "Floats",
+    "Ints",
+    "Policy",
+    "Rollouts",
+    "Scored",
+    "Truth",
+    "World",
+    "adopted",
+    "check_fields",
+    "declare_field",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class Field(NamedTuple):
+    """What an array of the rollouts means.
+
+    Attributes:
+        axes: one letter each, such as "SPGT"; letters beyond S, P, G, K and T are the field's own. S may be left out of
+            an array that is the same for all runs.
+        meaning: in words, with units.
+        everywhere: whether a rule finds it in every world, given or made by the loop.
+    """
+
+    axes: str
+    meaning: str
+    everywhere: bool = False
+
+    def axis(self, letter: str, array: Any) -> int:
+        """Where an axis stands in an array of this field."""
+        return self.axes[len(self.axes) - array.ndim :].index(letter)
 
 
 @dataclass(frozen=True, eq=False)
 class Rollouts:
     """What a world sampled in one step; a field that the world does not have is None.
 
-    Attributes:
-        rewards: reward components [S, P, G, K].
-        actions: tokens, or the arm of each head [S, P, G, T].
-        logp: log-probability of each action under the sampling policy [S, P, G, T], nats.
-        mask: which tokens are real [S, P, G, T]; None means all of them.
-        prompt: which prompt stands in each slot of the P axis [P] or [S, P]; None means 0..P-1.
-        greedy_rewards: rewards of the policy's most likely response [S, P, K].
-        logp_ref: log-probability under the reference policy [S, P, G, T], nats.
-        turn: index of the turn that each token belongs to [S, P, G, T].
-        turn_rewards: process reward of each turn [S, P, G, T].
-        agent: index of the agent that acted [S, P, G, T].
-        task: index of each prompt's task [P].
-        hidden: hidden state in front of the unembedding, for each token [S, P, G, T, D].
-        prediction_error: one-hot of the token minus the policy's probabilities [S, P, G, T, V].
-        token_rewards: a learned or self-made reward of each token [S, P, G, T].
-        pair_scores: what a judge gave rollout i when it was compared with rollout j, both orders of presentation
-            added [S, P, G, G]; the diagonal means nothing.
-        state: what the policy saw before each token, where the actions alone do not tell it [S, P, G, T].
-        lengths: length of each response [S, P, G] in the world's own units, where tokens do not tell it.
+    `FIELDS` is this table of fields, with those added by `declare_field`, whose arrays are in `extra`.
     """
 
-    rewards: Floats
-    actions: Ints
-    logp: Floats
-    mask: NDArray[np.bool_] | None = None
-    prompt: Ints | None = None
-    greedy_rewards: Floats | None = None
-    logp_ref: Floats | None = None
-    turn: Ints | None = None
-    turn_rewards: Floats | None = None
-    agent: Ints | None = None
-    task: Ints | None = None
-    hidden: Floats | None = None
-    prediction_error: Floats | None = None
-    token_rewards: Floats | None = None
-    pair_scores: Floats | None = None
-    lengths: Floats | None = None
-    state: Ints | None = None
+    rewards: Annotated[Floats, Field("SPGK", "reward components", everywhere=True)]
+    actions: Annotated[Ints, Field("SPGT", "tokens, or the arm of each head", everywhere=True)]
+    logp: Annotated[Floats, Field("SPGT", "log-probability under the sampling policy, nats", everywhere=True)]
+    mask: Annotated[Bools | None, Field("SPGT", "which tokens are real; None: all of them", everywhere=True)] = None
+    prompt: Annotated[Ints | None, Field("SP", "which prompt stands in each slot; None: 0 to P-1")] = None
+    greedy_rewards: Annotated[Floats | None, Field("SPK", "rewards of the policy's most likely response")] = None
+    logp_ref: Annotated[Floats | None, Field("SPGT", "log-probability under the reference, nats", everywhere=True)] = (
+        None
+    )
+    turn: Annotated[Ints | None, Field("SPGT", "index of the turn that each token belongs to")] = None
+    turn_rewards: Annotated[Floats | None, Field("SPGT", "process reward of each turn")] = None
+    agent: Annotated[Ints | None, Field("SPGT", "index of the agent that acted")] = None
+    task: Annotated[Ints | None, Field("P", "index of each prompt's task")] = None
+    hidden: Annotated[Floats | None, Field("SPGTD", "hidden state in front of the unembedding, by token")] = None
+    prediction_error: Annotated[Floats | None, Field("SPGTV", "one-hot of the token minus its probabilities")] = None
+    token_rewards: Annotated[Floats | None, Field("SPGT", "a learned or self-made reward of each token")] = None
+    pair_scores: Annotated[Floats | None, Field("SPGG", "a judge's score of i against j, both orders added")] = None
+    lengths: Annotated[Floats | None, Field("SPG", "length of each response, where tokens do not tell it")] = None
+    state: Annotated[Ints | None, Field("SPGT", "what the policy saw before each token, beyond its actions")] = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.extra:
+            if name not in FIELDS or name in _OWN:
+                raise ValueError(f"extra field {name!r} of the rollouts is not declared; see records.declare_field")
+
+    def get(self, name: str) -> Any:
+        """A field by name, None where these rollouts do not have it."""
+        return getattr(self, name) if name in _OWN else self.extra.get(name)
+
+    def held(self) -> dict[str, Any]:
+        """The fields that are not None."""
+        own = ((name, getattr(self, name)) for name in _OWN)
+        return {name: array for name, array in own if array is not None} | dict(self.extra)
+
+    @classmethod
+    def of(cls, held: Mapping[str, Any]) -> Rollouts:
+        """Rollouts of these fields, as `held` gives them."""
+        further = {name: array for name, array in held.items() if name not in _OWN}
+        return cls(**{name: held[name] for name in held if name in _OWN}, extra=further)
+
+
+#: The fields of rollouts by name: the one table that worlds, rules, doors and batteries read.
+FIELDS: dict[str, Field] = {
+    name: kind.__metadata__[0]
+    for name, kind in get_type_hints(Rollouts, include_extras=True).items()
+    if hasattr(kind, "__metadata__")
+}
+_OWN = tuple(FIELDS)
+
+
+def declare_field(name: str, axes: str, meaning: str) -> None:
+    """Add a field that rules can read and a world puts in `Rollouts.extra`, such as ("noise", "SPGTD", "...").
+
+    Args:
+        name: what it is called, as a parameter of a rule.
+        axes: one letter each, P among them; see `Field`.
+        meaning: in words.
+
+    Raises:
+        ValueError: the name is no name or stands for something else, or the axes have no P.
+    """
+    new = Field(axes, meaning)
+    if not name.isidentifier() or FIELDS.get(name, new) != new:
+        raise ValueError(f"field {name!r}: {FIELDS[name].meaning if name in FIELDS else 'it must be a Python name'}")
+    if "P" not in axes or not set(axes) <= set(ascii_uppercase):
+        raise ValueError(f"field {name!r} has axes {axes!r}; they must be capital letters, P among them")
+    FIELDS[name] = new
+
+
+def check_fields(rollouts: Rollouts) -> None:
+    """Refuse a field whose axes are not those of `FIELDS`, or one of whose axes has another length than elsewhere.
+
+    Raises:
+        ValueError: naming the field, its shape and the right one.
+    """
+    sizes = dict(zip("SPGK", rollouts.rewards.shape, strict=False)) | {"T": np.shape(rollouts.actions)[-1]}
+    for name, array in rollouts.held().items():
+        axes, shape = FIELDS[name].axes, np.shape(array)
+        named = axes[1:] if axes[0] == "S" and len(shape) == len(axes) - 1 else axes
+        if len(shape) != len(named) or any(sizes.get(a, n) != n for a, n in zip(named, shape, strict=True)):
+            right = ", ".join(f"{a}={sizes[a]}" if a in sizes else a for a in axes)
+            raise ValueError(f"field {name!r} of the rollouts has shape {shape}; it must be [{right}]")
 
 
 @dataclass(frozen=True, eq=False)

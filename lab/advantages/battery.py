@@ -12,7 +12,7 @@ from lab.advantages.credit import Credit
 from lab.advantages.door import call
 from lab.advantages.statistics import NO_SIGNAL, Array
 from lab.errors import LabError
-from lab.registry import PROPERTIES, Rule, Shape, find
+from lab.registry import FIELDS, PROPERTIES, Rule, Shape, find
 
 __all__ = ["PropertyReport", "check", "standard_inputs"]
 
@@ -72,15 +72,23 @@ def _given(rule: Rule, rewards: Array) -> dict[str, Any]:
         "prediction_error": wave[..., ::-1] - wave.mean(-1, keepdims=True),
         "pair_scores": (wave[..., 0].sum(-1)[:, :, None] > wave[..., 0].sum(-1)[:, None]) * 2.0 - 1.0,
     }  # fmt: skip
-    wanted = {"mask", "greedy_rewards", "task", *rule.required} & set(rule.fields)
-    return {name: value for name, value in fields.items() if name in wanted}
+    wanted = [f for f in rule.fields if f in ("mask", "greedy_rewards", "task", *rule.required)]
+    return {name: fields[name] if name in fields else _waves(name, prompts, size) for name in wanted}
+
+
+def _waves(name: str, prompts: int, size: int) -> Array:
+    """Numbers within [-1, 1] with the axes of a field, the first of them P."""
+    sizes = {"P": prompts, "G": size, "T": _TOKENS}
+    shape = [sizes.get(axis, 3) for axis in FIELDS[name].axes.removeprefix("S")]
+    return np.asarray(np.sin(np.arange(1.0, 1 + np.prod(shape))).reshape(shape))
 
 
 def _reordered(given: dict[str, Any], order: Array) -> dict[str, Any]:
     """The same fields with the rollouts of every group in another order."""
-    moved = {name: value[:, order] if value.ndim > 2 else value for name, value in given.items()}
-    if "pair_scores" in moved:
-        moved["pair_scores"] = moved["pair_scores"][:, :, order]
+    moved = dict(given)
+    for name, value in given.items():
+        for axis in (i for i, a in enumerate(FIELDS[name].axes.removeprefix("S")) if a == "G"):
+            moved[name] = np.take(moved[name], order, axis) if value.ndim > axis else moved[name]
     return moved
 
 

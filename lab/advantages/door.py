@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from lab.advantages.credit import Credit
 from lab.advantages.statistics import Array
 from lab.errors import InputError, MissingFieldError, worlds_with
-from lab.registry import Rule, find
+from lab.registry import FIELDS, Rule, find
 
 __all__ = ["as_rewards", "bind", "call", "compute", "credit"]
 
@@ -185,18 +185,13 @@ def _fields(rule: Rule, given: Mapping[str, Any], rewards: Array) -> dict[str, A
             out[name] = value
             continue
         array = np.asarray(value)
-        if name in _PER_ROLLOUT:
-            array = _per_rollout(name, array, rewards.shape[:-1])
         check = {"mask": _mask, "greedy_rewards": _greedy_rewards}.get(name)
-        out[name] = array if check is None else check(array, rewards)
+        if check is not None:
+            array = check(array, rewards)
+        elif FIELDS[name].axes.startswith("SPG"):
+            array = _per_rollout(name, array, rewards.shape[:-1])
+        out[name] = array
     return out
-
-
-#: Fields that every rollout has -> their axes behind [..., P, G].
-_PER_ROLLOUT = {
-    "agent": "T", "actions": "T", "turn": "T", "turn_rewards": "T", "token_rewards": "T", "hidden": "TD",
-    "prediction_error": "TV", "pair_scores": "G",
-}  # fmt: skip
 
 
 def _per_rollout(name: str, array: Array, groups: tuple[int, ...]) -> Array:
@@ -205,7 +200,7 @@ def _per_rollout(name: str, array: Array, groups: tuple[int, ...]) -> Array:
     Raises:
         InputError: It does not fit the rewards.
     """
-    axes = _PER_ROLLOUT[name]
+    axes = FIELDS[name].axes.removeprefix("SPG")
     if array.ndim == len(groups) + len(axes) - 1 and groups[0] == 1:
         array = array[None]
     fits = array.ndim == len(groups) + len(axes) and array.shape[: len(groups)] == groups

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import advantages, objectives
+from lab import advantages, objectives, registry
 from lab.errors import InputError, MissingFieldError
 from lab.methods import Variant, variant
 from lab.registry import find
@@ -18,7 +18,7 @@ __all__ = ["Rules", "Scored"]
 Array = NDArray[Any]
 
 #: What a trainer of language models knows about its rollouts.
-FIELDS = frozenset(("actions", "clip_scale", "logp", "logp_ref", "mask", "rewards"))
+FIELDS = frozenset(name for name, f in registry.FIELDS.items() if f.everywhere)
 
 
 class Scored(NamedTuple):

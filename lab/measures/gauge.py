@@ -154,7 +154,7 @@ class Gauge:
         given = {k: v for k, v in self.options.items() if k in self.objective.options}
         here = {"mask": moment.mask, "clip_scale": moment.credit.clip_scale, "rewards": moment.rewards}
         read = [f for f in self.objective.fields if f != "logp_ref"]
-        given |= {f: here[f] if f in here else getattr(moment.rollouts, f) for f in read}
+        given |= {f: here[f] if f in here else moment.rollouts.get(f) for f in read}
         share = objectives.clip_share(self.objective.name, logp_new, moment.credit.advantage, **given)
         if share is None:
             raise InputError(f"objective {self.objective.name!r} has no clip test")

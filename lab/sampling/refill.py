@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.records import Rollouts
+from simulators.records import FIELDS, Rollouts
 
 __all__ = ["first_slots", "refill"]
 
@@ -62,11 +62,11 @@ def refill(
 
 def first_slots(rollouts: Rollouts, slots: int) -> Rollouts:
     """The same rollouts, only the first slots of the P axis."""
-    cut: dict[str, Any] = {}
-    for f in fields(Rollouts):
-        array = getattr(rollouts, f.name)
-        cut[f.name] = array if array is None else array[:slots] if array.ndim == 1 else array[:, :slots]
-    return Rollouts(**cut)
+
+    def cut(name: str, array: Array) -> Array:
+        return array[(slice(None),) * FIELDS[name].axis("P", array) + (slice(slots),)]
+
+    return Rollouts.of({name: cut(name, array) for name, array in rollouts.held().items()})
 
 
 def _numbered(rollouts: Rollouts, prompts: int) -> Rollouts:
@@ -74,10 +74,8 @@ def _numbered(rollouts: Rollouts, prompts: int) -> Rollouts:
 
 
 def _stack(parts: list[Rollouts]) -> Rollouts:
-    """Concatenate along the P axis: axis 1 of fields [S, P, ...], axis 0 of fields [P]."""
-    joined = {}
-    for f in fields(Rollouts):
-        arrays = [getattr(part, f.name) for part in parts]
-        if arrays[0] is not None:
-            joined[f.name] = np.concatenate(arrays, axis=0 if arrays[0].ndim == 1 else 1)
-    return Rollouts(**joined)
+    """Concatenate along the P axis of each field."""
+    held = [part.held() for part in parts]
+    return Rollouts.of(
+        {name: np.concatenate([h[name] for h in held], FIELDS[name].axis("P", one)) for name, one in held[0].items()}
+    )

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lab.errors import InputError, check_whole
-from lab.registry import find
+from lab.registry import FIELDS, find
 from simulators.records import World
 
 __all__ = ["SOURCES", "FieldSample", "field_source", "field_table", "sample_fields"]
@@ -74,8 +74,8 @@ def sample_fields(world: World, *, prompts: int, rollouts: int, seed: int = 0) -
     policy, size = world.init([check_whole("seed", seed, 0)]), check_whole("rollouts", rollouts, 1)
     wanted = sorted(SOURCES[world.name])
     drawn = world.rollout(policy, size, 0, fields=[f for f in wanted if f != "actions"])
-    held = {f: getattr(drawn, f) for f in wanted}
-    fields = {f: (x if f == "task" else x[0])[:prompts] for f, x in held.items() if x is not None}
+    held = {f: x for f in wanted if (x := drawn.get(f)) is not None}
+    fields = {f: (x[0] if FIELDS[f].axis("P", x) else x)[:prompts] for f, x in held.items()}
     if "greedy_rewards" in fields:
         fields["greedy_rewards"] = fields["greedy_rewards"].sum(axis=-1)
     value = world.truth(policy, drawn, gradient=False).value

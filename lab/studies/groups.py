@@ -16,6 +16,7 @@ from lab.advantages.statistics import NO_SIGNAL
 from lab.errors import InputError, check_whole
 from lab.measures.advantage import per_rollout
 from lab.methods import Variant
+from lab.registry import FIELDS
 from lab.rewards import apply
 from simulators.random import fold
 from simulators.reward_laws import Law, bernoulli, sample
@@ -176,8 +177,8 @@ def scored(v: Variant, rewards: Array) -> Array:
 def needs(v: Variant) -> tuple[str, ...]:
     """Fields that the variant's rules read and that rewards alone do not have."""
     rules = filter(None, map(v.rule, ("advantage", "objective", "reward")))
-    always = ("logp", "logp_ref", "mask", "rewards", "clip_scale")
-    return tuple(dict.fromkeys(f for rule in rules for f in rule.required if f not in always))
+    here = {name for name, f in FIELDS.items() if f.everywhere} - {"actions"}
+    return tuple(dict.fromkeys(f for rule in rules for f in rule.required if f not in here))
 
 
 def whole(name: str, values: Iterable[int], least: int = 1) -> list[int]:

@@ -15,21 +15,17 @@ from lab.errors import InputError, MissingFieldError, worlds_with
 from lab.measures import gradient as gradients
 from lab.measures.advantage import FLOORS, per_rollout
 from lab.methods import Variant
-from lab.registry import Rule, find
+from lab.registry import FIELDS, Rule, find
 from lab.sampling.refill import first_slots, refill
 from lab.training.moment import Moment
 from lab.training.optimizers import Optimizer, alike, on_host
 from lab.training.settings import Settings
 from simulators.random import DRAWS, uniforms
-from simulators.records import Policy, Rollouts, Scored, World, adopted
+from simulators.records import Policy, Rollouts, Scored, World, adopted, check_fields
 
 __all__ = ["Moment", "Settings", "Walk", "lacking", "world_of"]
 
 Array = NDArray[Any]
-
-
-#: Fields that a rule gets in every world.
-_ALWAYS = frozenset(("actions", "mask", "logp", "logp_ref", "rewards", "clip_scale"))
 
 
 def world_of(given: Any) -> World:
@@ -42,7 +38,7 @@ def world_of(given: Any) -> World:
 
 def lacking(world: World, rule: Rule) -> list[str]:
     """Fields that a rule needs and the world does not provide."""
-    return [f for f in rule.required if f not in _ALWAYS and f not in world.provides]
+    return [f for f in rule.required if not FIELDS[f].everywhere and f not in world.provides]
 
 
 class Walk:
@@ -78,7 +74,7 @@ class Walk:
         self._reads = tuple(f for f in rule.fields if f not in (*here, "logp_ref"))
         self._reads_here = tuple(f for f in rule.fields if f in here)
         self._compares = variant.kl is not None or "logp_ref" in rule.fields
-        self.step = 0
+        self.step, self._checked = 0, False
 
     def _wanted(self) -> tuple[str, ...]:
         """Fields that the rules read and the world has to fill; those that every world has are left out."""
@@ -92,7 +88,7 @@ class Walk:
                     f"variant {self.variant.name!r}: {rule.kind} rule {rule.name!r} reads {', '.join(absent)}; "
                     f"world {self.world.name!r} provides {has} ({worlds_with(absent)})"
                 )
-        return tuple(sorted(wanted - _ALWAYS))
+        return tuple(sorted(f for f in wanted if not FIELDS[f].everywhere))
 
     def _scored(self) -> tuple[str, ...]:
         """The world's scores on whose gradient the objective's weights act; none of them: log π."""
@@ -158,7 +154,17 @@ class Walk:
 
     def _sample(self, attempt: int = 0) -> Rollouts:
         size = self.settings.group_size + self.variant.extra_rollouts
-        return self.world.rollout(self.policy, size, self.step, attempt=attempt, fields=self.fields)
+        rollouts = self.world.rollout(self.policy, size, self.step, attempt=attempt, fields=self.fields)
+        if not self._checked:
+            self._check(rollouts)
+        return rollouts
+
+    def _check(self, rollouts: Rollouts) -> None:
+        try:
+            check_fields(rollouts)
+        except ValueError as reason:
+            raise InputError(f"world {self.world.name!r}: {reason}") from None
+        self._checked = True
 
     def _rewards(self, rollouts: Rollouts) -> Array:
         if self.reward is None:
@@ -171,7 +177,7 @@ class Walk:
 
     def _credit(self, rewards: Array, rollouts: Rollouts) -> Credit:
         assert self.advantage is not None
-        fields = {f: getattr(rollouts, f) for f in self.advantage.fields}
+        fields = {f: rollouts.get(f) for f in self.advantage.fields}
         if "greedy_rewards" in self.fields:
             greedy, weights = fields["greedy_rewards"], self.reward_weights
             fields["greedy_rewards"] = greedy.sum(-1) if weights is None else greedy @ weights
@@ -188,7 +194,7 @@ class Walk:
         return credit._replace(advantage=credit.advantage * sign)
 
     def _given(self, rule: Rule, rollouts: Rollouts) -> dict[str, Any]:
-        given = {f: getattr(rollouts, f) for f in rule.fields}
+        given = {f: rollouts.get(f) for f in rule.fields}
         return given | {**rule.options, **self.variant.options.get(rule.kind, {})}
 
     def _filtered(self, rollouts: Rollouts, rewards: Array, credit: Credit) -> tuple[Rollouts, Array, Credit, Any, Any]:
@@ -248,7 +254,7 @@ class Walk:
 
     def _read(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any) -> dict[str, Any]:
         """The fields that the objective reads."""
-        given: dict[str, Any] = {f: getattr(rollouts, f) for f in self._reads}
+        given: dict[str, Any] = {f: rollouts.get(f) for f in self._reads}
         for f in self._reads_here:
             given[f] = mask if f == "mask" else rewards if f == "rewards" else credit.clip_scale
         return given

@@ -7,13 +7,12 @@ import pytest
 
 from lab import registry
 
-KINDS = {"advantage": "advantages", "objective": "objectives", "filter": "sampling", "reward": "rewards"}
 SHAPE = re.compile(r"\[[^\]]*\b[SPGKT]\b[^\]]*\]")
 
 
 @pytest.mark.parametrize("kind", registry.KINDS)
 def test_rules_name_their_source_and_shapes(kind: str) -> None:
-    importlib.import_module(f"lab.{KINDS[kind]}")
+    importlib.import_module(f"lab.{registry.KINDS[kind].home}")
     rules = registry.rules(kind).values()
     ours = [rule for rule in rules if rule.function.__module__.startswith("lab.")]
     assert ours, f"no {kind} rule is registered"
