@@ -38,7 +38,6 @@ def warm() -> None:
         "agents.world",
         "bandit.world",
         "hidden_lm.world",
-        "bandit.step",
         "reward_laws",
         "toy_lm.world",
         "turns.world",

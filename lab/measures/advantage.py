@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.advantages.statistics import NO_SIGNAL
-from simulators.compiled import kernel
+from simulators.stride import MEASURES, measure_runs
 
 __all__ = [
     "advantage_spread", "distinct_levels", "effective_rollouts", "largest_advantage", "no_signal_share", "per_rollout",
@@ -22,40 +22,14 @@ NO_TRUTH = 1e-12
 FLOORS = (NO_SIGNAL, NO_TRUTH)
 
 
-@kernel
-def _basic(advantage, truth, reward, keep, no_signal, no_truth, out):  # type: ignore[no-untyped-def]
-    """out[s] = sign-flip rate, share of groups without signal, largest |A|, mean reward; keep may be empty."""
-    runs, prompts, size = advantage.shape
-    for s in range(runs):
-        flips, signed, silent, largest, total = 0, 0, 0, 0.0, 0.0
-        for p in range(prompts):
-            alive = False
-            for g in range(size):
-                a = advantage[s, p, g]
-                total += reward[s, p, g]
-                if keep.size > 0 and not keep[s, p, g]:
-                    continue
-                magnitude = abs(a)
-                if magnitude > no_signal:
-                    alive = True
-                    largest = max(largest, magnitude)
-                    t = truth[s, p, g]
-                    if abs(t) > no_truth:
-                        signed += 1
-                        flips += (a > 0) != (t > 0)
-            silent += not alive
-        out[s, 0] = flips / signed if signed else np.nan
-        out[s, 1] = silent / prompts
-        out[s, 2] = largest
-        out[s, 3] = total / (prompts * size)
-
-
-def basic(advantage: Array, truth: Array, reward: Array, keep: Array | None) -> Array:
-    """The four basic measurements of each run in one pass: [S, 4], columns as in `_basic`."""
-    out = np.empty((advantage.shape[0], 4))
-    mask = np.empty((0, 0, 0), dtype=np.bool_) if keep is None else np.ascontiguousarray(keep)
-    _basic(np.ascontiguousarray(advantage), truth, np.ascontiguousarray(reward), mask, NO_SIGNAL, NO_TRUTH, out)
-    return out
+def basic(advantage: Array, truth: Array, reward: Array, keep: Array | None) -> dict[str, Array]:
+    """Reward, sign_flip, no_signal and advantage_max of each run [S], in one pass."""
+    row = np.empty((len(MEASURES), len(advantage)))
+    kept = np.empty((0, 0, 0), dtype=np.bool_) if keep is None else np.ascontiguousarray(keep)
+    given = np.ascontiguousarray(reward)[..., None], truth, np.ascontiguousarray(advantage)
+    measure_runs(*given, kept, FLOORS, row)
+    names = ("reward", "sign_flip", "no_signal", "advantage_max")
+    return {name: row[MEASURES.index(name)] for name in names}
 
 
 def per_rollout(advantage: Array, mask: Array | None = None, ndim: int = 3) -> Array:

@@ -97,10 +97,9 @@ class Gauge:
         rewards, advantage, keep, gradient = moment.rewards, moment.advantage, moment.keep, moment.gradient
         truth = self._truth(policy, moment)
         total = rewards.sum(axis=-1) if self.weights is None else rewards @ self.weights
-        flips, silent, largest, reward = a.basic(advantage, truth.advantage, total, keep).T
         row = {
-            "reward": reward, "value": truth.value[:, : self.world.prompts].mean(axis=-1), "sign_flip": flips,
-            "no_signal": silent, "grad_norm": g.norm(gradient), "advantage_max": largest,
+            **a.basic(advantage, truth.advantage, total, keep),
+            "value": truth.value[:, : self.world.prompts].mean(axis=-1), "grad_norm": g.norm(gradient),
         }  # fmt: skip
         if not self.agents.keys().isdisjoint(self.names):
             norms = g.agent_norms(gradient, self.world.agent_axis)

@@ -8,20 +8,20 @@ means[p, h, a_h]. A head is a token of the rollout, so T = K = H.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators import reward_laws
 from simulators.bandit import kernels
+from simulators.bandit import step as lane
 from simulators.errors import check_count, unknown_name
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 from simulators.reward_laws import BERNOULLI, Law
 from simulators.softmax import Tables, tables
-
-if TYPE_CHECKING:
-    from simulators.bandit.step import Stride
+from simulators.stride import Stride
+from simulators.stride import warm as warm_stride
 
 __all__ = ["Bandit", "warm"]
 
@@ -111,9 +111,10 @@ class Bandit(World):
 
     def stride(self, policy: Policy, group_size: int, step: int) -> Stride:
         """The fast lane of the training loop: one kernel call per step, see `simulators.bandit.step`."""
-        from simulators.bandit.step import Stride
-
-        return Stride(self, policy, group_size, step)
+        rollouts = self.rollout(policy, group_size, step)
+        truth, moved = np.empty((self.prompts, group_size)), np.empty((self.prompts, self.heads), np.bool_)
+        scratch = np.empty(self.means.shape), np.empty(self.prompts), truth, moved
+        return Stride(lane.advance, policy, rollouts, step, self.tables, scratch)
 
     def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:
         """log π(a) of each head's arm under `policy` [S, P, G, H], nats."""
@@ -225,6 +226,7 @@ def warm() -> None:
     world.gradient(policy, rollouts, world.log_prob(policy, rollouts))
     world.truth(policy, rollouts)
     world.kl(policy, policy)
+    warm_stride(world.stride(policy, 2, 0))
 
 
 def _checked_means(means: Any) -> Floats:

@@ -1,8 +1,7 @@
 """A language model's step in one kernel call: gradient, measurements, ascent, and the rollouts of the next step.
 
-The same arithmetic as `ToyLM.gradient`, `truth`, `entropy`, `rollout` and plain ascent, one run after the other while
-its tables are in the cache: parameters come out bit for bit as from those calls (a test holds them together). Only the
-contexts that a response went through move, so only their rows of logits and of the softmax tables are touched.
+The same arithmetic as `ToyLM.gradient`, `truth`, `entropy`, `rollout` and plain ascent; see `simulators.stride`. Only
+the contexts that a response went through move, so only their rows of logits and of the softmax tables are touched.
 """
 
 from __future__ import annotations
@@ -12,62 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from simulators.bandit import step as stride
 from simulators.compiled import kernel
 from simulators.random import prompt_key, step_key
-from simulators.records import Policy, Rollouts
-from simulators.softmax import fill, tables
+from simulators.softmax import fill
+from simulators.stride import measure
 from simulators.sums import inner
 from simulators.toy_lm.kernels import passages_run, sample_prompt, score_gradient_run
-from simulators.toy_lm.world import ToyLM
 
-__all__ = ["Stride", "warm"]
-
-
-class Stride(stride.Stride):
-    """Walks a block of runs of a language model step by step, in place.
-
-    Args:
-        world: The language model's world.
-        policy: Its runs; `policy.parameters` move.
-        group_size: Rollouts per prompt G.
-        step: The first step.
-
-    Attributes:
-        rollouts: The rollouts of the present step. The same arrays are filled again by `advance`.
-    """
-
-    def __init__(self, world: ToyLM, policy: Policy, group_size: int, step: int) -> None:
-        self.rollouts: Rollouts = world.rollout(policy, group_size, step)
-        table = tables(policy)
-        self._policy, self._step = policy, step
-        self._logits = table.logits
-        machine = world.following, world.payoffs, world.worth, world.states
-        softmax = table.logits, table.probabilities, table.cumulative, table.log_total
-        assert self.rollouts.mask is not None
-        samples = self.rollouts.rewards, self.rollouts.actions, self.rollouts.logp, self.rollouts.mask
-        self._state = (*machine, policy.seeds, *softmax, *samples)
-        contexts = world.logits.shape[:3]
-        self._scratch = np.zeros(world.logits.shape), np.zeros(contexts), np.zeros(contexts, np.bool_)
-        self._all = np.empty((0, 0, 0), dtype=np.bool_)
-        self._kernel = _advance
-
-
-def warm() -> None:
-    """Compile the kernel, or load it from the disk cache."""
-    world = ToyLM("length", prompts=1, vocabulary=2, length=1)
-    fast = Stride(world, world.init([0]), 2, 0)
-    ones = np.ones((1, 1, 2))
-    fast.advance(ones, None, ones[..., None], 0.0, np.inf, np.empty((7, 1)), (0.0, 0.0))
+__all__ = ["advance"]
 
 
 @kernel
-def _advance(
+def advance(
     following: Any, payoffs: Any, worth: Any, states: Any, seeds: Any, logits: Any, probabilities: Any, cumulative: Any,
     log_total: Any, rewards: Any, actions: Any, logp: Any, mask: Any, step: Any, advantage: Any, keep: Any,
-    weights: Any, lr: Any, max_norm: Any, gradient: Any, totals: Any, moved: Any, row: Any, no_signal: Any,
-    no_truth: Any,
+    weights: Any, lr: Any, max_norm: Any, gradient: Any, totals: Any, truth: Any, moved: Any, row: Any, floors: Any,
 ) -> bool:  # fmt: skip
+    """Measure, move and sample every run; whether all gradients were finite. Arguments as in `simulators.stride`."""
     finite = True
     prompts, length, vocabulary = moved.shape
     slots, values, entropies = np.arange(prompts), np.empty(prompts), np.empty(prompts)
@@ -79,7 +39,8 @@ def _advance(
             row[4, s] = norm
             passages_run(probabilities[s], following, worth, states, logits[s], log_total[s], values, entropies)
             row[1, s], row[6, s] = values.mean(), entropies.mean()
-            _measure(values, rewards[s], advantage[s], keep, s, no_signal, no_truth, row)
+            _true_advantages(values, rewards[s], truth)
+            measure(rewards[s], truth, advantage[s], keep, s, floors, row)
         finite &= norm < np.inf
         factor = min(1.0, max_norm / max(norm, 1e-300))
         key = step_key(seeds[s], np.uint64(step), np.uint64(0))
@@ -101,32 +62,15 @@ def _advance(
 
 
 @kernel
-def _measure(
-    values: Any, rewards: Any, advantage: Any, keep: Any, s: Any, no_signal: Any, no_truth: Any, row: Any
-) -> None:
-    """Mean reward, sign flips, silent groups and the largest advantage of one run."""
+def _true_advantages(values: Any, rewards: Any, out: Any) -> None:
+    """out[p, g] = reward of the response, in which no chance is left - value of the prompt."""
     prompts, groups, components = rewards.shape
-    everything = keep.size == 0
-    flips, signed, silent, largest, total = 0, 0, 0, 0.0, 0.0
     for p in range(prompts):
-        most = 0.0
         for g in range(groups):
             reward = 0.0
             for k in range(components):
                 reward += rewards[p, g, k]
-            total += reward
-            truth = reward - values[p]
-            magnitude = abs(advantage[p, g]) if everything or keep[s, p, g] else 0.0
-            most = magnitude if magnitude > most else most
-            counts = (magnitude > no_signal) & (abs(truth) > no_truth)
-            signed += counts
-            flips += counts & ((advantage[p, g] > 0) != (truth > 0))
-        silent += most <= no_signal
-        largest = max(largest, most)
-    row[0, s] = total / (prompts * groups)
-    row[2, s] = flips / signed if signed > 0 else np.nan
-    row[3, s] = silent / prompts
-    row[5, s] = largest if largest > no_signal else 0.0
+            out[p, g] = reward - values[p]
 
 
 @kernel

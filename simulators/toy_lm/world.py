@@ -10,7 +10,7 @@ few states, so that value, advantage and gradient follow exactly by dynamic prog
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,11 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from simulators.errors import check_count, unknown_name
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 from simulators.softmax import Tables, tables
+from simulators.stride import Stride
+from simulators.stride import warm as warm_stride
 from simulators.toy_lm import kernels
+from simulators.toy_lm import step as lane
 from simulators.toy_lm.tasks import COMPONENTS, TASKS, Machine
-
-if TYPE_CHECKING:
-    from simulators.toy_lm.step import Stride
 
 __all__ = ["ToyLM", "warm"]
 
@@ -141,9 +141,11 @@ class ToyLM(World):
 
     def stride(self, policy: Policy, group_size: int, step: int) -> Stride:
         """The fast lane of the training loop: one kernel call per step, see `simulators.toy_lm.step`."""
-        from simulators.toy_lm.step import Stride
-
-        return Stride(self, policy, group_size, step)
+        rollouts, contexts = self.rollout(policy, group_size, step), self.logits.shape[:3]
+        truth, moved = np.empty((self.prompts, group_size)), np.zeros(contexts, np.bool_)
+        scratch = np.zeros(self.logits.shape), np.zeros(contexts), truth, moved
+        machine = self.following, self.payoffs, self.worth, self.states
+        return Stride(lane.advance, policy, rollouts, step, machine, scratch)
 
     def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:
         """log π(y_t | p, t, y_{t−1}) under `policy` [S, P, G, T], nats; 0 behind the end token."""
@@ -255,15 +257,13 @@ class ToyLM(World):
 
 def warm() -> None:
     """Compile every kernel of the language model, or load it from the disk cache."""
-    from simulators.toy_lm import step as toy_lm_stride
-
-    toy_lm_stride.warm()
     world = ToyLM("length", prompts=1, vocabulary=2, length=1)
     policy = world.init([0])
     rollouts = world.rollout(policy, 2, 0, fields=("greedy_rewards",))
     world.gradient(policy, rollouts, world.log_prob(policy, rollouts))
     world.truth(policy, rollouts)
     world.kl(policy, policy)
+    warm_stride(world.stride(policy, 2, 0))
 
 
 def _machines(tasks: Any, prompts: int, vocabulary: int, length: int, seed: int) -> list[Machine]:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import lab
 from simulators import Bandit, Policy, Rollouts
-from simulators.bandit.step import MEASURES
 from simulators.records import Floats
+from simulators.stride import MEASURES, measure_runs
 
 LR, FLOOR, STEPS = 3.0, 1e-12, 20
 
@@ -90,3 +91,31 @@ def test_a_run_whose_gradient_is_not_finite_stays_where_it_is() -> None:
     stride.finish()
     assert (policy.parameters[0] == 0).all()
     assert policy.parameters[1, 0, 0].tolist() == moved.tolist()
+
+
+def test_floors_are_one_for_the_advantage_and_one_for_the_truth() -> None:
+    """Group 0 has advantages up to the floor, group 1 above it; of its true advantages one is up to the other floor."""
+    low, high = 1e-9, 1e-6
+    advantage = np.array([[[low, -low, 0.0], [2 * low, -2 * low, -0.5]]])
+    truth = np.array([[[1.0, 1.0, 1.0], [high, 2 * high, -1.0]]])
+    rewards, every = np.arange(12.0).reshape(1, 2, 3, 2), np.empty((0, 0, 0), np.bool_)
+    for keep, flips, largest in ((every, 0.5, 0.5), (np.array([[[True] * 3, [True, True, False]]]), 1.0, 2 * low)):
+        row = np.full((len(MEASURES), 1), -7.0)
+        measure_runs(rewards, truth, advantage, keep, (low, high), row)
+        found = dict(zip(MEASURES, row[:, 0].tolist(), strict=True))
+        assert found == {
+            "reward": 11.0, "value": -7.0, "sign_flip": flips, "no_signal": 0.5, "grad_norm": -7.0,
+            "advantage_max": largest, "entropy": -7.0,
+        }  # fmt: skip
+    measure_runs(rewards, truth, advantage, every, (1.0, high), row)
+    assert np.isnan(row[2, 0]) and row[[3, 5], 0].tolist() == [1.0, 0.0]
+
+
+def test_a_row_has_the_bits_of_the_separate_measurements() -> None:
+    world = Bandit(means=np.random.default_rng(0).random((3, 2, 5)), law="student_t")
+    given = {"steps": 6, "seeds": 3, "group_size": 5, "lr": 2.0}
+    fast, slow = (
+        lab.train(world, "grpo", measure=m, **given).frame for m in ("basic", [*lab.metrics()["name"][:7], "cosine"])
+    )
+    for name in ("reward", "no_signal", "advantage_max"):
+        assert fast[name].to_list() == slow[name].to_list(), name

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from simulators import Policy, Rollouts, ToyLM
-from simulators.bandit.step import MEASURES
 from simulators.records import Floats
+from simulators.stride import MEASURES
 
 LR, FLOOR, STEPS = 3.0, 1e-12, 15
 
