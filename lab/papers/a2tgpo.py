@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, interval, last_values, runs
+from lab.papers.measure import Array, above, interval, last_values, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -173,11 +173,15 @@ def clipping(seed: int) -> Measurement:
         for name, k in (("adaptive", scale), ("fixed", np.ones(z.shape)))
         for part, mask in (("lowest fifth", tool & (z <= low)), ("highest fifth", tool & (z >= high)), ("all", tool))
     }
-    value, bounds = interval(shares["adaptive", "lowest fifth"] / shares["adaptive", "highest fifth"])
     apart = abs(float((shares["adaptive", "all"] - shares["fixed", "all"]).mean()))
     inside = bool(scale.min() > 0.7 and scale.max() < 1.3)
     rows = [{"clip": name, "gains": part, "clipped": float(share.mean())} for (name, part), share in shares.items()]
-    return Measurement(value, inside and bounds[0] > 1.3 and apart < 0.005, bounds, rows)
+    return above(
+        shares["adaptive", "lowest fifth"] / shares["adaptive", "highest fifth"],
+        1.3,
+        rows=rows,
+        also=inside and apart < 0.005,
+    )
 
 
 @claim(

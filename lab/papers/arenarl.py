@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, interval
+from lab.papers.measure import Array, Rows, below, interval
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -170,8 +170,7 @@ def collapse(seed: int) -> Measurement:
 def close(seed: int) -> Measurement:
     """Ratio of the two correlations at spread 0.1."""
     found = _measured(seed, 0.1)
-    mean, bounds = interval(found["single-elimination"] / found["round-robin"])
-    return Measurement(mean, bounds[1] < 0.75, bounds, _rows(found))
+    return below(found["single-elimination"] / found["round-robin"], 0.75, rows=_rows(found))
 
 
 @claim(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.papers.measure import Rows, interval
+from lab.papers.measure import Rows, exact, interval
 from lab.papers.record import Measurement, Paper, add_paper, claim
 
 add_paper(
@@ -130,8 +130,7 @@ def differences(seed: int) -> Measurement:
         rows.append({"heuristic": name, **{f"phi{k + 1}": float(found[k]) for k in range(3)},
                      "difference2": float(slope[1]), "difference3": float(slope[2]),
                      "error": _relative(found, slope)})  # fmt: skip
-    worst = max(float(row["error"]) for row in rows)
-    return Measurement(worst, worst < 0.01, detail=rows)
+    return exact(rows, 0.01, of="error")
 
 
 @claim(
@@ -143,8 +142,7 @@ def differences(seed: int) -> Measurement:
 def neumann(seed: int) -> Measurement:
     """Largest relative difference of the two ways."""
     rows = _sums(seed, 3000)
-    worst = max(float(row["error"]) for row in rows)
-    return Measurement(worst, worst < 0.02, detail=rows)
+    return exact(rows, 0.02, of="error")
 
 
 def _sums(seed: int, terms: int) -> Rows:
@@ -296,5 +294,4 @@ def shaping(seed: int) -> Measurement:
 def few_terms(seed: int) -> Measurement:
     """Largest share of the gradient's size that 30 terms find."""
     rows = _sums(seed, 30)[::2]
-    share = max(float(row["share"]) for row in rows)
-    return Measurement(share, share <= 0.5, detail=rows)
+    return exact(rows, 0.5, of="share")

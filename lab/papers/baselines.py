@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, binary, interval
+from lab.papers.measure import Array, above, binary, exact, interval
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -93,9 +93,8 @@ def _expected_step(rule: str, success: float, seed: int) -> Array:
 def step_ratio(seed: int) -> Measurement:
     """Ratio at p = 0.1 over ratio at p = 0.5."""
     ratio = {p: _expected_step("grpo", p, seed) / _expected_step("dr_grpo", p, seed) for p in (0.1, 0.5)}
-    value, bounds = interval(ratio[0.1] / ratio[0.5])
     rows = [{"success": p, "ratio": interval(r)[0], "limit": 1 / np.sqrt(p * (1 - p))} for p, r in ratio.items()]
-    return Measurement(value, bounds[0] >= 1.15, bounds, rows)
+    return above(ratio[0.1] / ratio[0.5], 1.15, rows=rows)
 
 
 def _weighted_share(objective: str, log_ratio: Array, advantage: Array) -> Array:
@@ -158,8 +157,7 @@ def rloo_identity(seed: int) -> Measurement:
         scaled = lab.advantages.compute("dr_grpo", rewards) * size / (size - 1)
         worst = float(np.abs(lab.advantages.compute("rloo", rewards) - scaled).max())
         rows.append({"group_size": size, "difference": worst})
-    value = max(row["difference"] for row in rows)
-    return Measurement(value, value < 1e-12, detail=rows)
+    return exact(rows, 1e-12)
 
 
 @claim(

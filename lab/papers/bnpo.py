@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, interval
+from lab.papers.measure import Array, Rows, exact, interval
 from lab.papers.record import Measurement, Paper, add_paper, claim
 
 add_paper(
@@ -86,9 +86,9 @@ def variance(seed: int) -> Measurement:
         parameters = [(1 + a / 3, 1 + b / 3), (1.0, 1.0), (1.5, 1.5)]
         sampled = _sampled_variance(a, b, parameters, seed)
         closed = [_variance(a, b, *each) for each in parameters]
-        for name, exact, seen, said in zip(("bnpo", "reinforce", "grpo"), closed, sampled, reported, strict=True):
-            holds &= abs(exact - said) <= 1e-4 and abs(seen.mean() / exact - 1) <= 0.02
-            rows.append({"a": a, "b": b, "shape": name, "variance": exact, "sampled": float(seen.mean())})
+        for name, known, seen, said in zip(("bnpo", "reinforce", "grpo"), closed, sampled, reported, strict=True):
+            holds &= abs(known - said) <= 1e-4 and abs(seen.mean() / known - 1) <= 0.02
+            rows.append({"a": a, "b": b, "shape": name, "variance": known, "sampled": float(seen.mean())})
         worst = max(worst, interval(sampled[0] / sampled[1:].mean(axis=1).min()))
     return Measurement(worst[0], holds and worst[0] < 1, worst[1], rows)
 
@@ -109,8 +109,7 @@ def optimum(seed: int) -> Measurement:
         off = max(abs(alpha - 1 - a / 3), abs(beta - 1 - b / 3)) / step
         rows.append({"a": a, "b": b, "alpha": alpha, "beta": beta, "expected alpha": 1 + a / 3,
                      "expected beta": 1 + b / 3, "steps off": off})  # fmt: skip
-    value = max(row["steps off"] for row in rows)
-    return Measurement(value, value <= 1 + 1e-9, detail=rows)
+    return exact(rows, 1 + 1e-9, of="steps off")
 
 
 @claim(
@@ -130,8 +129,7 @@ def special_cases(seed: int) -> Measurement:
         {"parameters": shape, "difference": float(np.abs(lab.advantages.compute("bnpo", rewards) - expected).max())}
         for shape, rewards, expected in (("α = β = 1", wide, plain), ("α = β = 3/2", even, scaled))
     ]
-    value = max(row["difference"] for row in rows)
-    return Measurement(value, value <= 1e-6, detail=rows)
+    return exact(rows, 1e-6)
 
 
 @claim(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, interval, runs
+from lab.papers.measure import Array, Rows, above, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
@@ -197,6 +197,5 @@ def head_start(seed: int) -> Measurement:
     """Accuracy after 40 steps under Delta minus that under success alone."""
     named = {name: _variant(_TOTALS[name], ddof=0) for name in ("success only", "Clip", "Delta")}
     found = _ended(named, runs(seed, 64), steps=40)
-    value, bounds = interval(found["Delta"][0] - found["success only"][0])
     clip = float((found["Clip"][0] - found["success only"][0]).mean())
-    return Measurement(value, bounds[0] > 0 and clip < 0.01, bounds, _rows(found))
+    return above(found["Delta"][0] - found["success only"][0], 0, rows=_rows(found), also=clip < 0.01)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.papers.measure import Array, Rows, interval, runs
+from lab.papers.measure import Array, Rows, below, interval, runs
 from lab.papers.record import Measurement, Paper, add_paper, claim
 
 if TYPE_CHECKING:
@@ -353,9 +353,8 @@ def near(seed: int) -> Measurement:
     late = shaping_study(["sparse", learned], seeds=runs(seed, 16)).filter(pl.col("step") >= 800)
     means = late.group_by("variant", "seed", maintain_order=True).agg(pl.col("gold").mean())
     gold = {name: means.filter(variant=name)["gold"].to_numpy() for name in ("sparse", "redistributed")}
-    value, bounds = interval(gold["redistributed"] - gold["sparse"])
     rows: Rows = [{"distance": score["distance"], "alignment": score["alignment"],
                    **{f"gold, {name}": g.mean() for name, g in gold.items()}}]  # fmt: skip
     close = score["distance"] < 0.02 and score["alignment"] > 1 - 1e-9
     half = gold["redistributed"].mean() < 0.5 * gold["sparse"].mean()
-    return Measurement(value, bool(close and half and bounds[1] < 0), bounds, rows)
+    return below(gold["redistributed"] - gold["sparse"], 0, rows=rows, also=close and half)

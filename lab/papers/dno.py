@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, interval
+from lab.papers.measure import Array, exact, interval
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -164,8 +164,7 @@ def mixture(seed: int) -> Measurement:
     for eta in (2.0, 5.0, 10.0):
         average, last = (_gap(games, p) for p in _iterate(games, eta))
         rows.append({"eta": eta, "average": float(average.mean()), "last": float(last.mean())})
-    value = max(row["average"] for row in rows)
-    return Measurement(value, value < 0.01 and all(r["last"] >= 10 * r["average"] for r in rows), detail=rows)
+    return exact(rows, 0.01, of="average", also=all(r["last"] >= 10 * r["average"] for r in rows))
 
 
 def _bradley_terry(games: Array) -> Array:

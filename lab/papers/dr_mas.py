@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, excludes, interval, runs
+from lab.papers.measure import Array, Rows, exact, excludes, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -152,8 +152,7 @@ def equal_calls(seed: int) -> Measurement:
     for name, rewards in laws.items():
         found = _both(rewards, agent=agent)
         rows.append({"rewards": name, "difference": float(np.abs(found["dr-mas"] - found["dr-mas-global"]).max())})
-    value = max(row["difference"] for row in rows)
-    return Measurement(value, value < 1e-12, detail=rows)
+    return exact(rows, 1e-12)
 
 
 def _tail(frame: Any, metric: str) -> dict[str, Array]:

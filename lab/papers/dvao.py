@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, OnePolicy, binary, excludes, interval, policies, runs
+from lab.papers.measure import Array, OnePolicy, below, binary, exact, excludes, interval, policies, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -84,8 +84,7 @@ def identity(seed: int) -> Measurement:
         beyond = float((np.abs(found["DVAO"]) - np.abs(found["RC"])).max())
         error = float(np.abs(found["DVAO"] - found["RC"] * factor[..., None]).max())
         rows.append({"rewards": name, "beyond": beyond, "error": error})
-    value = max(row["error"] for row in rows)
-    return Measurement(value, value < 1e-6 and max(row["beyond"] for row in rows) <= 1e-6, detail=rows)
+    return exact(rows, 1e-6, of="error", also=max(row["beyond"] for row in rows) <= 1e-6)
 
 
 def _shared(seed: int) -> Array:
@@ -146,8 +145,7 @@ def sensitivity(seed: int) -> Measurement:
                 ends.append(_three(moved)[rule][:, :, 0])
             error = np.abs((ends[0] - ends[1]) / (2 * step) - formula[..., k]).max()
             rows.append({"rule": rule, "reward": k + 1, "error": float(error)})
-    value = max(row["error"] for row in rows)
-    return Measurement(value, value <= 1e-6, detail=rows)
+    return exact(rows, 1e-6, of="error")
 
 
 def _correlation(advantage: Array, rewards: Array) -> Array:
@@ -175,9 +173,8 @@ def _beside(law: str, seed: int) -> dict[str, Array]:
 def saturated(seed: int) -> Measurement:
     """Correlation of AC's advantage with accuracy."""
     found = _beside("saturated", seed)
-    value, bounds = interval(found["AC"])
     rows = [{"combination": name, "correlation": float(c.mean())} for name, c in found.items()]
-    return Measurement(value, bool(found["DVAO"].min() >= 0.99 and bounds[1] <= 0.75), bounds, rows)
+    return below(found["AC"], 0.75, rows=rows, also=found["DVAO"].min() >= 0.99)
 
 
 def _accuracy(seed: int) -> dict[str, Array]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, interval, runs
+from lab.papers.measure import Array, above, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -128,8 +128,9 @@ def _train(seed: int, rule: str, scaled: bool = False) -> tuple[dict[str, Array]
 def from_preferences(seed: int) -> Measurement:
     """Gain in accuracy over the start."""
     before, after = _train(seed, "gcpo")
-    value, bounds = interval(after["accuracy"] - before["accuracy"])
-    return Measurement(value, value >= 0.08 and bounds[0] > 0, bounds, _rows("stage", {"start": before, "end": after}))
+    return above(
+        after["accuracy"] - before["accuracy"], 0, mean=0.08, rows=_rows("stage", {"start": before, "end": after})
+    )
 
 
 def _rows(key: str, found: dict[str, dict[str, Array]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, OnePolicy, Rows, binary, interval, policies, runs
+from lab.papers.measure import Array, OnePolicy, Rows, above, binary, policies, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 _PAPER = "arXiv 2601.05242 v1"
@@ -138,9 +138,8 @@ def influence(seed: int) -> Measurement:
         for rule in ("grpo", "gdpo")
         for name, r in rewards.items()
     }
-    value, bounds = interval(found["gdpo", "format"] / found["grpo", "format"])
     rows = [{"rule": rule, "reward": name, "correlation": float(c.mean())} for (rule, name), c in found.items()]
-    return Measurement(value, bounds[0] >= 2.5, bounds, rows)
+    return above(found["gdpo", "format"] / found["grpo", "format"], 2.5, rows=rows)
 
 
 @claim(
@@ -178,10 +177,9 @@ def training(seed: int) -> Measurement:
             means = chance.mean(axis=0)
             rows.append({"variant": name, "step": steps, "format": float(means[0]), "correct": float(means[1])})
     gaps = {steps: chances["gdpo", steps] - chances["grpo", steps] for steps in (40, 300)}
-    value, bounds = interval(gaps[40][:, 0])
     last = [row["format"] for row in rows if row["step"] == 300]
     met = min(last) > 0.95 and abs(last[0] - last[1]) < 0.02
-    return Measurement(value, value > 0.3 and bounds[0] > 0 and met, bounds, rows)
+    return above(gaps[40][:, 0], 0, mean=0.3, rows=rows, also=met)
 
 
 _COMPLEMENTARY = [[1, 0], [1, 0], [0, 1]]

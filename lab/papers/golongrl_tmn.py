@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, interval
+from lab.papers.measure import Array, above, interval
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -184,14 +184,13 @@ def difficulty(seed: int) -> Measurement:
     negative = np.array(
         [_ratios(np.minimum(a, 0), np.minimum(b, 0), r) for a, b, r in zip(after, before, rate, strict=True)]
     )
-    value, bounds = interval(positive[:, 0])
     ordered = (np.diff(positive.mean(0)) < 0).all() and (np.diff(negative.mean(0)) > 0).all()
     labels = ("≤ 1/4", "≤ 1/2", "≤ 3/4", "> 3/4")
     rows = [
         {"pass rate": n, "positive": float(p), "negative": float(q)}
         for n, p, q in zip(labels, positive.mean(0), negative.mean(0), strict=True)
     ]
-    return Measurement(value, bool(ordered and bounds[0] > 1.2), bounds, rows)
+    return above(positive[:, 0], 1.2, rows=rows, also=ordered)
 
 
 @claim(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, interval, runs
+from lab.papers.measure import Array, Rows, above, below, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -93,9 +93,8 @@ def _success(present: Array) -> Array:
 def useless(seed: int) -> Measurement:
     """Probability of useless edges, edge-level over graph-level."""
     found = {name: p[:, _CRITICAL:].mean(axis=-1) for name, p in _learned(seed).items()}
-    value, bounds = interval(found["edges"] / found["graphs"])
     rows = [{"credit": name, "useless": float(p.mean())} for name, p in found.items()]
-    return Measurement(value, bounds[1] < 0.5, bounds, rows)
+    return below(found["edges"] / found["graphs"], 0.5, rows=rows)
 
 
 @claim(
@@ -166,8 +165,7 @@ def groups(seed: int) -> Measurement:
         {"method": name, "critical": float(ratios[name].mean()), "no_signal": float(silent.mean())}
         for name, (_, silent) in found.items()
     ]
-    value, bounds = interval(ratios["edges"] / ratios["one graph"])
-    return Measurement(value, bounds[0] > 2, bounds, rows)
+    return above(ratios["edges"] / ratios["one graph"], 2, rows=rows)
 
 
 @claim(
@@ -192,7 +190,6 @@ def not_better(seed: int) -> Measurement:
         ratio[name] = good, bad
         rows.append({"credit": name, "critical": float(good.mean()), "useless": float(bad.mean()),
                      "success": float(success[name].mean())})  # fmt: skip
-    value, bounds = interval(ratio["edges"][0] - ratio["graphs"][0])
     less = interval(success["edges"] - success["graphs"])[1]
     drift = rows[0]["useless"] < -0.2 and abs(rows[1]["useless"]) < 0.05
-    return Measurement(value, bounds[1] < 0 and less[1] < 0 and drift, bounds, rows)
+    return below(ratio["edges"][0] - ratio["graphs"][0], 0, rows=rows, also=less[1] < 0 and drift)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, interval, policies, runs
+from lab.papers.measure import Array, above, interval, policies, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
@@ -149,9 +149,8 @@ def per_category(seed: int) -> Measurement:
     own = _pairwise(shadow_reward(seen, reference), reward)
     shared = shadow_reward(seen.mean(axis=1, keepdims=True), reference[:, :1])
     common = _pairwise(np.broadcast_to(shared, reward.shape), reward)
-    value, bounds = interval(own - common)
     rows = [{"rewards": n, "accuracy": float(a.mean())} for n, a in {"per category": own, "shared": common}.items()]
-    return Measurement(value, value >= 0.2 and bounds[0] > 0, bounds, rows)
+    return above(own - common, 0, mean=0.2, rows=rows)
 
 
 @claim(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, interval, runs
+from lab.papers.measure import Array, Rows, below, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
@@ -209,8 +209,7 @@ def objectness(seed: int) -> Measurement:
         for _ in range(200):
             score += 0.2 * advantage / (1 + np.exp(score))
         changes.append(_spearman(score, -near) - _spearman(start, -near))
-    mean, bounds = interval(np.array(changes))
-    return Measurement(mean, bounds[1] < 0, bounds)
+    return below(np.array(changes), 0)
 
 
 def _spearman(a: Array, b: Array) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.papers.measure import Array, excludes, interval
+from lab.papers.measure import Array, above, interval
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -160,12 +160,11 @@ def peaks(seed: int) -> Measurement:
 def slower(seed: int) -> Measurement:
     """Final over best reward with the preference term minus without."""
     rewards = {name: _reward(_tune(seed, name == "with"), 0.5) for name in ("without", "with")}
-    value, bounds = interval(_kept(rewards["with"]) - _kept(rewards["without"]))
     rows: list[dict[str, Any]] = [
         {"preference term": n, "kept": float(_kept(r).mean()), "best step": float(r.argmax(0).mean())}
         for n, r in rewards.items()
     ]
-    return Measurement(value, bounds[0] > 0 and excludes(bounds), bounds, rows)
+    return above(_kept(rewards["with"]) - _kept(rewards["without"]), 0, rows=rows)
 
 
 @claim(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, binary, interval, runs
+from lab.papers.measure import Array, above, binary, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -113,8 +113,7 @@ def rules_where_possible(seed: int) -> Measurement:
     """Accuracy on checkable prompts, hybrid minus learned only."""
     arms = {"learned only": _train(seed, 0.0, rules=False), "hybrid": _train(seed, 0.0)}
     gain, rows = _compare(arms, _CHECKABLE)
-    value, bounds = interval(gain)
-    return Measurement(value, bounds[0] >= 0.5, bounds, rows)
+    return above(gain, 0.5, rows=rows)
 
 
 @claim(
@@ -129,8 +128,7 @@ def penalty(seed: int) -> Measurement:
     arms = {f"P = {p:g}": _train(seed, p) for p in (0.0, 1.0)}
     gain, rows = _compare(arms, _OPEN_ENDED)
     rows += _compare({f"P = {p:g}": _train(seed, p) for p in (0.5, 2.0)}, _OPEN_ENDED)[1]
-    value, bounds = interval(gain)
-    return Measurement(value, bounds[0] >= 0.4, bounds, rows)
+    return above(gain, 0.4, rows=rows)
 
 
 @claim(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.papers.record import Measurement
 from simulators.records import Policy, Rollouts, Truth, World
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ __all__ = [
     "Array",
     "OnePolicy",
     "Rows",
+    "above",
+    "below",
     "binary",
+    "exact",
     "excludes",
     "interval",
     "last_values",
@@ -40,6 +44,34 @@ def interval(values: Array) -> tuple[float, tuple[float, float]]:
 
     mean, low, high = mean_interval(values)
     return mean, (low, high)
+
+
+def exact(cases: Rows, tolerance: float, *, of: str = "difference", also: bool = True) -> Measurement:
+    """The largest `of` among cases (absolute), which holds up to a tolerance, if `also` does."""
+    worst = max(abs(float(case[of])) for case in cases)
+    return Measurement(worst, bool(worst <= tolerance and also), detail=cases)
+
+
+def above(
+    values: Array, least: float = 0.0, *, mean: float = -np.inf, rows: Rows | tuple[()] = (), also: bool = True
+) -> Measurement:
+    """Mean of independent repetitions [n], which holds where its whole 95% interval lies above `least`.
+
+    Args:
+        values: Such as paired differences over runs, or ratios.
+        least: What the interval must lie above.
+        mean: What the mean itself must lie above.
+        rows: Further numbers.
+        also: Whatever else must be true.
+    """
+    value, bounds = interval(values)
+    return Measurement(value, bool(bounds[0] > least and value > mean and also), bounds, rows)
+
+
+def below(values: Array, most: float = 0.0, *, rows: Rows | tuple[()] = (), also: bool = True) -> Measurement:
+    """Mean of independent repetitions [n], which holds where its whole 95% interval lies below `most`; see `above`."""
+    value, bounds = interval(values)
+    return Measurement(value, bool(bounds[1] < most and also), bounds, rows)
 
 
 def excludes(bounds: tuple[float, float], value: float = 0.0) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, interval, policies, runs
+from lab.papers.measure import Array, above, interval, policies, runs
 from lab.papers.record import Measurement, Paper, add_paper, claim
 
 if TYPE_CHECKING:
@@ -121,9 +121,8 @@ def _solved(trace: Trace) -> dict[str, Array]:
 def off_policy(seed: int) -> Measurement:
     """Difference of the shares of solved runs."""
     solved = _solved(_train(5.0, seed, 1024, epochs=4))
-    value, bounds = interval(solved["ngrpo"] - solved["grpo"])
     rows = [{"variant": name, "solved": float(share.mean())} for name, share in solved.items()]
-    return Measurement(value, value > 0.08 and bounds[0] > 0, bounds, rows)
+    return above(solved["ngrpo"] - solved["grpo"], 0, mean=0.08, rows=rows)
 
 
 @claim(

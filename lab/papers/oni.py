@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.papers.measure import Array, Rows, interval, runs
+from lab.papers.measure import Array, Rows, above, below, interval, runs
 from lab.papers.record import Measurement, Paper, add_paper, claim
 
 if TYPE_CHECKING:
@@ -77,9 +77,8 @@ def _means(seed: int) -> Rows:
 def unseen(seed: int) -> Measurement:
     """Accuracy of the classifier less that of retrieval."""
     gap = _column(seed, "classification", 0.0, 100) - _column(seed, "retrieval", 0.0, 100)
-    value, bounds = interval(gap)
     none = _column(seed, "retrieval", 0.0, 100, "unseen").max()
-    return Measurement(value, none == 0 and bounds[0] >= 0.05, bounds, _means(seed))
+    return above(gap, 0.05, rows=_means(seed), also=none == 0)
 
 
 @claim(
@@ -159,10 +158,9 @@ def farming(seed: int) -> Measurement:
     rows: Rows = [{"β": beta, "success": float(_late(run).mean()), "searches per episode": _farmed(run)}
                   for beta, run in found.items()]  # fmt: skip
     searches = [row["searches per episode"] for row in rows]
-    value, bounds = interval(_late(found[3.0]))
     lost = _late(found[0.0])
     highest = float(lost.max()) if lost.std() == 0 else interval(lost)[1][1]
-    return Measurement(value, bounds[0] >= 0.4 and highest <= 0.02 and searches == sorted(searches), bounds, rows)
+    return above(_late(found[3.0]), 0.4, rows=rows, also=highest <= 0.02 and searches == sorted(searches))
 
 
 @claim(
@@ -202,11 +200,10 @@ def late(seed: int) -> Measurement:
 def released(seed: int) -> Measurement:
     """Largest change of the released reward when the ranker's units change."""
     changes = np.array([_change(k) for k in runs(seed, _POOLS)])
-    value, bounds = interval(changes[:, 1])
     rows: Rows = [
         {"form": n, "largest change": float(c.max())} for n, c in zip(("intended", "released"), changes.T, strict=True)
     ]
-    return Measurement(value, changes[:, 0].max() <= 1e-3 and bounds[0] > 1, bounds, rows)
+    return above(changes[:, 1], 1, rows=rows, also=changes[:, 0].max() <= 1e-3)
 
 
 def _change(seed: int) -> tuple[float, float]:
@@ -239,11 +236,10 @@ def _change(seed: int) -> tuple[float, float]:
 def beaten(seed: int) -> Measurement:
     """Success with fading messages less that without."""
     paid, sparse = controlled(seed, 3.0), controlled(seed, None)
-    value, bounds = interval(_late(paid) - _late(sparse))
     rows: Rows = [
         {"reward": n, "success": float(_late(run).mean())} for n, run in (("β = 3", paid), ("sparse", sparse))
     ]
-    return Measurement(value, bounds[1] < -0.1, bounds, rows)
+    return below(_late(paid) - _late(sparse), -0.1, rows=rows)
 
 
 @claim(
@@ -263,6 +259,5 @@ def longer(seed: int) -> Measurement:
     found = {name: controlled(seed, beta, 20) for name, beta in (("β = 3", 3.0), ("sparse", None))}
     rows: Rows = [{"reward": n, "episodes to 50%": float(np.median(episodes_until(run.reached, 0.5))),
                    "success": float(_late(run).mean())} for n, run in found.items()]  # fmt: skip
-    value, bounds = interval(_late(found["β = 3"]) - _late(found["sparse"]))
     slow = rows[0]["episodes to 50%"] >= 0.5 * rows[1]["episodes to 50%"]
-    return Measurement(value, slow and bounds[1] < -0.1, bounds, rows)
+    return below(_late(found["β = 3"]) - _late(found["sparse"]), -0.1, rows=rows, also=slow)

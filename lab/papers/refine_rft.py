@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, binary, excludes, interval, runs
+from lab.papers.measure import Array, above, binary, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -173,10 +173,9 @@ def _thinking(seed: int, brevity: bool, number: int = 32) -> tuple[Array, Array]
 def cost_of_thinking(seed: int) -> Measurement:
     """Accuracy with the reward for brief thinking minus without."""
     found = {brevity: _thinking(seed, brevity) for brevity in (False, True)}
-    gain, bounds = interval(found[True][1] - found[False][1])
     fewer = interval(found[True][0] - found[False][0])[1]
     rows: list[dict[str, Any]] = [
         {"brevity rewarded": b, "fillers": float(n.mean()), "accuracy": float(acc.mean())}
         for b, (n, acc) in found.items()
     ]
-    return Measurement(gain, gain > 0.02 and excludes(bounds) and bounds[0] > 0 and fewer[1] < 0, bounds, rows)
+    return above(found[True][1] - found[False][1], 0, mean=0.02, rows=rows, also=fewer[1] < 0)

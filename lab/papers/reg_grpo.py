@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, interval, runs
+from lab.papers.measure import Array, above, below, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -156,8 +156,7 @@ def _rows(found: dict[str, dict[str, Array]]) -> list[dict[str, Any]]:
 def nothing_silenced(seed: int) -> Measurement:
     """Share of zero weights under PPO's clip."""
     found = {name: _bandit(method, seed) for name, method in _METHODS.items()}
-    value, bounds = interval(found["ppo_clip"]["zero"])
-    return Measurement(value, bool(found["reg-grpo"]["zero"].max() == 0 and bounds[0] > 0.05), bounds, _rows(found))
+    return above(found["ppo_clip"]["zero"], 0.05, rows=_rows(found), also=found["reg-grpo"]["zero"].max() == 0)
 
 
 @claim(
@@ -171,9 +170,14 @@ def nothing_silenced(seed: int) -> Measurement:
 def better_order(seed: int) -> Measurement:
     """Correlation of A and ρ under Reg-GRPO minus that under PPO."""
     found = {name: _bandit(method, seed) for name, method in _METHODS.items()}
-    value, bounds = interval(found["reg-grpo"]["correlation"] - found["ppo_clip"]["correlation"])
     ratio = found["reg-grpo"]["KL"].mean() / found["ppo_clip"]["KL"].mean()
-    return Measurement(value, bool(value > 0.02 and bounds[0] > 0 and 0.5 < ratio < 2), bounds, _rows(found))
+    return above(
+        found["reg-grpo"]["correlation"] - found["ppo_clip"]["correlation"],
+        0,
+        mean=0.02,
+        rows=_rows(found),
+        also=0.5 < ratio < 2,
+    )
 
 
 _FORMS = ("none", "relative", "absolute", "fixed")
@@ -216,9 +220,8 @@ def _vanishing(seed: int, form: str) -> Array:
 def augmentation(seed: int) -> Measurement:
     """Share of groups without spread with augmentation over that without."""
     share = {form: _vanishing(seed, form) for form in ("none", "relative")}
-    value, bounds = interval(share["relative"] / share["none"])
-    return Measurement(
-        value, bounds[1] <= 0.9, bounds, [{"form": f, "share": float(s.mean())} for f, s in share.items()]
+    return below(
+        share["relative"] / share["none"], 0.9, rows=[{"form": f, "share": float(s.mean())} for f, s in share.items()]
     )
 
 
@@ -274,7 +277,6 @@ def growth(seed: int) -> Measurement:
 def absolute_is_better(seed: int) -> Measurement:
     """Share of groups without spread, absolute minus relative measure."""
     share = {form: _vanishing(seed, form) for form in _FORMS}
-    value, bounds = interval(share["absolute"] - share["relative"])
     adaptive = float((share["fixed"] - share["relative"]).mean()) > 0.02
     rows = [{"form": f, "share": float(s.mean())} for f, s in share.items()]
-    return Measurement(value, bounds[1] < 0 and not adaptive, bounds, rows)
+    return below(share["absolute"] - share["relative"], 0, rows=rows, also=not adaptive)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, interval, runs
+from lab.papers.measure import Array, Rows, above, below, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
@@ -93,10 +93,9 @@ def _row(arm: str, seen: Outcome) -> dict[str, Any]:
 def spillover(seed: int) -> Measurement:
     """Held-out hack rate after demonstrations of hacks minus that before."""
     base, hacks, earnest = _imitated(seed, steps=0), _imitated(seed), _imitated(seed, share=0.0)
-    value, bounds = interval(hacks.hack - base.hack)
     down = interval(earnest.hack - base.hack)[1]
     rows = [_row("base", base), _row("hacks", hacks), _row("earnest", earnest)]
-    return Measurement(value, bounds[0] >= 0.5 and down[1] < 0, bounds, rows)
+    return above(hacks.hack - base.hack, 0.5, rows=rows, also=down[1] < 0)
 
 
 @claim(
@@ -128,9 +127,8 @@ def diversity(seed: int) -> Measurement:
     seen = {n: _imitated(seed, families=n, demonstrations=100) for n in (1, 2, 4, 6)}
     rates = [s.hack for s in seen.values()]
     steps = [interval(later - earlier)[1] for earlier, later in pairwise(rates)]
-    value, bounds = interval(rates[-1] - rates[0])
     rows = [_row(f"{n} families", s) for n, s in seen.items()]
-    return Measurement(value, all(low > 0 for low, _ in steps) and bounds[0] >= 0.1, bounds, rows)
+    return above(rates[-1] - rates[0], 0.1, rows=rows, also=all(low > 0 for low, _ in steps))
 
 
 @claim(
@@ -178,10 +176,9 @@ def reinforcement(seed: int) -> Measurement:
     world = RewardHacks()
     policy = _policy(world, _reinforced(seed, world, 25), seed)
     trained, others = world.outcome(policy, held_out=False), world.outcome(policy)
-    value, bounds = interval(trained.hack)
     gold = interval(trained.gold)[1]
     rows = [_row("trained families", trained), _row("held-out families", others)]
-    return Measurement(value, bounds[0] >= 0.95 and gold[1] <= 0.15, bounds, rows)
+    return above(trained.hack, 0.95, rows=rows, also=gold[1] <= 0.15)
 
 
 @claim(
@@ -219,10 +216,9 @@ def parting(seed: int) -> Measurement:
     frame = _reinforced(seed, RewardHacks(base=(2.0, 0.0, 2.0)), 60).frame
     found: dict[str, Any] = lab.measures.parting(frame).row(0, named=True)
     gold = frame.sort("seed", "step")["gold"].to_numpy().reshape(_RUNS, -1)
-    value, bounds = interval(gold[:, found["best"]] - gold[:, -1])
     rise = interval(gold[:, found["best"]] - gold[:, 0])[1]
     close = found["step"] is not None and 0 < found["step"] - found["best"] <= 5
-    return Measurement(value, close and bounds[0] >= 0.5 and rise[0] >= 0.2, bounds, [found])
+    return above(gold[:, found["best"]] - gold[:, -1], 0.5, rows=[found], also=close and rise[0] >= 0.2)
 
 
 @claim(
@@ -249,8 +245,7 @@ def lax_grader(seed: int) -> Measurement:
         ends.append(world.table(policy)[0].mean(axis=1) @ np.tile(levels, 3))
         hack = world.outcome(policy, held_out=False).hack
         rows.append({"first": name, "knowledge": ends[-1].mean(), "hack rate": hack.mean()})
-    value, bounds = interval(ends[0])
-    return Measurement(value, bounds[1] <= 0.1 and interval(ends[1])[1][0] >= 0.9, bounds, rows)
+    return below(ends[0], 0.1, rows=rows, also=interval(ends[1])[1][0] >= 0.9)
 
 
 @claim(
@@ -292,8 +287,7 @@ def several_metrics(seed: int) -> Measurement:
 
     world = metrics(3)
     after = world.outcome(_policy(world, _reinforced(seed, world, 60), seed), held_out=False)
-    value, bounds = interval(after.hack)
-    return Measurement(value, bounds[1] <= 0.1, bounds, [_row("after 60 steps", after)])
+    return below(after.hack, 0.1, rows=[_row("after 60 steps", after)])
 
 
 def _pair(rng: np.random.Generator, seed: int, index: int) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, interval, runs
+from lab.papers.measure import Array, Rows, above, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.papers.semantic_reward_facts import FACTS
 
@@ -144,10 +144,9 @@ def correctness(seed: int) -> Measurement:
         },
         seed,
     )
-    value, bounds = interval(found["cosine + 0.3 correct"])
     means = [float(shares.mean()) for shares in found.values()]
-    return Measurement(
-        value, bounds[0] >= 0.9 and means[1] <= 0.4 and means[2] <= 0.3 and means[3] >= 0.9, bounds, rows
+    return above(
+        found["cosine + 0.3 correct"], 0.9, rows=rows, also=means[1] <= 0.4 and means[2] <= 0.3 and means[3] >= 0.9
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, interval, runs
+from lab.papers.measure import Array, below, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
@@ -176,5 +176,4 @@ def noise(seed: int) -> Measurement:
 def many_pairs(seed: int) -> Measurement:
     """Correlation with the true token rewards, α = 0.5 minus DPO, 300 pairs."""
     found = _trained(_world(300), seed, (0.0, 0.5), 16)
-    value, bounds = interval(found["alpha = 0.5"]["correlation"] - found["DPO"]["correlation"])
-    return Measurement(value, bounds[1] < 0, bounds, _rows(found))
+    return below(found["alpha = 0.5"]["correlation"] - found["DPO"]["correlation"], 0, rows=_rows(found))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, interval, runs
+from lab.papers.measure import Array, above, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
@@ -245,8 +245,7 @@ def explore_exploit(seed: int) -> Measurement:
 def distinct(seed: int) -> Measurement:
     """Distinct correct responses among 512 at p = −0.2 minus those at p = 0.2."""
     found = _steered(seed)
-    value, bounds = interval(found["p = -0.2"]["distinct"] - found["p = 0.2"]["distinct"])
-    return Measurement(value, bounds[0] > 0, bounds, _rows(found))
+    return above(found["p = -0.2"]["distinct"] - found["p = 0.2"]["distinct"], 0, rows=_rows(found))
 
 
 @claim(
@@ -260,8 +259,7 @@ def distinct(seed: int) -> Measurement:
 def dominant(seed: int) -> Measurement:
     """Accuracy under GRPO minus that of its dominant tokens alone."""
     found = _trained(seed, {"GRPO": {"variant": "grpo"}, "dominant tokens": {"p": 0.0, "beta": 1.0}})
-    value, bounds = interval(found["GRPO"]["accuracy"] - found["dominant tokens"]["accuracy"])
-    return Measurement(value, value >= 0.2 and bounds[0] > 0, bounds, _rows(found))
+    return above(found["GRPO"]["accuracy"] - found["dominant tokens"]["accuracy"], 0, mean=0.2, rows=_rows(found))
 
 
 @claim(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, interval, runs
+from lab.papers.measure import Array, above, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
@@ -116,8 +116,7 @@ def _rows(key: str, found: dict[str, dict[str, Array]]) -> list[dict[str, Any]]:
 def granularity(seed: int) -> Measurement:
     """Share of exact calls after 100 steps, fine minus coarse."""
     found = {g: _trained(seed, g) for g in ("fine", "strict", "intermediate", "coarse")}
-    value, bounds = interval(found["fine"]["exact at 100"] - found["coarse"]["exact at 100"])
-    return Measurement(value, bounds[0] >= 0.5, bounds, _rows("granularity", found))
+    return above(found["fine"]["exact at 100"] - found["coarse"]["exact at 100"], 0.5, rows=_rows("granularity", found))
 
 
 @claim(
