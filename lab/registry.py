@@ -7,13 +7,16 @@ is refused, so a misspelt option is an error and never silently ignored.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import numbers
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from lab.errors import InputError, UnknownNameError
 from simulators import records
@@ -26,12 +29,16 @@ __all__ = [
     "Kind",
     "Rule",
     "Shape",
+    "cached",
     "find",
     "fold",
     "preset",
     "register",
+    "replaced",
     "rules",
 ]
+
+T = TypeVar("T")
 
 #: What a rule may read beside its positional inputs: the fields of rollouts, and what an advantage rule adds to them.
 FIELDS: Mapping[str, Field] = ChainMap(
@@ -136,7 +143,8 @@ class Rule:
                 self._check_kind(name, value)
 
     def _check_kind(self, name: str, value: Any) -> None:
-        default = inspect.signature(self.function).parameters[name].default
+        known = inspect.signature(self.function).parameters
+        default = known[name].default if name in known else None
         for kind, test, wanted in _OPTION_KINDS:
             if isinstance(default, kind):
                 if not test(value):
@@ -276,14 +284,80 @@ def rules(kind: str) -> dict[str, Rule]:
     return {rule.name: rule for rule in _RULES[kind].values()}
 
 
+#: (kind, folded name) -> the rule that stands in for it at present, in this context alone.
+_STAND_INS: ContextVar[Mapping[tuple[str, str], Rule]] = ContextVar("stand-ins", default=MappingProxyType({}))
+
+
 def find(kind: str, name: str) -> Rule:
-    """The rule of that kind and name.
+    """The rule of that kind and name, or what stands in for it inside `replaced`.
 
     Raises:
         UnknownNameError: Nothing has that name; the nearest names are offered.
     """
-    rule = _RULES[kind].get(fold(name))
+    rule = _STAND_INS.get().get((kind, fold(name))) or _RULES[kind].get(fold(name))
     if rule is None:
         hint = "see `advlab variants`" if KINDS[kind].alone else ""
         raise UnknownNameError(f"{kind} rule", name, rules(kind), hint)
     return rule
+
+
+@contextmanager
+def replaced(others: Mapping[str, str | Mapping[str, Any] | Callable[..., Any]]) -> Iterator[None]:
+    """Inside the block, other rules stand in for registered ones: what would be seen without them?
+
+    >>> with replaced({"advantage:ngrpo": "grpo"}):
+    ...     find("advantage", "ngrpo").equation == find("advantage", "grpo").equation
+    True
+
+    Only what the calling thread starts is touched; whoever uses the lab beside it sees the real rules.
+
+    Args:
+        others: "kind:name" of a rule -> the name of another of its kind; or options at which the rule itself is held;
+            or a function with the contract of its kind. Options that only the rule itself knows are then ignored.
+
+    Raises:
+        UnknownNameError: No such kind, rule or option. InputError: A function breaks the contract.
+    """
+    standing = dict(_STAND_INS.get())
+    for key, other in others.items():
+        kind, _, name = key.partition(":")
+        if kind not in KINDS:
+            raise UnknownNameError("kind of rule", kind, KINDS, 'write "kind:name", such as "advantage:grpo"')
+        standing[kind, fold(name)] = _stand_in(find(kind, name), other)
+    token = _STAND_INS.set(standing)
+    try:
+        yield
+    finally:
+        _STAND_INS.reset(token)
+
+
+def _stand_in(rule: Rule, other: str | Mapping[str, Any] | Callable[..., Any]) -> Rule:
+    """The other rule under the name of `rule`."""
+    held: Mapping[str, Any] = other if isinstance(other, Mapping) else {}
+    rule.check_options(held)
+    by = rule if isinstance(other, Mapping) else find(rule.kind, other) if isinstance(other, str) else None
+    if by is None:
+        fields, required, options = _inspect(rule.kind, other)  # type: ignore[arg-type]
+        by = Rule(rule.name, rule.kind, other, fields=fields, required=required, options=options)  # type: ignore[arg-type]
+    ignored = {*rule.options} - {*by.options} | {*held}
+
+    @functools.wraps(by.function)
+    def function(*inputs: Any, **given: Any) -> Any:
+        return by.function(*inputs, **{k: v for k, v in given.items() if k not in ignored}, **held)
+
+    merged = MappingProxyType({**rule.options, **by.options})
+    return replace(by, name=rule.name, function=function, paper=rule.paper, options=merged)
+
+
+def cached(function: Callable[..., T]) -> Callable[..., T]:
+    """Decorator: `functools.cache`, but what was computed while rules were `replaced` is kept apart."""
+
+    @functools.lru_cache(maxsize=64)
+    def kept(_: frozenset[Any], *args: Hashable, **options: Hashable) -> T:
+        return function(*args, **options)
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> T:
+        return kept(frozenset((key, rule.function) for key, rule in _STAND_INS.get().items()), *args, **options)
+
+    return call

@@ -38,11 +38,13 @@ def claims(
         list[str] | None, typer.Argument(metavar="[SLUG]...", help="Papers or claims; all by default.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
+    full: Annotated[bool, typer.Option("--full", help="Five seeds, each claim also without what it is about.")] = False,
     as_json: AsJson = False,
 ) -> None:
     r"""Measure the claims of the papers again; exit status 1 if any fails.
 
-    A claim that needs a package which is not installed neither holds nor fails.
+    With --full, a claim that holds without its method as well "does not distinguish", and counts as failed. A claim
+    that needs a package which is not installed neither holds nor fails.
 
     \b
     Examples:
@@ -52,17 +54,22 @@ def claims(
     from lab import papers
 
     with progress_bar("Measuring claims") as progress:
-        results = papers.claims(*(names or ()), seed=seed, progress=progress)
+        seeds = range(seed, seed + 5) if full else (seed,)
+        found = [papers.claims(*(names or ()), seed=one, counter=full, progress=progress) for one in seeds]
+    results = [result for of_seed in found for result in of_seed]
     if as_json:
         print(json.dumps([result.asdict() for result in results], indent=2, ensure_ascii=False))
     else:
-        rows = [(r.id, r.verdict, _value(r), r.sentence, f"{r.seconds:.1f}") for r in results]
-        table(["claim", "verdict", "value [95%]", "sentence", "seconds"], rows)
-        print(f"{sum(r.holds for r in results)} of {len(results)} hold.")
+        rows = [(r.id, r.verdict, _value(r), _number(r.without), r.sentence, f"{r.seconds:.1f}") for r in results]
+        table(["claim", "verdict", "value [95%]", "without", "sentence", "seconds"], rows)
+        headlines = [r for r in results if r.kind == "headline"]
+        print(f"{sum(r.holds for r in results)} of {len(results) - len(headlines)} hold.")
+        for verdict, number in Counter(r.verdict for r in headlines).items():
+            print(f"{number} of {len(headlines)} headlines: {verdict}.")
         reasons = Counter(r.reason for r in results if isinstance(r, papers.Unmeasured))
         for reason, number in reasons.items():
             print(f"{number} could not be measured: {reason}")
-    if any(result.verdict == "fails" for result in results):
+    if any(result.verdict in ("fails", papers.BLIND) for result in results):
         raise typer.Exit(1)
 
 
@@ -91,6 +98,10 @@ def _value(result: Result) -> str:
         return ""
     low, high = result.interval
     return f"{result.value:.4g}" if low == high else f"{result.value:.4g} [{low:.4g}, {high:.4g}]"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _measured(benchmarks: Any, names: Any) -> list[dict[str, Any]]:

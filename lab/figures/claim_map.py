@@ -13,10 +13,14 @@ from lab.figures.theme import palette
 
 __all__ = ["claim_map"]
 
+_SHAPES = {"claim": "circle", "limit": "diamond", "headline": "star"}
+
 
 @figure(
-    guide="A row is a paper, a mark one of its claims: filled where it was measured and holds, crossed where it fails, "
-    "hollow where it was not measured yet. Diamonds are limits, which hold while the measurement still shows them.",
+    guide="A row is a paper, a mark one of its claims: filled where it was measured and holds, crossed where it fails "
+    "or holds without its method too, hollow where it was not measured yet. Diamonds are limits, which hold while the "
+    "measurement still shows them; a star is what the abstract promises: filled where it is shown here, crossed where "
+    "the opposite is.",
     columns=("paper", "id", "place", "kind", "sentence", "verdict"),
 )
 def claim_map(frame: pl.DataFrame, *, theme: str, row_height: int = 26) -> go.Figure:
@@ -28,7 +32,9 @@ def claim_map(frame: pl.DataFrame, *, theme: str, row_height: int = 26) -> go.Fi
         row_height: Height of a paper's row in pixels.
     """
     colors = palette(theme)
-    looks = {"holds": (colors.hues[2], ""), "fails": (colors.flip, "-x"), "": (colors.muted, "-open")}
+    good, bad = (colors.hues[2], ""), (colors.flip, "-x")
+    looks = {"holds": good, "shown": good, "fails": bad, "does not distinguish": bad, "reversed here": bad,
+             "not shown here": (colors.muted, ""), "": (colors.muted, "-open")}  # fmt: skip
     drawn = go.Figure()
     for verdict, (color, ending) in looks.items():
         known = pl.col("verdict").is_in([name for name in looks if name])
@@ -36,7 +42,9 @@ def claim_map(frame: pl.DataFrame, *, theme: str, row_height: int = 26) -> go.Fi
         words = [
             f"<b>{i}</b>: {v}<br>{_wrapped(s)}" for i, v, s in some.select("id", "verdict", "sentence").iter_rows()
         ]
-        shapes = [("diamond" if kind == "limit" else "circle") + ending for kind in some["kind"]]
+        if verdict and some.is_empty():
+            continue
+        shapes = [_SHAPES[kind] + ending for kind in some["kind"]]
         drawn.add_scatter(
             x=some["place"].to_numpy(), y=some["paper"], mode="markers", name=verdict or "not measured yet",
             marker={"symbol": shapes, "size": 14, "color": color, "line": {"color": color, "width": 2}},

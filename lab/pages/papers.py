@@ -21,9 +21,10 @@ from lab.papers.record import UNMEASURABLE, Claim, Paper, Unmeasured
 
 AT_ONCE = 1.0  # seconds that the page waits for measurements before it shows a progress bar
 COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
-    "holds": "green", "fails": "red", OPEN: "gray", UNMEASURABLE: "orange",
+    "holds": "green", "fails": "red", papers.BLIND: "red", papers.SHOWN: "green", papers.NOT_SHOWN: "orange",
+    papers.REVERSED: "red", OPEN: "gray", UNMEASURABLE: "orange",
 }  # fmt: skip
-SHOWN = ["paper", "id", "sentence", "ours", "criterion", "published", "verdict", "seconds"]
+COLUMNS = ["paper", "id", "sentence", "ours", "criterion", "published", "verdict", "seconds"]
 ALL = "all"
 FIRST = ("baselines", "bnpo", "gdpo", "mc-grpo", "ngrpo")  # papers whose checks are measured on the first view of all
 VIEWS = {"claims": "claims", "rules": "rules", "figures": "published figures"}
@@ -37,7 +38,7 @@ page = Page(
                names={ALL: "all papers"} | {slug: each.short for slug, each in CATALOGUE.items()}, default=ALL),
         Choice(name="view", label="Show", options=list(VIEWS), names=VIEWS, default="claims"),
         Choice(name="verdict", label="Verdict", options=[ALL, *COLORS], default=ALL),
-        Choice(name="kind", label="Kind", options=[ALL, "claim", "limit"], default=ALL),
+        Choice(name="kind", label="Kind", options=[ALL, "headline", "claim", "limit"], default=ALL),
         Text(name="search", label="Containing"),
         Text(name="rule", label="Rule"),
         seed(),
@@ -105,14 +106,16 @@ def interval(row: dict[str, Any]) -> str:
 
 
 def reading(table: pl.DataFrame) -> str:
-    """The sentence: how many claims there are, how many were measured, how many hold."""
+    """The sentence: how many claims there are, how many were measured, how many hold, which headlines are shown."""
     count = {name: table.filter(pl.col("verdict") == name).height for name in COLORS}
     sentence = (
         f"{table.height} claims of {table['slug'].n_unique()} paper{'s' * (table['slug'].n_unique() > 1)}. "
         f"Of those measured here **{count['holds']} hold**"
     )
-    failed = table.filter(pl.col("verdict") == "fails")["id"].to_list()
+    failed = table.filter(pl.col("verdict").is_in(["fails", papers.BLIND]))["id"].to_list()
     sentence += f" and **{len(failed)} fail** ({', '.join(failed)})" if failed else " and none fails"
+    promised = [f"{count[name]} {name}" for name in (papers.SHOWN, papers.NOT_SHOWN, papers.REVERSED) if count[name]]
+    sentence += f"; of what abstracts promise: {', '.join(promised)}" if promised else ""
     lacking = f"; {count[UNMEASURABLE]} cannot be, for want of a package" if count[UNMEASURABLE] else ""
     return sentence + lacking + (f"; {count[OPEN]} were not measured yet." if count[OPEN] else ".")
 
@@ -131,6 +134,8 @@ def claim_card(claim: Claim, row: dict[str, Any], busy: bool) -> None:
             found = ledger().result(claim.id, state["seed"])
             if row["value"] is not None:
                 st.markdown(f"**{plain(interval(row))}**")
+                if row["without"] is not None:
+                    st.caption(f"Without it: {row['without']:.4g}")
             elif isinstance(found, Unmeasured):
                 st.caption(plain(found.reason))
             with st.container(horizontal=True, gap="small"):
@@ -245,7 +250,7 @@ def all_papers(table: pl.DataFrame) -> None:
               "ours": text(width=170), "criterion": text("holds if", width=200), "verdict": text(width=90),
               "published": text("published figure", width=150), "seconds": number(width=70, format="%.2g")}  # fmt: skip
     st.dataframe(
-        rows.select(SHOWN), hide_index=True, height=min(600, 40 + 35 * rows.height), column_config=widths,
+        rows.select(COLUMNS), hide_index=True, height=min(600, 40 + 35 * rows.height), column_config=widths,
         key=page.key("table"),
         on_select=partial(open_paper, rows["slug"].to_list()), selection_mode="single-row",
     )  # fmt: skip

@@ -12,8 +12,12 @@ from collections.abc import Callable
 
 from lab.errors import MissingExtraError, UnknownNameError
 from lab.papers.record import (
+    BLIND,
     CLAIMS,
+    NOT_SHOWN,
     PAPERS,
+    REVERSED,
+    SHOWN,
     UNMEASURABLE,
     Claim,
     Measurement,
@@ -28,8 +32,8 @@ from lab.registry import fold
 from lab.walk import import_all
 
 __all__ = [
-    "Claim", "Measurement", "Paper", "Result", "Table", "Unmeasured", "add_paper", "catalogue", "claim", "claims",
-    "find_claim", "measured", "paper", "run_claim", "select",
+    "BLIND", "NOT_SHOWN", "REVERSED", "SHOWN", "Claim", "Measurement", "Paper", "Result", "Table", "Unmeasured",
+    "add_paper", "catalogue", "claim", "claims", "find_claim", "measured", "paper", "run_claim", "select",
 ]  # fmt: skip
 
 import_all(__name__, __path__)
@@ -82,7 +86,7 @@ def _named(name: str) -> tuple[Claim, ...]:
     raise UnknownNameError("paper or claim", name, [*PAPERS, *CLAIMS])
 
 
-def measured(identifier: str, seed: int = 0) -> tuple[Result, Measurement | None]:
+def measured(identifier: str, seed: int = 0, *, counter: bool = False) -> tuple[Result, Measurement | None]:
     """Measure one claim: its result, and the measurement with its further numbers.
 
     A claim that needs a package which is not installed is not measured; its result says so.
@@ -90,6 +94,7 @@ def measured(identifier: str, seed: int = 0) -> tuple[Result, Measurement | None
     Args:
         identifier: Such as "gdpo.2".
         seed: Any whole number of at least 0; verdicts do not depend on it.
+        counter: Make its counter-experiment too; where that holds as well, the claim does not distinguish.
 
     Raises:
         UnknownNameError: There is no such claim.
@@ -99,24 +104,28 @@ def measured(identifier: str, seed: int = 0) -> tuple[Result, Measurement | None
     start = time.perf_counter()
     try:
         found = chosen.measure(seed)
+        seconds = time.perf_counter() - start
+        without = chosen.measure_without(seed) if counter else None
     except MissingExtraError as missing:
-        return Unmeasured(*said, None, None, chosen.criterion, UNMEASURABLE, 0.0, str(missing)), None
-    seconds = time.perf_counter() - start
-    verdict = "holds" if found.holds else "fails"
-    return Result(*said, float(found.value), found.bounds, chosen.criterion, verdict, seconds), found
+        return Unmeasured(*said, None, None, chosen.criterion, UNMEASURABLE, 0.0, reason=str(missing)), None
+    verdict, other = chosen.verdict(found, without), None if without is None else float(without.value)
+    return Result(*said, float(found.value), found.bounds, chosen.criterion, verdict, seconds, other), found
 
 
-def run_claim(identifier: str, seed: int = 0) -> Result:
+def run_claim(identifier: str, seed: int = 0, *, counter: bool = False) -> Result:
     """Measure one claim; see `measured`."""
-    return measured(identifier, seed)[0]
+    return measured(identifier, seed, counter=counter)[0]
 
 
-def claims(*names: str, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> list[Result]:
+def claims(
+    *names: str, seed: int = 0, counter: bool = False, progress: Callable[[int, int], None] | None = None
+) -> list[Result]:
     """Measure claims one after the other.
 
     Args:
         names: Slugs of papers or identifiers of claims; none means all.
         seed: See `measured`.
+        counter: See `measured`.
         progress: Called with (claims done, claims in all), first with 0 done.
 
     Raises:
@@ -127,7 +136,7 @@ def claims(*names: str, seed: int = 0, progress: Callable[[int, int], None] | No
     for c in chosen:
         if progress is not None:
             progress(len(results), len(chosen))
-        results.append(run_claim(c.id, seed))
+        results.append(run_claim(c.id, seed, counter=counter))
     if progress is not None:
         progress(len(results), len(chosen))
     return results

@@ -44,7 +44,7 @@ class Ledger:
         progress: Callable[[int, int], None] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> None:
-        """Measure claims one after the other, each entered as soon as it is known.
+        """Measure claims and their counter-experiments one after the other, each entered as soon as it is known.
 
         Args:
             identifiers: Such as ["gdpo.1", "gdpo.2"].
@@ -61,7 +61,7 @@ class Ledger:
                 return
             if progress is not None:
                 progress(done, len(wanted))
-            found = self._found[name, seed] = papers.measured(name, seed)
+            found = self._found[name, seed] = papers.measured(name, seed, counter=True)
             if self._folder is not None and found[1] is not None:
                 self.note = verdicts.remember([found[0]], seed, self._folder)
         if progress is not None:
@@ -84,8 +84,8 @@ class Ledger:
         """One row per claim of the catalogue, measured or not.
 
         Columns paper (name of the method), slug, id, place (in its paper, from 1), kind, sentence, value, low, high,
-        criterion, published (the paper's own figure), verdict ("holds", "fails", `OPEN`, or `UNMEASURABLE` of
-        `lab.papers.record`), seconds.
+        criterion, published (the paper's own figure), verdict (as in `Result`, or `OPEN`), seconds, without (value of
+        the counter-experiment).
         """
         import polars as pl
 
@@ -94,12 +94,13 @@ class Ledger:
             for place, claim in enumerate(paper.claims, start=1):
                 found = self.result(claim.id, seed)
                 numbers = (found.value, *(found.interval or (None, None))) if found else (None, None, None)
-                verdict, seconds = (found.verdict, found.seconds) if found else (OPEN, None)
+                verdict, *last = (found.verdict, found.seconds, found.without) if found else (OPEN, None, None)
                 rows.append((paper.short, paper.slug, claim.id, place, claim.kind, claim.sentence, *numbers,
-                             claim.criterion, claim.published, verdict, seconds))  # fmt: skip
+                             claim.criterion, claim.published, verdict, *last))  # fmt: skip
         text, number = pl.String, pl.Float64
         schema = {
             "paper": text, "slug": text, "id": text, "place": pl.Int64, "kind": text, "sentence": text, "value": number,
             "low": number, "high": number, "criterion": text, "published": text, "verdict": text, "seconds": number,
+            "without": number,
         }  # fmt: skip
         return pl.DataFrame(rows, schema=schema, orient="row")

@@ -10,19 +10,26 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import InputError
+from lab.registry import replaced
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "CLAIMS", "PAPERS", "UNMEASURABLE", "Claim", "Measurement", "Paper", "Result", "Table", "Unmeasured", "add_paper",
-    "claim",
+    "BLIND", "CLAIMS", "NOT_SHOWN", "PAPERS", "REVERSED", "SHOWN", "UNMEASURABLE", "Claim", "Measurement", "Paper",
+    "Result", "Table", "Unmeasured", "Without", "add_paper", "claim",
 ]  # fmt: skip
 
 #: Verdict of a claim that needs a package which is not installed: it neither holds nor fails.
 UNMEASURABLE = "not measurable here"
 
-_ID = re.compile(r"(?P<paper>[a-z0-9-]+)\.(?P<part>\d+|(?:check|limit)-[a-z0-9-]+)")
+#: Verdict of a claim that holds without what it is about as well: it says nothing of it.
+BLIND = "does not distinguish"
+
+#: Verdicts of a headline: its lead is above 0, not told apart from 0, or below 0, in the lab's small worlds.
+SHOWN, NOT_SHOWN, REVERSED = "shown", "not shown here", "reversed here"
+
+_ID = re.compile(r"(?P<paper>[a-z0-9-]+)\.(?P<part>\d+|headline|(?:check|limit)-[a-z0-9-]+)")
 
 
 @dataclass(frozen=True)
@@ -143,17 +150,25 @@ class Measurement:
         return pl.DataFrame(list(self.detail))
 
 
+#: How a claim looks without what it is about: rules replaced (see `lab.registry.replaced`) while it is measured again,
+#: or a function of the seed that measures its twin.
+Without = Mapping[str, str | Mapping[str, Any] | Callable[..., Any]] | Callable[[int], Measurement]
+
+
 @dataclass(frozen=True)
 class Claim:
     """A statement that can be measured.
 
     Attributes:
-        id: `<slug>.<n>`, `<slug>.check-<name>`, or `<slug>.limit-<name>` for what does not hold at small scale.
+        id: `<slug>.<n>`, `<slug>.check-<name>` for an identity, `<slug>.limit-<name>` for what does not hold at small
+            scale, or `<slug>.headline` for what the abstract promises, on a fair track.
         sentence: The statement.
         criterion: When it holds. A limit holds while the measurement still shows it.
         measure: Takes a seed, returns a `Measurement`.
         note: Conventions, spread over seeds, and where the measurement differs from what was reported.
         published: The paper's own figure for it, "" where the paper has none.
+        without: Its counter-experiment, in which it must not hold: the mechanism taken away from a claim, an identity
+            perturbed, a setting in which a limit would have been crossed. None: it has none yet.
     """
 
     id: str
@@ -162,6 +177,7 @@ class Claim:
     measure: Callable[[int], Measurement]
     note: str = ""
     published: str = ""
+    without: Without | None = None
 
     @property
     def paper(self) -> str:
@@ -170,15 +186,35 @@ class Claim:
 
     @property
     def kind(self) -> str:
-        """Either "claim" or "limit"."""
-        return "limit" if ".limit-" in self.id else "claim"
+        """Either "headline", "claim" or "limit"."""
+        part = self.id.partition(".")[2]
+        return "headline" if part == "headline" else "limit" if part.startswith("limit-") else "claim"
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Rules that its counter-experiment replaces, as "kind:name"."""
+        return tuple(self.without) if isinstance(self.without, Mapping) else ()
+
+    def measure_without(self, seed: int) -> Measurement | None:
+        """Its counter-experiment; None where it has none."""
+        if not isinstance(self.without, Mapping):
+            return None if self.without is None else self.without(seed)
+        with replaced(self.without):
+            return self.measure(seed)
+
+    def verdict(self, found: Measurement, without: Measurement | None = None) -> str:
+        """What a measurement says, beside the counter-experiment where that was made."""
+        if self.kind == "headline":
+            low, high = found.bounds
+            return SHOWN if low > 0 else REVERSED if high < 0 else NOT_SHOWN
+        return "fails" if not found.holds else BLIND if without is not None and without.holds else "holds"
 
     @property
     def order(self) -> tuple[int, int]:
-        """Place among the claims of its paper: numbered ones by number, then checks, then limits as written."""
+        """Place among those of its paper: the headline, numbered claims by number, then checks, then limits."""
         part = self.id.partition(".")[2]
-        if part.isdigit():
-            return 0, int(part)
+        if part == "headline" or part.isdigit():
+            return 0, int(part) if part.isdigit() else -1
         return (1 if part.startswith("check-") else 2), list(CLAIMS).index(self.id)
 
     @property
@@ -194,13 +230,14 @@ class Result:
     Attributes:
         id: Identifier of the claim.
         paper: Slug of its paper.
-        kind: "claim" or "limit".
+        kind: "headline", "claim" or "limit".
         sentence: The statement.
         value: The headline number; None where nothing was measured.
         interval: Its 95% interval; [value, value] where it is exact.
         criterion: When it holds.
-        verdict: "holds", "fails" or `UNMEASURABLE`.
+        verdict: "holds", "fails", `BLIND` or `UNMEASURABLE`; of a headline `SHOWN`, `NOT_SHOWN` or `REVERSED`.
         seconds: Wall-clock time of the measurement.
+        without: The headline number of the counter-experiment; None where none was made.
     """
 
     id: str
@@ -212,6 +249,7 @@ class Result:
     criterion: str
     verdict: str
     seconds: float
+    without: float | None = None
 
     @property
     def holds(self) -> bool:
@@ -231,7 +269,7 @@ class Unmeasured(Result):
         reason: What is missing, and how to get it.
     """
 
-    reason: str
+    reason: str = ""
 
 
 #: Papers by slug and claims by id, filled by importing the files of this folder.
@@ -251,7 +289,13 @@ def add_paper(paper: Paper) -> Paper:
 
 
 def claim(
-    identifier: str, *, sentence: str, criterion: str, note: str = "", published: str = ""
+    identifier: str,
+    *,
+    sentence: str,
+    criterion: str,
+    note: str = "",
+    published: str = "",
+    without: Without | None = None,
 ) -> Callable[[Callable[[int], Measurement]], Callable[[int], Measurement]]:
     """Decorator: a function `measure(seed) -> Measurement` becomes a claim and is returned unchanged.
 
@@ -261,12 +305,13 @@ def claim(
         criterion: When it holds.
         note: See `Claim.note`.
         published: See `Claim.published`.
+        without: See `Claim.without`.
 
     Raises:
         InputError: The identifier is malformed or taken, or the function takes anything but a seed.
     """
     if not _ID.fullmatch(identifier):
-        raise InputError(f"claim {identifier!r}: write <slug>.<number>, <slug>.check-<name> or <slug>.limit-<name>")
+        raise InputError(f"claim {identifier!r}: write <slug>.<number>, .headline, .check-<name> or .limit-<name>")
 
     def decorate(measure: Callable[[int], Measurement]) -> Callable[[int], Measurement]:
         if list(inspect.signature(measure).parameters) != ["seed"]:
@@ -274,7 +319,7 @@ def claim(
         known = CLAIMS.get(identifier)
         if known is not None and known.measure.__qualname__ != measure.__qualname__:
             raise InputError(f"claim {identifier!r} exists already; choose another identifier")
-        CLAIMS[identifier] = Claim(identifier, sentence, criterion, measure, note, published)
+        CLAIMS[identifier] = Claim(identifier, sentence, criterion, measure, note, published, without)
         return measure
 
     return decorate

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from lab.files import write
-from lab.papers.record import CLAIMS, Result
+from lab.papers.record import BLIND, CLAIMS, NOT_SHOWN, REVERSED, SHOWN, Result
 
 __all__ = ["FILE", "Remembered", "read", "remember"]
 
 #: Name of the file in the folder of runs.
 FILE = "claims.json"
 _FORMAT = "advantage-lab claims 1"
+_VERDICTS = ("holds", "fails", BLIND, SHOWN, NOT_SHOWN, REVERSED)
 _LARGEST = 4_000_000  # bytes
 _ONE_WRITER = threading.Lock()
 
@@ -90,13 +91,14 @@ def _current(result: Result) -> bool:
 def _entry(row: Any) -> Remembered | None:
     """A row of the file, None where anything about it is not as it was written."""
     try:
-        given = {f.name: row[f.name] for f in fields(Result)}
+        given = {f.name: row[f.name] for f in fields(Result) if f.name != "without"}
         low, high = (float(x) for x in given["interval"])
         given |= {"interval": (low, high), "value": float(given["value"]), "seconds": float(given["seconds"])}
+        given["without"] = None if row.get("without") is None else float(row["without"])
         entry = Remembered(Result(**given), int(row["seed"]), str(row["when"]))
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    numbers = (low, high, given["value"], entry.result.seconds)
+    numbers = (low, high, given["value"], entry.result.seconds, given["without"] or 0.0)
     texts = [getattr(entry.result, f.name) for f in fields(Result) if f.type == "str"]
     sound = all(map(math.isfinite, numbers)) and all(isinstance(t, str) for t in texts)
-    return entry if sound and entry.result.verdict in ("holds", "fails") else None
+    return entry if sound and entry.result.verdict in _VERDICTS else None

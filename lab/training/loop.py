@@ -248,8 +248,9 @@ class Walk:
         estimate = world.score_gradient(self.policy, rollouts, weights, self.scores)
         if v.kl is None or not v.kl_beta:
             return weights, estimate
-        rule, reference = find("objective", v.objective), world.log_prob(self.start, rollouts)
-        held = objectives.penalty(rule, {"mask": mask}, logp_new, v.kl, v.kl_beta, reference)
+        assert self.objective is not None
+        reference = world.log_prob(self.start, rollouts)
+        held = objectives.penalty(self.objective, {"mask": mask}, logp_new, v.kl, v.kl_beta, reference)
         return weights, estimate + world.gradient(self.policy, rollouts, held)
 
     def _read(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any) -> dict[str, Any]:

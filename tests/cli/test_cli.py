@@ -198,10 +198,11 @@ def test_variants_are_listed(advlab: Advlab) -> None:
 
 
 def results(*verdicts: str) -> Callable[..., list[Result]]:
-    def claims(*names: str, seed: int, progress: Callable[[int, int], None]) -> list[Result]:
+    def claims(*names: str, seed: int, counter: bool, progress: Callable[[int, int], None]) -> list[Result]:
         progress(0, len(verdicts))
+        without = 0.125 if counter else None
         return [
-            Result(f"p.{i}", "p", "claim", f"{names} {seed}", 0.5, (0.4, 0.6), "above 0", verdict, 0.1)
+            Result(f"p.{i}", "p", "claim", f"{names} {seed}", 0.5, (0.4, 0.6), "above 0", verdict, 0.1, without)
             for i, verdict in enumerate(verdicts, 1)
         ]
 
@@ -219,8 +220,21 @@ def test_claims_as_a_table_and_as_json(advlab: Advlab, monkeypatch: pytest.Monke
     assert status == 1
     assert json.loads(out)[1] == {
         "id": "p.2", "paper": "p", "kind": "claim", "sentence": "('p',) 3", "value": 0.5, "interval": [0.4, 0.6],
-        "criterion": "above 0", "verdict": "fails", "seconds": 0.1,
+        "criterion": "above 0", "verdict": "fails", "seconds": 0.1, "without": None,
     }  # fmt: skip
+
+
+def test_full_claims_are_measured_with_five_seeds_and_without_what_they_are_about(
+    advlab: Advlab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(papers, "claims", results("holds"))
+    status, out, _ = advlab("claims p --seed 2 --full --json")
+    assert status == 0
+    assert [(r["sentence"], r["without"]) for r in json.loads(out)] == [(f"('p',) {s}", 0.125) for s in range(2, 7)]
+    monkeypatch.setattr(papers, "claims", results("holds", "does not distinguish"))
+    status, out, _ = advlab("claims p --full")
+    assert status == 1
+    assert "5 of 10 hold." in out
 
 
 def test_bench_as_a_table_and_as_json(advlab: Advlab, monkeypatch: pytest.MonkeyPatch) -> None:

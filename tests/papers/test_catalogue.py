@@ -20,7 +20,7 @@ CARDS = {
     "ngrpo": {"1", "2", "3", "check-mean", "limit-on-policy"},
     "bnpo": {"1", "2", "3", "check-concentrated", "limit-noise"},
 }
-KEYS = ["id", "paper", "kind", "sentence", "value", "interval", "criterion", "verdict", "seconds"]
+KEYS = ["id", "paper", "kind", "sentence", "value", "interval", "criterion", "verdict", "seconds", "without"]
 
 
 @pytest.mark.parametrize("slug", CARDS)
@@ -56,7 +56,7 @@ def test_every_paper_has_facts_rules_and_claims(paper: papers.Paper) -> None:
 @pytest.mark.parametrize("c", papers.select(), ids=lambda c: c.id)
 def test_every_claim_says_what_it_says(c: papers.Claim) -> None:
     assert c.paper in {p.slug for p in papers.catalogue()}
-    assert c.kind == ("limit" if "limit" in c.id else "claim")
+    assert c.kind == next((k for k in ("limit", "headline") if f".{k}" in c.id), "claim")
     assert c.sentence.endswith(".") and not c.criterion.endswith(".")
     assert "def " in c.code
 
@@ -94,7 +94,7 @@ def test_nothing_is_measured_when_a_later_name_is_unknown() -> None:
     assert seen == []
 
 
-def test_results_have_the_nine_fields_and_progress_counts() -> None:
+def test_results_have_the_ten_fields_and_progress_counts() -> None:
     seen: list[tuple[int, int]] = []
     results = papers.claims("ngrpo.1", "ngrpo.check-mean", progress=lambda *at: seen.append(at))
     assert seen == [(0, 2), (1, 2), (2, 2)]
