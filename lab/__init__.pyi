@@ -11,8 +11,15 @@ from . import rewards as rewards
 from . import sampling as sampling
 from . import store as store
 from . import studies as studies
+from .logs.contract import (
+    reader as reader,
+)
+from .logs.contract import (
+    readers as readers,
+)
 from .logs.diagnosis import diagnose as diagnose
-from .logs.readers.trl import load as load
+from .logs.loading import load as load
+from .logs.readers.lab import save_log as save_log
 from .measures.metrics import metrics as metrics
 from .methods import (
     Variant as Variant,

@@ -62,7 +62,11 @@ class UnknownNameError(LabError, KeyError):
 
 def check_number(name: str, value: Any, holds: Callable[[float], bool], wanted: str) -> float:
     """`value` as a float for which `holds` is true; InputError with the name and what was `wanted` otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not holds(float(value)):
+    try:
+        good = not isinstance(value, bool) and isinstance(value, Real) and holds(float(value))
+    except OverflowError:
+        good = False
+    if not good:
         raise InputError(f"{name}={value!r}; it must be {wanted}")
     return float(value)
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from lab.text import printable as plain
+
 __all__ = ["interval", "plain", "progress_bar", "table"]
 
 _WIDE = 200  # columns of a table that nobody looks at in a terminal
@@ -41,8 +43,3 @@ def progress_bar(words: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(words, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def plain(text: object) -> str:
-    """Text as it may stand in a terminal: what would steer it is shown as �."""
-    return "".join(c if c.isprintable() else "�" for c in str(text))

@@ -4,8 +4,21 @@ from .bundles import (
 from .bundles import (
     bundled_run as bundled_run,
 )
+from .contract import (
+    SCALARS as SCALARS,
+)
+from .contract import (
+    Known as Known,
+)
+from .contract import (
+    Raw as Raw,
+)
+from .contract import (
+    reader as reader,
+)
 from .diagnosis import diagnose as diagnose
-from .readers.trl import load as load
+from .loading import load as load
+from .readers.lab import save_log as save_log
 from .table import (
     Batch as Batch,
 )

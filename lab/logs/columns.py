@@ -1,4 +1,4 @@
-"""The columns of completion files: their types checked, their texts made plain, several files put into one frame."""
+"""The columns of a log: named literally, their types checked, their texts made plain, several files in one frame."""
 
 from __future__ import annotations
 
@@ -6,31 +6,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
+from polars import selectors
 
 from lab.errors import InputError
-from lab.logs.infer import listed
-from lab.logs.parquet import read
+from lab.text import listed, printable
 
-__all__ = ["join", "read_file", "reward_values"]
-
-_REQUIRED = ("step", "prompt", "completion")
+__all__ = ["column", "join", "reward_values", "tidy"]
 
 
-def read_file(file: Path) -> pl.DataFrame:
-    """One completion file: step as integer, prompt and completion as text, advantage as number, `_file` and `_row`.
+def column(name: str) -> pl.Expr:
+    """The column of that very name; `pl.col` would read one that begins with ^ and ends with $ as a pattern."""
+    return selectors.by_name(name).as_expr()
+
+
+def tidy(frame: pl.DataFrame, file: Path, needed: Sequence[str] = ("step", "prompt", "completion")) -> pl.DataFrame:
+    """Rows of one file: step as integer, prompt and completion as text, advantage as number, `_file` and `_row`.
 
     Raises:
-        InputError: The file is damaged, has other columns, or columns of the wrong type.
+        InputError: A needed column is missing, or one of these is of the wrong type.
     """
-    frame = read(file)
-    lacking = [c for c in _REQUIRED if c not in frame.columns]
+    lacking = [c for c in needed if c not in frame.columns]
     if lacking:
         raise InputError(
-            f"{file} is no TRL completion log: it has no column {listed(map(repr, lacking))}. "
-            f"Found: {listed(frame.columns)}; "
-            "needed: step, prompt, completion, one numeric column per reward and, if logged, advantage"
+            f"{file} has no column {listed(map(repr, lacking))}. Found: {listed(frame.columns)}; needed: "
+            f"{', '.join(needed)}, one numeric column per reward and, if logged, advantage"
         )
-    frame = frame.with_columns(_step(frame, file), _text(frame, "prompt", file), _text(frame, "completion", file))
+    frame = frame.with_columns(
+        _step(frame, file),
+        *(_text(frame, c, file) if c in frame.columns else pl.lit("").alias(c) for c in ("prompt", "completion")),
+    )
     if "advantage" in frame.columns:
         frame = frame.with_columns(_number(frame, "advantage", str(file)))
     return frame.with_columns(pl.lit(str(file)).alias("_file"), pl.int_range(pl.len()).alias("_row"))
@@ -85,7 +89,8 @@ def _number(frame: pl.DataFrame, name: str, where: str) -> pl.Series:
         place = (
             f"{frame['_file'][row]}, row {frame['_row'][row]}" if "_file" in frame.columns else f"{where}, row {row}"
         )
-        raise InputError(f"{place}: {name} is {values[row]}; it must be finite (steps= can leave that step out)")
+        said = printable(name)
+        raise InputError(f"{place}: {said} is {values[row]}; it must be finite (steps= can leave that step out)")
     return values.alias(name)
 
 
@@ -130,7 +135,7 @@ def join(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> tuple[pl.Data
     )
     if nested:
         notes.append(f"Columns that hold lists or bytes are left out: {listed(nested)}.")
-    filled = {file: frame.drop(nested, strict=False) for file, frame in filled.items()}
+    filled = {f: frame.select([column(c) for c in frame.columns if c not in nested]) for f, frame in filled.items()}
     _check_kinds(filled)
     names = list(dict.fromkeys(c for f in filled.values() for c in f.columns))
     without = ((c, next((file for file, f in filled.items() if c not in f.columns), None)) for c in names)
@@ -139,8 +144,6 @@ def join(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> tuple[pl.Data
         raise InputError(f"{lacking['advantage']} has no column 'advantage', other files have it; are they of one run?")
     if lacking:
         notes.append(f"Columns that only some files have: {listed(lacking)}.")
-    if "advantage" not in names:
-        notes.append("The log has no advantages, so nothing can be compared with the trainer's own.")
     return pl.concat(filled.values(), how="diagonal_relaxed"), lacking, notes
 
 

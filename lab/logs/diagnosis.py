@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from lab.advantages import names
 from lab.advantages.statistics import NO_SIGNAL
+from lab.logs.columns import column
 from lab.logs.rules import all_advantages, reproduction, token_counts
 
 if TYPE_CHECKING:
     from lab.logs.table import RolloutTable
 
-__all__ = ["LOGGED", "SIGN_ZERO", "TRAINER_METRICS", "Diagnosis", "diagnose"]
+__all__ = ["BESIDE", "LOGGED", "SIGN_ZERO", "Diagnosis", "diagnose"]
 
 #: Name of the trainer's own advantages among the variants.
 LOGGED = "logged"
@@ -28,9 +29,8 @@ SIGN_ZERO = 1e-6
 #: Total rewards of a group that differ by less than this, relative to the largest, are equal in float32.
 EQUAL = 4 * float(np.finfo(np.float32).eps)
 
-#: Metrics of the trainer that are set beside the measurements of each step, where it logged them.
-TRAINER_METRICS = ("grad_norm", "entropy", "kl", "loss", "learning_rate", "frac_reward_zero_std",
-                   "clip_ratio/region_mean", "completions/mean_length")  # fmt: skip
+#: Metrics of the trainer (`lab.logs.SCALARS`) that are set beside the measurements of each step, where it logged them.
+BESIDE = ("grad_norm", "entropy", "kl", "loss", "learning_rate", "zero_std", "clip_share", "length")
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Diagnosis:
             advantage_low and advantage_high as logged.
         steps: One row per step: step, prompts, reward, reward_std, missing (rollouts without any reward), no_signal and
             phantom (shares of groups), advantage_std and advantage_max (largest magnitude) as logged, and those of
-            `TRAINER_METRICS` that the trainer logged.
+            `BESIDE` that the trainer logged.
         by_variant: One row per rollout: step, group, rollout, then one column of advantages for `LOGGED` and for each
             variant; null where there is none, or where the variant leaves the rollout out of the update.
         changes: One row per variant: variant, compared (rollouts), changed (other sign than logged), flipped (opposite
             sign), silenced (logged one, now zero or left out), woken (logged zero), share (changed of compared).
-        rules: How well each rule reproduces the logged advantages (see `logged_rules.reproduction`), the closest first.
+        rules: How well each rule reproduces the logged advantages, the closest first (`lab.logs.rules.reproduction`).
         skipped: Variant -> why it could not be computed.
     """
 
@@ -139,9 +139,8 @@ def _share(column: pl.Series) -> float:
 def _groups(table: RolloutTable) -> pl.DataFrame:
     """Equal totals are judged in float32, as trainers add rewards; equal parts exactly."""
     total, advantage = pl.col("reward"), pl.col("advantage")
-    spread, largest = total.max() - total.min(), total.abs().max()
-    columns = table.reward_columns
-    alike = pl.all_horizontal([pl.col(c).drop_nulls().n_unique() <= 1 for c in columns])
+    spread, largest = _total(table).max() - _total(table).min(), _total(table).abs().max()
+    alike = pl.all_horizontal([column(c).drop_nulls().n_unique() <= 1 for c in table.reward_columns])
     equal = (spread <= EQUAL * largest).fill_null(True)
     loud = (advantage.abs() > NO_SIGNAL).any()
     return table.frame.group_by("step", "group", maintain_order=True).agg(
@@ -155,6 +154,15 @@ def _groups(table: RolloutTable) -> pl.DataFrame:
         advantage.min().alias("advantage_low"),
         advantage.max().alias("advantage_high"),
     )
+
+
+def _total(table: RolloutTable) -> pl.Expr:
+    """The total reward, scaled where the sum of finite parts would not be finite."""
+    if not table.frame["reward"].is_infinite().any():
+        return pl.col("reward")
+    largest = max(abs(w) for w in table.reward_weights)
+    parts = [column(c) * (w / largest) for c, w in zip(table.reward_columns, table.reward_weights, strict=True)]
+    return pl.sum_horizontal(part / len(parts) for part in parts)
 
 
 def _steps(table: RolloutTable, groups: pl.DataFrame) -> pl.DataFrame:
@@ -180,7 +188,7 @@ def _steps(table: RolloutTable, groups: pl.DataFrame) -> pl.DataFrame:
         "advantage_std",
         "advantage_max",
     ]
-    trainer = table.metrics.select("step", *(c for c in TRAINER_METRICS if c in table.metrics.columns))
+    trainer = table.metrics.select("step", *(c for c in BESIDE if c in table.metrics.columns))
     return rollouts.join(shares, on="step").select(own).join(trainer, on="step", how="left", maintain_order="left")
 
 
@@ -225,9 +233,9 @@ def _about_phantoms(d: Diagnosis) -> list[str]:
         f"{d.phantoms} of these groups have advantages all the same (phantom advantages), {sign}, up to "
         f"{d.phantom_size:.2e}: rounding in the trainer, not signal."
     ]
-    reported = d.steps["frac_reward_zero_std"].mean() if "frac_reward_zero_std" in d.steps.columns else None
+    reported = d.steps["zero_std"].mean() if "zero_std" in d.steps.columns else None
     if isinstance(reported, float) and reported < d.no_signal - 1e-9:
-        said.append(f"The trainer itself reported {reported:.1%} of groups without spread (frac_reward_zero_std).")
+        said.append(f"The trainer itself reported {reported:.1%} of groups without spread (zero_std).")
     return said
 
 

@@ -12,7 +12,7 @@ from polars.exceptions import PanicException, PolarsError
 from lab.errors import InputError
 from lab.logs.footer import Footer, read_footer
 
-__all__ = ["footer", "read", "status"]
+__all__ = ["footer", "names", "read", "status"]
 
 
 def status(path: Path) -> int:
@@ -63,3 +63,16 @@ def read(path: Path) -> pl.DataFrame:
     except (PolarsError, PanicException, OSError) as reason:
         detail = str(reason).strip().partition("\n")[0][:200]
         raise InputError(f"{path} is damaged: its pages cannot be decoded ({detail}); copy or write it again") from None
+
+
+def names(path: Path) -> list[str]:
+    """Names of the columns, in their order.
+
+    Raises:
+        InputError: The footer cannot be decoded.
+    """
+    try:
+        with path.open("rb") as file:
+            return list(pl.read_parquet_schema(file))
+    except (PolarsError, PanicException, OSError) as reason:
+        raise InputError(f"{path} is damaged: its footer cannot be decoded ({str(reason)[:200]})") from None

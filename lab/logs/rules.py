@@ -130,7 +130,7 @@ def reproduction(table: RolloutTable, counts: Array | None = None) -> pl.DataFra
     Returns:
         Columns rule, precision, max_error and mean_error (absolute), same_sign (share of the rollouts where the rule
         and the log are both not zero), reproduces (max_error at most 1e-5 of the largest logged advantage). Without
-        rows where the log has no advantages. Rules that reproduce equally well: TRL's own first.
+        rows where the log has no advantages. Rules that reproduce equally well: those of the log's trainer first.
     """
     logged = table.frame["advantage"].to_numpy()
     rows = [
@@ -140,13 +140,15 @@ def reproduction(table: RolloutTable, counts: Array | None = None) -> pl.DataFra
               "same_sign": pl.Float64, "reproduces": pl.Boolean}  # fmt: skip
     frame = pl.DataFrame([row for row in rows if row], schema=schema, orient="row")
     error = pl.when("reproduces").then(0.0).otherwise("max_error")
-    return frame.sort(error, ~pl.col("rule").str.contains("@trl"), "max_error", maintain_order=True)
+    own = f"@{table.trainer}" if table.trainer else "@"
+    foreign = pl.col("rule").str.contains(own, literal=True) != bool(table.trainer)
+    return frame.sort(error, foreign, "max_error", maintain_order=True)
 
 
 def _comparison(
     table: RolloutTable, name: str, precision: str, logged: Array, counts: Array | None
 ) -> tuple[str, str, float, float, float | None, bool] | None:
-    """One row of `reproduction`; None where the rule does not apply or drops rollouts, as TRL's never do."""
+    """One row of `reproduction`; None where the rule does not apply, or drops rollouts that have a logged advantage."""
     try:
         given = advantages_of(table, name, precision=precision, counts=counts)
     except Exception:  # as in `all_advantages`

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lab.errors import InputError
+from lab.logs.columns import column
 
 __all__ = ["Batch", "RolloutTable"]
 
@@ -47,6 +48,8 @@ class RolloutTable:
         source: The folder or file that was read.
         metrics: The trainer's own metrics, one row per step (step, metric columns); without rows where none were found.
         repeats: Steps that only repeat the rows of the step before and were left out.
+        trainer: Whose log it is ("trl", say); presets of rules named `<rule>@<trainer>` are that trainer's.
+        tokens: One row per token, where the log has them: step, group, rollout, token (0, 1, ...), and their columns.
     """
 
     frame: pl.DataFrame
@@ -57,6 +60,8 @@ class RolloutTable:
     source: Path | None = None
     metrics: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"step": pl.Int64}))
     repeats: tuple[int, ...] = ()
+    trainer: str = ""
+    tokens: pl.DataFrame | None = None
 
     @property
     def steps(self) -> NDArray[np.int64]:
@@ -123,7 +128,8 @@ class RolloutTable:
 
     def _batch(self, rows: pl.DataFrame, steps: int) -> Batch:
         shape = (steps, -1, self.group_size)
-        rewards = rows.select(pl.col(self.reward_columns).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+        parts = [column(c).cast(pl.Float64).fill_null(np.nan) for c in self.reward_columns]
+        rewards = rows.select(parts).to_numpy()
         advantages = rows["advantage"].cast(pl.Float64).fill_null(np.nan).to_numpy()
         return Batch(
             rows["step"].unique(maintain_order=True).to_numpy(),

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -43,6 +44,7 @@ from lab.errors import LabError
 from lab.figures.figure import Figure
 from lab.pages import daylight
 from lab.pages.state import Property, Scenes, parse, written
+from lab.text import printable
 
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 SHOWN_ROWS = 200
@@ -50,6 +52,10 @@ _AT_ONCE, _IN_ALL = 9, 12  # questions in sight, the others one click away, wher
 WAY_OUT = "Change a setting, or choose *Back to the defaults* under *Link*."
 CHIP = {"light": "#0067b5", "dark": "#2b6fd0"}  # behind the white words of what is chosen in a list
 PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+
+
+#: Places within `https://`, `www.` and `name@host` where something may stand that keeps them from becoming links.
+_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
 
 
 class Page:
@@ -280,8 +286,12 @@ def in_words(error: Exception) -> str:
 
 
 def plain(text: object) -> str:
-    """Text from outside as Markdown that shows it letter by letter."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>()#+-.!|~$:&" else letter for letter in str(text))
+    """Text from outside as Markdown that shows it letter by letter, in one line and without a link.
+
+    Addresses become links after the escapes are read, so a word joiner, which is not seen, stands within them.
+    """
+    shown = _ADDRESS.sub("\u2060", printable(text))
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>()#+-.!|~$:&" else letter for letter in shown)
 
 
 def _csv(frame: pl.DataFrame) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from itertools import chain, islice
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -18,10 +19,14 @@ from lab.figures.group_map import group_map
 from lab.figures.group_matrix import group_matrix
 from lab.figures.log_steps import log_steps
 from lab.figures.sign_changes import sign_changes
+from lab.logs.columns import column
 from lab.logs.diagnosis import Diagnosis
+from lab.logs.formats import FORMATS
 from lab.logs.frames import group_map_frame, group_rows, nearest_group, recomputed
+from lab.logs.loading import expanded
 from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Choices, Flag, Text, Whole
+from lab.text import printable
 
 FOLDER, UPLOAD = "folder", "upload"
 UPLOADED = 16  # megabytes that are taken, all files together
@@ -38,6 +43,7 @@ def bundled() -> dict[str, Path]:
 LOGS = list(bundled())
 WORDS = {name: name.replace("_", " ") for name in LOGS} | {FOLDER: "a folder of mine", UPLOAD: "upload"}
 RULES = advantages.names()
+HOLDS = plain("Read are: " + "; ".join(f"{each.name}: {each.holds}" for each in lab.readers().values()) + ".")
 
 page = Page(
     "your-run",
@@ -46,7 +52,7 @@ page = Page(
         Choice(name="log", label="Training log", options=[*LOGS, FOLDER, UPLOAD], names=WORDS,
                default="two_rewards" if LOGS else FOLDER),
         Text(name="path", label="Folder or file on this computer", placeholder="~/runs/my_run", width=420,
-             help="A run's folder, its completions folder, or one Parquet file: what TRL writes with log_completions."),
+             help="A run's folder or one file of it. " + HOLDS),
         Choices(name="rules", label="Rules for the group below", options=RULES, width=520,
                 default=["dr_grpo", "gdpo", "mc-grpo", "ngrpo", "bnpo"]),
         Whole(name="step", label="Step", default=0, low=0, high=10**9, typed=True, width=140,
@@ -66,6 +72,8 @@ page = Page(
         "Which batches were logged twice?": {"log": "reused_batches"},
     },
 )  # fmt: skip
+ENDINGS = [*FORMATS, ".json"]
+MOST_FILES = 20_000  # that are looked at for their time
 CORRECTIONS = ("group_size", "rewards", "weights", "lengths", "repeats", "drop")
 
 
@@ -96,13 +104,13 @@ def local(path: str) -> Path:
     """A path on this computer; addresses of other machines are refused."""
     if path.startswith(("//", "\\\\")) or "://" in path:
         raise InputError(f"{path} lies on another machine; only folders of this computer are opened")
-    return Path(path).expanduser()
+    return expanded(path)
 
 
 def changed_at(path: Path) -> float:
     """When the newest file of a log was written, so that a run that still grows is read again."""
-    files = [path, *path.glob("*.parquet"), *path.glob("completions/*.parquet")]
-    return max((f.stat().st_mtime for f in files if f.exists()), default=0.0)
+    files = chain([path], path.glob("*"), path.glob("*/*"))
+    return max((f.stat().st_mtime for f in islice(files, MOST_FILES) if f.exists()), default=0.0)
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the log …")
@@ -113,16 +121,14 @@ def opened(path: str, stamp: float, options: dict[str, Any], lengths: str) -> Di
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the log …")
 def uploaded(files: dict[str, bytes], options: dict[str, Any], lengths: str) -> Diagnosis:
-    """The diagnosis of uploaded completion files, which lie on disk only while they are read."""
+    """The diagnosis of uploaded files, which lie on disk only while they are read."""
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "completions"
-        home.mkdir()
         for name, content in files.items():
-            (home / PurePath(name).name).write_bytes(content)
+            (Path(folder) / PurePath(name).name).write_bytes(content)
         try:
-            return lab.diagnose(lab.load(home, **options), lengths=lengths or None)
+            return lab.diagnose(lab.load(folder, **options), lengths=lengths or None)
         except InputError as error:
-            raise InputError(str(error).replace(f"{home}/", "").replace(folder, "the upload")) from None
+            raise InputError(str(error).replace(f"{folder}/", "").replace(folder, "the upload")) from None
 
 
 def read(state: dict[str, Any]) -> Diagnosis:
@@ -141,9 +147,9 @@ def source(state: dict[str, Any]) -> Sequence[Any]:
         page.control("path")
     if state["log"] != UPLOAD:
         return []
-    given = st.file_uploader("completions_*.parquet (not kept, not in the link)", type="parquet", width=420,
-                             accept_multiple_files=True, max_upload_size=UPLOADED,
-                             help=f"At most {UPLOADED} MB in all; a longer log is read from its folder.")  # fmt: skip
+    given = st.file_uploader("Files of one log (not kept, not in the link)", type=ENDINGS, width=420,
+                             help=f"At most {UPLOADED} MB in all; a longer log is read from its folder. {HOLDS}",
+                             accept_multiple_files=True, max_upload_size=UPLOADED)  # fmt: skip
     if sum(file.size for file in given) > UPLOADED * 2**20:
         st.error(f"These files have more than {UPLOADED} MB in all; read the log from its folder on this computer.")
         st.stop()
@@ -160,7 +166,7 @@ def code(state: dict[str, Any], found: Diagnosis) -> str:
         "import lab",
         "",
         f"table = lab.load({place}{options})",
-        *(f"# {note}" for note in found.table.notes),
+        *(f"# {printable(note)}" for note in found.table.notes),
         f"found = lab.diagnose(table{lengths})",
         "print(*found.findings, sep='\\n')",
         "lab.figures.sign_changes(found.changes)",
@@ -174,7 +180,7 @@ with page.controls():
         for name in CORRECTIONS:
             page.control(name)
 if (state["log"] == FOLDER and not state["path"]) or (state["log"] == UPLOAD and not files):
-    page.say("Choose a training log of your own; the three bundled ones show what there is to see.")
+    page.say("Choose a training log of your own; the bundled ones show what there is to see.")
     st.stop()
 
 found = page.ask(read, state)
@@ -202,7 +208,7 @@ with page.panels():
     with st.container():
         st.subheader("Its rollouts", anchor=False)
         st.text(f"Prompt: {here['prompt'][0]}")
-        st.dataframe(here.select(columns), hide_index=True, key="your-run-group")
+        st.dataframe(here.select([column(name) for name in columns]), hide_index=True, key="your-run-group")
     with st.container():
         st.subheader("Step by step", anchor=False)
         page.show(log_steps, found.steps)

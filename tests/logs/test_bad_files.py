@@ -39,13 +39,13 @@ def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
 def test_an_empty_folder(tmp_path: Path) -> None:
     assert "is empty" in failure(tmp_path)
     (tmp_path / "completions").mkdir()
-    assert "is empty" in failure(str(tmp_path))
+    assert "without any log that is known here; it holds completions; readers: " in failure(str(tmp_path))
 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     message = failure(tmp_path)
-    assert "it has notes.txt" in message
+    assert "it holds notes.txt" in message
     assert "log_completions=True" in message
 
 
@@ -169,7 +169,7 @@ def test_a_page_that_claims_more_than_its_column(write: Write) -> None:
 
 
 def test_more_rows_than_are_read_at_once(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.logs.readers.trl.MAX_ROWS", 20)
+    monkeypatch.setattr("lab.logs.formats.MAX_ROWS", 20)
     run = write()
     assert "2 file(s) claim 24 rows" in failure(run)
     assert "steps=range(1, 101)" in failure(run)
@@ -221,7 +221,7 @@ SECOND = "completions_00002.parquet"
         (lambda f: f.drop("score") if f["step"][0] == 2 else f, (SECOND, "has no column 'score'", "one run")),
         (lambda f: f.drop("advantage") if f["step"][0] == 2 else f, (SECOND, "has no column 'advantage'")),
         (lambda f: f.drop("prompt"), (FIRST, "no column 'prompt'", "needed: step")),
-        (lambda f: pl.DataFrame({"x": [1]}), (FIRST, "no TRL completion log", "Found: x")),
+        (lambda f: pl.DataFrame({"x": [1]}), (FIRST, "no column 'step', 'prompt', 'completion'", "Found: x")),
         (lambda f: f.clear(), (FIRST, "has no rows", "2 files")),
     ],
 )

@@ -61,7 +61,7 @@ def test_reused_batches_are_read_once() -> None:
 def test_equal_rewards_have_one_advantage() -> None:
     table = lab.load(bundled()["equal_rewards"])
     assert np.unique(table.advantages).tolist() == pytest.approx([2.979e-4], rel=1e-3)
-    assert table.metrics["frac_reward_zero_std"].unique().to_list() == [0.0]
+    assert table.metrics["zero_std"].unique().to_list() == [0.0]
 
 
 @pytest.mark.parametrize("name", ["", "completions", "completions/completions_00003.parquet"])
@@ -143,7 +143,7 @@ def test_assumed_rewards_are_said_to_be_assumed(write: Write) -> None:
         lab.load(run, reward_columns=["char"])
     with pytest.raises(InputError, match="'note' is String"):
         lab.load(run, reward_columns=["note"])
-    with pytest.raises(InputError, match="each once"):
+    with pytest.raises(InputError, match="name each column once"):
         lab.load(run, reward_columns=["a", "a"])
 
 
@@ -367,7 +367,7 @@ def test_a_damaged_state_costs_the_metrics_only(write: Write, content: str, word
 
 def test_a_state_that_is_a_folder_or_too_large(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     run = write(state={"log_history": []})
-    monkeypatch.setattr("lab.logs.sidecars.MAX_JSON", 10)
+    monkeypatch.setattr("lab.logs.readers.trl.sidecars.MAX_JSON", 10)
     assert said(lab.load(run), "files up to 10 bytes")
     os.replace(run / "trainer_state.json", run / "old.json")
     (run / "trainer_state.json").mkdir()

@@ -52,7 +52,7 @@ def test_a_run_that_grows_is_read_again(opened, copy):
         (lambda folder: folder / "nowhere", "nowhere"),
         (lambda folder: folder, "is empty"),
         (lambda folder: (folder / "a.parquet").write_text("step,prompt\n1,x\n") and folder, "not a Parquet file"),
-        (lambda folder: pl.DataFrame({"x": [1]}).write_parquet(folder / "a.parquet") or folder, "no column"),
+        (lambda folder: pl.DataFrame({"x": [1]}).write_parquet(folder / "a.parquet") or folder, "its columns are x"),
         (lambda folder: "//elsewhere/share", "another machine"),
         (lambda folder: "https://elsewhere.invalid/log", "another machine"),
     ],

@@ -1,8 +1,10 @@
-"""The JSON files beside a training log: the trainer's `trainer_state.json`, and `run_info.json` with the settings."""
+"""The JSON files beside TRL's completions: `trainer_state.json`, and `run_info.json` with the settings."""
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +12,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.errors import InputError
+from lab.text import listed
 
 __all__ = ["MAX_JSON", "RunInfo", "TrainerState", "find_trainer_state", "read_json"]
 
@@ -45,15 +48,18 @@ class RunInfo(BaseModel):
         return size if isinstance(size, int) and size >= 1 else None
 
     @property
-    def weights(self) -> list[float] | None:
-        """Weight of each reward function, None where none are written down."""
+    def rewards(self) -> list[str]:
+        """Names of the reward functions."""
+        return self.reward_funcs or []
+
+    @property
+    def weight_of(self) -> Mapping[str, float]:
+        """Weight of each reward function by its name; none where one of them is no finite number."""
         given = self.overrides.get("reward_weights", self.reward_weights)
-        if not isinstance(given, list):
-            return None
-        weights = [_number(w) for w in given]
-        return (
-            [w for w in weights if w is not None] if all(w is not None and math.isfinite(w) for w in weights) else None
-        )
+        weights = [_number(w) for w in given] if isinstance(given, list) else []
+        if not all(w is not None and math.isfinite(w) for w in weights):
+            return {}
+        return {name: w for name, w in zip(self.rewards, weights, strict=False) if w is not None}
 
 
 class TrainerState(BaseModel):
@@ -70,23 +76,46 @@ class TrainerState(BaseModel):
     def rewards(self) -> list[str]:
         """Names of the reward functions, from the keys `rewards/<name>/mean`."""
         keys = dict.fromkeys(key for entry in self.log_history for key in entry)
-        parts = [
-            key[len("rewards/") : -len("/mean")] for key in keys if key.startswith("rewards/") and key.endswith("/mean")
-        ]
-        return [name for name in parts if name]
+        parts = [_PART.fullmatch(key) for key in keys]
+        return [part[1] for part in parts if part and part[2] == "mean"]
 
-    def frame(self) -> pl.DataFrame:
-        """Tidy frame: step (Int64) and one Float64 column per metric; a step's entries are merged, the last wins."""
+    def metrics(self) -> tuple[pl.DataFrame, list[str]]:
+        """One row per step, step (Int64) and one Float64 column per metric, named as every trainer's are here.
+
+        A step's entries are merged, the last wins. The second part of the answer says what was left out.
+        """
         steps: dict[int, dict[str, float]] = {}
+        odd = []
         for entry in self.log_history:
             step = _number(entry.get("step"))
-            if step is not None and step.is_integer():
-                numbers = {key: _number(value) for key, value in entry.items() if key != "step"}
-                steps.setdefault(int(step), {}).update({k: v for k, v in numbers.items() if v is not None})
+            if step is None or not step.is_integer():
+                continue
+            if abs(step) >= 2**63:
+                odd.append(step)
+                continue
+            numbers = {_named(key): _number(value) for key, value in entry.items() if key != "step"}
+            steps.setdefault(int(step), {}).update({k: v for k, v in numbers.items() if v is not None})
         names = sorted({name for entry in steps.values() for name in entry})
         ordered = sorted(steps)
         columns = {name: pl.Series([steps[s].get(name) for s in ordered], dtype=pl.Float64) for name in names}
-        return pl.DataFrame({"step": pl.Series(ordered, dtype=pl.Int64), **columns})
+        said = [f"Metrics of steps that no run reaches are left out: {listed(odd)}."] if odd else []
+        return pl.DataFrame({"step": pl.Series(ordered, dtype=pl.Int64), **columns}), said
+
+
+#: TRL's names of what `lab.logs.contract.SCALARS` names.
+_NAMES = {
+    "frac_reward_zero_std": "zero_std",
+    "clip_ratio/region_mean": "clip_share",
+    "completions/mean_length": "length",
+    "completions/clipped_ratio": "truncated",
+}
+_PART = re.compile(r"rewards/(.+)/(mean|std)", re.DOTALL)
+
+
+def _named(key: str) -> str:
+    """A metric's name here: `rewards/<name>/mean` is reward/<name>, `rewards/<name>/std` is reward_std/<name>."""
+    part = _PART.fullmatch(key)
+    return f"reward{'_std' if part[2] == 'std' else ''}/{part[1]}" if part else _NAMES.get(key, key)
 
 
 def _number(value: Any) -> float | None:
@@ -119,9 +148,12 @@ def read_json(path: Path, model: type[Model]) -> Model | None:
         raise InputError(f"{path} cannot be read: {reason.strerror or reason}") from None
 
 
-def find_trainer_state(run: Path) -> Path | None:
-    """`trainer_state.json` of the run's folder, else that of its latest checkpoint."""
+def find_trainer_state(run: Path) -> tuple[Path | None, list[str]]:
+    """`trainer_state.json` of the run's folder, else that of its latest checkpoint; and which folders are none."""
     if (run / "trainer_state.json").is_file():
-        return run / "trainer_state.json"
-    checkpoints = [p.parent for p in run.glob("checkpoint-*/trainer_state.json") if p.parent.name[11:].isdigit()]
-    return max(checkpoints, key=lambda p: int(p.name[11:])) / "trainer_state.json" if checkpoints else None
+        return run / "trainer_state.json", []
+    found = {p.parent.name: p for p in run.glob("checkpoint-*/trainer_state.json")}
+    numbered = {int(name[11:]): p for name, p in found.items() if re.fullmatch(r"checkpoint-[0-9]{1,18}", name)}
+    stray = sorted(name for name, p in found.items() if p not in numbered.values())
+    said = [f"Folders that are no checkpoints of a step are left out: {listed(stray)}."] if stray else []
+    return (numbered[max(numbered)] if numbered else None), said

@@ -1,0 +1,150 @@
+"""Tables in files of unknown origin, Parquet, JSON lines or CSV, into Polars frames; and how much is read at once."""
+
+from __future__ import annotations
+
+import csv
+import json
+import stat
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from lab.errors import InputError
+from lab.logs import parquet
+from lab.logs.parquet import status
+
+__all__ = ["FORMATS", "MAX_BYTES", "MAX_ROWS", "names_in", "read_files", "tables"]
+
+#: Rollouts that are read at once; longer logs are read in parts (`steps=`).
+MAX_ROWS = 1_000_000
+
+#: Bytes that are read at once, after decompression.
+MAX_BYTES = 2**30
+
+#: Endings of the files that hold tables.
+FORMATS = (".parquet", ".jsonl", ".csv")
+
+_HEAD = 64  # lines that are looked at to recognise a file
+_LINE = 2**24  # and how long they may be
+_TEXTS = {"prompt": pl.String, "completion": pl.String}
+
+
+def tables(folder: Path, endings: Sequence[str] = FORMATS) -> list[Path]:
+    """Files of a folder with one of these endings, in alphabetical order.
+
+    Raises:
+        InputError: The folder cannot be listed.
+    """
+    try:
+        return sorted(f for f in folder.iterdir() if f.suffix in endings)
+    except OSError as reason:
+        raise InputError(f"{folder} cannot be listed: {reason.strerror or reason}") from None
+
+
+def names_in(file: Path) -> list[str]:
+    """Names of a table's columns, from the file's footer or first line.
+
+    Raises:
+        InputError: It is no such file, or damaged.
+    """
+    if file.suffix == ".parquet":
+        parquet.footer(file)
+        return parquet.names(file)
+    if file.suffix == ".jsonl":
+        return list(_object(next(_lines(file, _HEAD), (1, ""))[1], file, 1))
+    try:
+        return next(csv.reader(line for _, line in _lines(file, _HEAD)), [])
+    except csv.Error as reason:
+        raise InputError(f"{file} cannot be read as CSV: {reason}") from None
+
+
+def read_files(files: Sequence[Path]) -> list[pl.DataFrame]:
+    """A frame for each file; nothing is decoded before all are known to be of a harmless size.
+
+    Raises:
+        InputError: A file is damaged or no regular file; together they have more than `MAX_ROWS` or `MAX_BYTES`.
+    """
+    claims = [_claim(file) for file in files]
+    rows, size = sum(c[0] for c in claims), sum(c[1] for c in claims)
+    frames = [] if rows > MAX_ROWS or size > MAX_BYTES else [_READ[file.suffix](file) for file in files]
+    rows = max(rows, sum(frame.height for frame in frames))
+    if rows > MAX_ROWS or size > MAX_BYTES:
+        raise InputError(
+            f"{files[0].parent}: {len(claims)} file(s) claim {rows} rows and {size / 2**20:.0f} MiB; up to "
+            f"{MAX_ROWS} rows and {MAX_BYTES // 2**20} MiB are read at once: choose fewer with steps=range(1, 101)"
+        )
+    return frames
+
+
+def _claim(file: Path) -> tuple[int, int]:
+    """Rows and bytes that a file says it has; a text file is as large as it is, and its rows are not known yet."""
+    if file.suffix == ".parquet":
+        claimed = parquet.footer(file)
+        return claimed.rows, claimed.size
+    if not stat.S_ISREG(status(file)):
+        raise InputError(f"{file} is no regular file")
+    return 0, file.stat().st_size
+
+
+def _lines(file: Path, count: int | None = None) -> Iterator[tuple[int, str]]:
+    """Line numbers from 1, and the lines that are not blank."""
+    _claim(file)
+    try:
+        with file.open(encoding="utf-8-sig") as opened:
+            lines = iter(lambda: opened.readline(_LINE), "") if count else opened
+            for number, line in enumerate(islice(lines, count), 1):
+                if line.strip():
+                    yield number, line
+    except UnicodeDecodeError as reason:
+        raise InputError(f"{file} is no text in UTF-8 (byte {reason.start}); copy or write it again") from None
+    except OSError as reason:
+        raise InputError(f"{file} cannot be read: {reason.strerror or reason}") from None
+
+
+def _object(line: str, file: Path, number: int) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as reason:
+        raise InputError(f"{file}, line {number} is no JSON: {str(reason)[:120]}") from None
+    if not isinstance(found, dict):
+        raise InputError(f'{file}, line {number} is no JSON object, such as {{"step": 1, "reward": 0.5}}')
+    return found
+
+
+def _json_lines(file: Path) -> pl.DataFrame:
+    rows = [_object(line, file, number) for number, line in _lines(file)]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pl.DataFrame([_series(name, [row.get(name) for row in rows]) for name in names])
+
+
+def _series(name: str, values: list[Any]) -> pl.Series:
+    """Values of one key: numbers, text, lists of one kind; whatever is mixed becomes text."""
+    if all(v is None or isinstance(v, int | float) for v in values) and any(isinstance(v, float) for v in values):
+        values = [None if v is None else _float(v) for v in values]
+    try:
+        return pl.Series(name, values, strict=True)
+    except (TypeError, ValueError, OverflowError, PolarsError):
+        return pl.Series(name, [v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pl.String)
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def _comma_separated(file: Path) -> pl.DataFrame:
+    try:
+        frame = pl.read_csv(file.read_bytes(), schema_overrides=_TEXTS, infer_schema_length=None)
+        return frame.with_columns(s.cast(pl.Null) for s in frame if s.null_count() == len(s) and s.name not in _TEXTS)
+    except PolarsError as reason:
+        detail = str(reason).strip().partition("\n")[0][:200]
+        raise InputError(f"{file} cannot be read as CSV: {detail}") from None
+
+
+_READ = {".parquet": parquet.read, ".jsonl": _json_lines, ".csv": _comma_separated}

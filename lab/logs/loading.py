@@ -1,0 +1,172 @@
+"""Open a training log of any trainer that has a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from lab.errors import InputError
+from lab.logs import infer
+from lab.logs.columns import column, reward_values, tidy
+from lab.logs.contract import Raw, reader_of, readers
+from lab.logs.formats import FORMATS, names_in, tables
+from lab.logs.groups import number_groups
+from lab.logs.parquet import status
+from lab.logs.table import RolloutTable
+from lab.text import listed, printable
+
+__all__ = ["expanded", "load"]
+
+_RENAMED = {"group": "group_logged", "rollout": "rollout_logged", "reward": "reward_logged"}
+_INNER = ("_file", "_row", "_run", "_group")
+
+
+def load(
+    path: str | Path,
+    *,
+    steps: Iterable[int] | None = None,
+    group_size: int | None = None,
+    reward_columns: Sequence[str] | None = None,
+    reward_weights: Sequence[float] | None = None,
+    keep_repeats: bool = False,
+    incomplete: str = "error",
+    reader: str | None = None,
+) -> RolloutTable:
+    """Open a training log: a run's folder, or one file of it.
+
+    The reader is chosen by looking at the files. What the log does not say is inferred, and `notes` of the result says
+    what and from where; the options correct it.
+
+    Args:
+        path: Folder or file; `~` is the home folder.
+        steps: Read these steps only, e.g. `range(1, 101)`.
+        group_size: Rollouts per prompt G.
+        reward_columns: Names of the reward components.
+        reward_weights: Weight of each component [K].
+        keep_repeats: Keep steps that repeat the rows of the step before.
+        incomplete: "error", or "drop" to leave out groups that are not complete.
+        reader: Name of the reader, where the files do not tell it.
+
+    Returns:
+        The rollouts, ordered by step, group and rollout. A missing reward (NaN) is null.
+
+    Raises:
+        InputError: Nothing to read there, a damaged or foreign file, columns of the wrong type, infinite values, or
+            more than 1,000,000 rows or 1 GiB; the message names the file and what would be right.
+        UnknownNameError: A name in `reward_columns` that the log does not have, or no such reader.
+    """
+    wanted = _wanted(steps)
+    source = expanded(path)
+    status(source)
+    chosen = reader_of(source, reader)
+    if chosen is None:
+        raise InputError(_unknown(source))
+    raw = chosen.read(source, wanted)
+    frame, notes = _rows(raw, source, wanted)
+    frame, repeats, repeated = infer.drop_repeats(frame, keep_repeats)
+    columns, about_columns = infer.reward_columns(frame, reward_columns, raw.known)
+    weights, about_weights = infer.reward_weights(columns, reward_weights, raw.known, raw.metrics)
+    frame, missing = reward_values(frame, columns, raw.lacking)
+    frame, size, about_groups = number_groups(frame.rename(_RENAMED, strict=False), group_size, raw.known, incomplete)
+    columns = [_RENAMED.get(c, c) for c in columns]
+    notes += [*repeated, *about_columns, *about_weights, *about_groups, *missing]
+    return RolloutTable(
+        _assemble(frame, columns, weights),
+        tuple(columns),
+        tuple(weights),
+        size,
+        tuple(map(printable, notes)),
+        source,
+        raw.metrics,
+        repeats,
+        raw.trainer or chosen.name,
+        raw.tokens,
+    )
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with the home folder in place of `~`.
+
+    Raises:
+        InputError: It is no path, or there is no such home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except (TypeError, RuntimeError) as reason:
+        raise InputError(f"{path!r} is no path: {reason}") from None
+
+
+def _wanted(steps: Iterable[int] | None) -> Container[int] | None:
+    if steps is None or isinstance(steps, range):
+        return steps
+    try:
+        return {int(step) for step in steps}
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"steps={steps!r}; it must be whole numbers, such as range(1, 101) or [1, 5]") from None
+
+
+def _rows(raw: Raw, source: Path, wanted: Container[int] | None) -> tuple[pl.DataFrame, list[str]]:
+    """The wanted rows in the order of the steps, with the file and row that each came from."""
+    needed = ("step",) if raw.known.groups else ("step", "prompt", "completion")
+    frame = raw.frame if "_file" in raw.frame.columns else tidy(raw.frame, source, needed)
+    if wanted is not None:
+        known = frame["step"].unique().sort().to_list()
+        frame = frame.filter(pl.col("step").is_in([step for step in known if step in wanted]))
+        if frame.is_empty():
+            raise InputError(f"{source} has none of the wanted steps; it has {len(known)}: {listed(known)}")
+    _check_steps(frame)
+    files = frame["_file"].n_unique()
+    read = f"{frame.height} rows of {frame['step'].n_unique()} steps from {files} file(s)."
+    silent = [] if "advantage" in frame.columns else [_SILENT]
+    return frame.sort("step", maintain_order=True), [read, *raw.notes, *silent]
+
+
+_SILENT = "The log has no advantages, so nothing can be compared with the trainer's own."
+
+
+def _check_steps(frame: pl.DataFrame) -> None:
+    shared = (
+        frame.group_by("step").agg(pl.col("_file").unique().sort()).filter(pl.col("_file").list.len() > 1).sort("step")
+    )
+    if shared.height:
+        step, names = shared.row(0)
+        raise InputError(f"step {step} stands in several files: {listed(names)}; keep one of them")
+
+
+def _assemble(frame: pl.DataFrame, columns: Sequence[str], weights: Sequence[float]) -> pl.DataFrame:
+    """Total reward, logged advantage, and the order of the columns."""
+    unscored = pl.all_horizontal(column(c).is_null() for c in columns)
+    parts = (column(c) * w for c, w in zip(columns, weights, strict=True))
+    total = pl.when(unscored).then(None).otherwise(pl.sum_horizontal(parts)).alias("reward")
+    advantage = pl.col("advantage") if "advantage" in frame.columns else pl.lit(None, pl.Float64).alias("advantage")
+    lead = ["step", "prompt", "group", "rollout", "completion", *columns]
+    extra = [c for c in frame.columns if c not in (*lead, "advantage", *_INNER)]
+    return frame.select(*map(column, lead), total, advantage, *map(column, extra))
+
+
+def _unknown(path: Path) -> str:
+    """What is there instead of a log, and what would be one."""
+    known = "; ".join(f"{r.name} ({r.holds})" for r in readers().values())
+    if not path.is_dir():
+        return _unknown_file(path, known)
+    entries = sorted(p.name for p in path.iterdir())
+    if not entries:
+        return f"{path} is empty; readers: {known}"
+    runs = [name for name in entries if (path / name).is_dir() and reader_of(path / name)]
+    if runs:
+        return f"{path} holds several runs; open one of them: {listed(runs)}"
+    file = next(iter(tables(path)), None)
+    seen = f"; {_unknown_file(file, '')}" if file else ""
+    return (
+        f"{path} is a folder without any log that is known here; it holds {listed(entries, 6)}{seen}; readers: {known}"
+    )
+
+
+def _unknown_file(file: Path, known: str) -> str:
+    if file.suffix not in FORMATS:
+        said = f"{file} is no log that is known here: tables are read from {', '.join(FORMATS)} files"
+    else:
+        said = f"{file} is no log that is known here: its columns are {listed(names_in(file)) or 'none'}"
+    return f"{said}; readers: {known}" if known else said

@@ -1,0 +1,69 @@
+"""Completion logs of TRL's GRPO trainer (`log_completions=True`): `completions/completions_<step>.parquet`.
+
+Columns: step, prompt, completion, one per reward function, whatever `log_extra` recorded, advantage (as TRL 1.16 writes
+them). A generation batch that serves several updates is logged again under each step, and nothing numbers the groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from pathlib import Path
+
+import polars as pl
+
+from lab.errors import InputError
+from lab.logs.columns import join, tidy
+from lab.logs.contract import Known, Raw, reader
+from lab.logs.formats import read_files
+from lab.logs.readers.trl.files import find_files, is_log
+from lab.logs.readers.trl.sidecars import RunInfo, TrainerState, find_trainer_state, read_json
+from lab.text import listed
+
+__all__ = ["read"]
+
+
+@reader("trl", recognises=is_log, holds="completions/completions_<step>.parquet, written where log_completions=True")
+def read(path: Path, steps: Container[int] | None) -> Raw:
+    """A run's folder, its `completions` folder, or one Parquet file.
+
+    `trainer_state.json` and `run_info.json` of the run's folder are read where they exist.
+    """
+    files = find_files(path, steps)
+    frames = [tidy(frame, file) for file, frame in zip(files.parquet, read_files(files.parquet), strict=True)]
+    frame, lacking, notes = join(files.parquet, frames)
+    if files.ignored:
+        notes = [f"Parquet files with other names are left out: {listed(files.ignored)}.", *notes]
+    state, info, said = _sidecars(files.run)
+    metrics, odd = (state or TrainerState(log_history=[])).metrics()
+    return Raw(frame, _known(frame, state, info), metrics, (*notes, *said, *odd), lacking=lacking)
+
+
+def _sidecars(run: Path) -> tuple[TrainerState | None, RunInfo | None, list[str]]:
+    """The JSON files of the run; one that cannot be read is left out with a sentence."""
+    notes: list[str] = []
+    state, info = None, None
+    try:
+        info = read_json(run / "run_info.json", RunInfo)
+    except InputError as reason:
+        notes.append(f"The settings are left out: {reason}.")
+    try:
+        found, stray = find_trainer_state(run)
+        notes += stray
+        state = read_json(found, TrainerState) if found else None
+    except InputError as reason:
+        notes.append(f"The trainer's metrics are left out: {reason}.")
+    return state, info, notes
+
+
+def _known(frame: pl.DataFrame, state: TrainerState | None, info: RunInfo | None) -> Known:
+    """Rewards are named by the keys `rewards/<name>/mean` of the state, else by the settings."""
+    sources = {"trainer_state.json": state.rewards() if state else [], "run_info.json": info.rewards if info else []}
+    named = ((where, tuple(n for n in names if n in frame.columns)) for where, names in sources.items())
+    where, rewards = next(((where, names) for where, names in named if names), ("", ()))
+    said = {"group_size": "run_info.json", "weights": "run_info.json", "metrics": "trainer_state.json"}
+    return Known(
+        group_size=info.group_size if info else None,
+        rewards=rewards,
+        weights=info.weight_of if info else {},
+        said={**said, "rewards": where},
+    )
