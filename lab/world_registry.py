@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from simulators.records import World
 
 __all__ = [
-    "DEFAULTS", "WORLDS", "agents", "bandit", "captions", "delayed", "graphs", "hidden_lm", "judged", "lengths",
-    "preferences", "queries", "reward_hacks", "settings", "small_lm", "toy_lm", "turns", "world",
+    "DEFAULTS", "WORLDS", "agents", "bandit", "captions", "delayed", "fixed", "graphs", "hidden_lm", "judged", "lengths",
+    "preferences", "queries", "reward_hacks", "settings", "small_lm", "suited", "toy_lm", "turns", "world",
 ]  # fmt: skip
 
 
@@ -371,6 +371,26 @@ def world(name: str, /, **given: Any) -> World:
         return _maker(name)(**given)
     except (TypeError, ValueError) as error:
         raise InputError(f"world {name!r}: {error}") from None
+
+
+def suited(world: World | str, /, **given: Any) -> Mapping[str, Any]:
+    """What suits a run in a world where it is not given: learning rate, optimizer, group size and the like.
+
+    Args:
+        world: A world, or its name; a world of one's own that nobody declared suits nothing in particular.
+        **given: Settings of the world, where it is a name.
+    """
+    name = world if isinstance(world, str) else world.name
+    found = {fold(known): suits for known, suits in DEFAULTS.items()}.get(fold(name), {})
+    if given.get("model") or type(world).__name__ == "PretrainedLM":
+        return {key: value for key, value in found.items() if key != "evaluate"}
+    return found
+
+
+def fixed(world: World | str) -> frozenset[str]:
+    """Those of the `suited` settings that a world cannot do otherwise."""
+    name = world if isinstance(world, str) else world.name
+    return frozenset({"group_size"} if fold(name) == "preferences" else ())
 
 
 def settings(name: str) -> dict[str, Any]:
