@@ -43,4 +43,9 @@ from .training.train import (
 from .training.train import (
     train as train,
 )
-from .world_registry import world as world
+from .world_registry import (
+    world as world,
+)
+from .world_registry import (
+    worlds as worlds,
+)

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainValidator, ValidationError
 
 from lab.errors import InputError, nearest
+from lab.world_registry import resolved
 
-__all__ = ["Config", "Named", "options_of"]
+__all__ = ["Config", "Named", "options_of", "value_of"]
 
 Count = Annotated[int, Field(ge=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -37,11 +38,12 @@ def options_of(text: str) -> dict[str, Any]:
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not (key and equals and value) or key in options:
             raise InputError(f"{text!r}: {pair!r} should be option=value, each option once, as in grpo:eps=1e-6,ddof=0")
-        options[key] = _value(value)
+        options[key] = value_of(value)
     return {"name": name.strip(), "options": options}
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """A value as one writes it: true, none, 3, 1e-6, or else the text itself."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     for kind in (int, float):
@@ -105,8 +107,11 @@ class Config(_Model):
         sample_steps: Number of steps, spread over the run, whose rollouts are kept as a sample.
         sample_seeds: Number of seeds, the first ones, whose rollouts are kept.
 
+    What is left out takes the value that suits the world (`lab.worlds`), else the default below.
+
     Raises:
-        InputError: An unknown name, a missing one, or a value that is out of range.
+        InputError: An unknown name, a missing one, a value that is out of range, or one that the world cannot do.
+        UnknownNameError: No such world.
     """
 
     world: Named = _Named(name="bandit")
@@ -131,7 +136,7 @@ class Config(_Model):
 
     def __init__(self, **given: Any) -> None:
         try:
-            super().__init__(**given)
+            super().__init__(**_suited(given))
         except ValidationError as error:
             raise InputError(_plain(error)) from None
 
@@ -168,6 +173,16 @@ class Config(_Model):
         """What is not the same in another configuration: "steps: 500, there 300"."""
         ours, theirs = self.model_dump(), other.model_dump()
         return [f"{name}: {ours[name]!r}, there {theirs[name]!r}" for name in ours if ours[name] != theirs[name]]
+
+
+def _suited(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings given, and for the others what suits the world, where one can be read."""
+    world = _spelt_out(given.get("world", "bandit"))
+    found = world.model_dump() if isinstance(world, _Named) else world
+    if not isinstance(found, Mapping) or not isinstance(found.get("name"), str):
+        return dict(given)  # refused by its field
+    options = found.get("options", {})
+    return resolved(found["name"], given, **(options if isinstance(options, dict) else {}))
 
 
 def _plain(error: ValidationError) -> str:

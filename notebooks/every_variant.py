@@ -32,7 +32,6 @@ import lab
 from lab.figures import group_matrix
 from lab.training.train import refused
 from lab.trace import leads, standing
-from lab.world_registry import small_lm
 
 STEPS, SEEDS = 4, 2  # 200 and 8 for a comparison that tells something apart: a few hours on two cores
 
@@ -42,7 +41,7 @@ STEPS, SEEDS = 4, 2  # 200 and 8 for a comparison that tells something apart: a 
 # A variant names the fields that its rules read. Some read turns, agents or graphs, which a plain answer does not have.
 
 # %%
-world = small_lm("sorting", accuracy=0.1, prompts=4)
+world = lab.world("small-lm", task="sorting", accuracy=0.1, prompts=4)
 known = lab.variants(presets=False)["name"].to_list()
 away = refused(world, known)
 able = [name for name in known if name not in away]

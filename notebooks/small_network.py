@@ -33,7 +33,6 @@ import torch
 
 import lab
 from lab.figures import coloured_text, training
-from lab.world_registry import small_lm
 
 STEPS, SEEDS = 30, 2  # 300 and 8 give a picture that one can lean on, in a quarter of an hour
 
@@ -44,7 +43,7 @@ STEPS, SEEDS = 30, 2  # 300 and 8 give a picture that one can lean on, in a quar
 # is right. That takes a few seconds, once: the weights are kept in your cache folder.
 
 # %%
-world = small_lm("sorting", accuracy=0.1)
+world = lab.world("small-lm", task="sorting", accuracy=0.1)
 print(world)
 print(world.train[0].prompt, world.task.words)
 policy = world.init([0])

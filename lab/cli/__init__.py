@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (runs.run, runs.show, lists.variants, lists.claims, lists.bench, dashboard.app):
+for command in (runs.run, runs.show, lists.worlds, lists.variants, lists.claims, lists.bench, dashboard.app):
     app.command()(command)
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lab.cli.screen import progress_bar, table
+from lab.cli.screen import plain, progress_bar, table
 
 if TYPE_CHECKING:
     from lab.papers.record import Result
 
-__all__ = ["bench", "claims", "variants"]
+__all__ = ["bench", "claims", "variants", "worlds"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -31,6 +31,33 @@ def variants(
 
     columns = ["name", "paper", "note"]
     table(columns, listed(presets).select(columns).rows())
+
+
+def worlds(
+    name: Annotated[str | None, typer.Argument(help="One world, whose settings are listed.")] = None,
+) -> None:
+    r"""List the worlds that `advlab run` knows, or the settings of one of them.
+
+    \b
+    Examples:
+      advlab worlds
+      advlab worlds bandit
+    """
+    from lab.world_registry import declaration
+    from lab.world_registry import worlds as listed
+
+    if name is None:
+        rows = [(w["name"], w["about"], ", ".join(w["provides"]), w["run"]) for w in listed().iter_rows(named=True)]
+        table(["name", "what it is", "provides", "suits a run"], rows)
+        print("`advlab worlds NAME` lists the settings of a world, for `advlab run --world NAME --set KEY=VALUE`.")
+        return
+    here = declaration(name)
+    print(plain(f"{here.name}: {here.about}"))
+    rows = [(s.name, "" if s.default is None else s.default, s.wanted, s.words) for s in here.settings.values()]
+    table(["setting", "default", "values", "meaning"], rows)
+    suits = [f"{key}={value}" + (" (fixed)" if key in here.fixed else "") for key, value in here.suits().items()]
+    provided = ", ".join(here.provides) or "rewards alone"
+    print(plain(f"Provides {provided}; suited settings of a run: {', '.join(suits) or 'the defaults'}."))
 
 
 def claims(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,26 +28,13 @@ def run(
     world: Annotated[
         str | None, typer.Option(help='World, with settings if any: "bandit:law=normal,noise=0.5". [default: bandit]')
     ] = None,
-    prompts: Annotated[int | None, typer.Option(help="Prompts of the world. [default: 8]")] = None,
-    arms: Annotated[int | None, typer.Option(help="Arms of each prompt. [default: 8]")] = None,
-    law: Annotated[str | None, typer.Option(help="Law of the rewards. [default: bernoulli]")] = None,
-    noise: Annotated[float | None, typer.Option(help="Spread of the rewards. [default: 0.3]")] = None,
-    world_seed: Annotated[
-        int | None, typer.Option(help="Draw the arms at random. [default: prompts from easy to hard]")
-    ] = None,
-    success: Annotated[
-        str | None, typer.Option(help='Expected reward of each arm, prompt by prompt: "0.2,0.5; 0.1,0.9".')
-    ] = None,
-    task: Annotated[str | None, typer.Option(help="Task of the small language model. [default: arithmetic]")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Where the small language model runs: cpu, cuda, cuda:1, auto. [default: auto]")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Pretrained model in its place: a folder, a GGUF file, or a Hugging Face name."),
-    ] = None,
-    lora: Annotated[
-        int | None, typer.Option(help="Rank of what is trained of that model; 0: every weight. [default: 8]")
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Setting of the world; repeat it for several. `advlab worlds NAME` lists them.",
+        ),
     ] = None,
     variant: Annotated[
         list[str] | None,
@@ -57,9 +44,13 @@ def run(
         str | None, typer.Option(help='Number of runs, or their seeds: "3,5,9" or "10-19". [default: 16]')
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps. [default: 300]")] = None,
-    group_size: Annotated[int | None, typer.Option(help="Rollouts per prompt. [default: 8]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate on the mean objective. [default: 1.0]")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd, momentum or adam. [default: sgd]")] = None,
+    group_size: Annotated[int | None, typer.Option(help="Rollouts per prompt. [default: the world's, else 8]")] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate on the mean objective. [default: the world's, else 1.0]")
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd, momentum or adam. [default: the world's, else sgd]")
+    ] = None,
     momentum: Annotated[float | None, typer.Option(help="First decay of momentum and adam. [default: 0.9]")] = None,
     max_grad_norm: Annotated[float | None, typer.Option(help="Scale larger gradients down to this norm.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Gradient steps per batch. [default: 1]")] = None,
@@ -67,7 +58,7 @@ def run(
     every: Annotated[int | None, typer.Option(help="Measure every so many steps. [default: 1]")] = None,
     evaluate: Annotated[
         int | None,
-        typer.Option(help="Try held-out problems every so many steps; 0: never. [default: 0; small-lm: 50]"),
+        typer.Option(help="Try held-out problems every so many steps; 0: never. [default: the world's, else 0]"),
     ] = None,
     reference_rollouts: Annotated[
         int | None,
@@ -85,7 +76,7 @@ def run(
     \b
     Examples:
       advlab run --variant grpo --variant mc-grpo --seeds 64 --steps 500 --name demo
-      advlab run --world small-lm --model ./SmolLM2-135M-Instruct --task tools --seeds 1 --steps 20
+      advlab run --world small-lm --set model=./SmolLM2-135M-Instruct --set task=tools --seeds 1 --steps 20
       advlab run --variant grpo:eps=1e-6 --world bandit:law=student_t,noise=0.5 --lr 4
       advlab run --resume demo
     """
@@ -94,11 +85,10 @@ def run(
         "max_grad_norm": max_grad_norm, "epochs": epochs, "measure": measure, "every": every, "evaluate": evaluate,
         "reference_rollouts": reference_rollouts, "chunk": chunk, "variants": variant, "seeds": seeds, "world": world,
     }  # fmt: skip
-    place = {
-        "prompts": prompts, "arms": arms, "law": law, "noise": noise, "world_seed": world_seed, "success": success,
-        "task": task, "device": device, "model": model, "lora": lora,
-    }  # fmt: skip
-    config, name = _resumed(resume, folder, name, given | place) if resume else (_config(given, place), name)
+    if resume:
+        config, name = _resumed(resume, folder, name, given | {"set": settings})
+    else:
+        config = _config(given, settings or [])
     _train(config, name or _free(folder), folder, bool(resume), threads, processes)
 
 
@@ -154,24 +144,23 @@ def _resumed(name: str, folder: Path, new_name: str | None, given: Mapping[str, 
     return store.find(name, folder).config, name
 
 
-def _config(given: Mapping[str, Any], place: Mapping[str, Any]) -> Config:
-    from lab.config import Config, options_of
-    from lab.registry import fold
-    from lab.world_registry import DEFAULTS
+def _config(given: Mapping[str, Any], settings: Sequence[str]) -> Config:
+    from lab.config import Config, options_of, value_of
+    from lab.world_registry import declaration
 
     chosen = {key: value for key, value in given.items() if value is not None}
     if "seeds" in chosen:
         chosen["seeds"] = _seeds(chosen["seeds"])
     if chosen.get("measure") == "none":
         chosen["measure"] = None
-    spot = options_of(chosen.get("world", "bandit"))
-    spot["options"] |= {key.removeprefix("world_"): value for key, value in place.items() if value is not None}
-    if place["success"] is not None:
-        spot["options"]["success"] = _success(place["success"])
-    suited = dict(DEFAULTS.get(fold(spot["name"]), {}))
-    if spot["options"].get("model"):
-        suited.pop("evaluate", None)  # with someone else's model it takes minutes, so it has to be asked for
-    return Config(**{**suited, **chosen, "variants": chosen.get("variants") or ["grpo"], "world": spot})
+    place = options_of(chosen.get("world", "bandit"))
+    known = declaration(place["name"]).settings
+    for pair in settings:
+        key, equals, text = (part.strip() for part in pair.partition("="))
+        if not (key and equals and text) or key in place["options"]:
+            raise InputError(f"--set {pair!r}; it should be key=value, each key once, as in --set prompts=16")
+        place["options"][key] = text if key in known and known[key].kind is str else value_of(text)
+    return Config(**{**chosen, "variants": chosen.get("variants") or ["grpo"], "world": place})
 
 
 def _seeds(text: str) -> int | list[int]:
@@ -184,13 +173,6 @@ def _seeds(text: str) -> int | list[int]:
             raise InputError(f'--seeds {text!r}; write a number of runs, such as 64, or seeds: "3,5,9" or "10-19"')
         seeds += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
     return seeds
-
-
-def _success(text: str) -> list[list[float]]:
-    try:
-        return [[float(number) for number in row.split(",")] for row in text.strip("; ").split(";")]
-    except ValueError as error:
-        raise InputError(f'--success {text!r}: {error}; write rewards as "0.2,0.5; 0.1,0.9"') from None
 
 
 def _free(folder: Path) -> str:

@@ -140,7 +140,7 @@ summary, base = page.ask(trace.summary), trace.variants[0].name
 shared = [name for name in (*SHOWN, "gold") if name in trace.frame.columns]
 gaps = page.ask(leads, trace.frame, metric, base)
 distances = None
-if PLACES[state["world"]].listed:
+if PLACES[state["world"]].here.listed:
     distances = page.ask(implied, state["world"], given(state), state["variants"], size, state["seed"])
 page.say(reading(trace.frame, gaps.filter(pl.col("step") == pl.col("step").max()), distances, base))
 with page.panels():

@@ -14,7 +14,7 @@ from lab.pages import strip
 from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Choices, Number, Rewards, Whole, seed
 from lab.registry import PROPERTIES
-from lab.studies.field_samples import SOURCES, FieldSample, field_source, field_table, sample_fields
+from lab.studies.field_samples import FieldSample, field_source, field_sources, field_table, sample_fields
 from lab.studies.what_if import advantage_summary, advantage_table, grid, read_by, what_if
 
 RANGES = {"unit": (0.0, 1.0), "double": (0.0, 2.0), "signed": (-1.0, 1.0), "large": (-10.0, 10.0)}
@@ -24,6 +24,7 @@ BADGES = {
     "zero_sum": "sums to zero", "bounded": "bounded", "silent": "silent when all agree", "groupwise": "group alone",
 }  # fmt: skip
 RULES = advantages.names()
+SOURCES = field_sources()
 FITTING = "fitting"
 SOURCE_NAMES = {FITTING: "the world that fits the rules"}
 TRAINERS = [

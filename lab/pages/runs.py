@@ -21,7 +21,7 @@ from lab.pages.places import PLACES, closed, given, group_size, made
 from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Choices, Number, Property, Whole, seed
 from lab.training.train import Refusal
-from lab.world_registry import DEFAULTS
+from lab.world_registry import fixed, suited
 
 MEASURED = 75  # points of a curve that needs the exact gradient
 AT_ONCE = 1.0  # seconds that a page waits for a run before it shows a progress bar
@@ -32,7 +32,7 @@ Measure = str | tuple[str, ...]
 def settings(variants: Sequence[str], **defaults: Any) -> list[Property]:
     """The properties of a run: its world, these variants, and the rest with these defaults."""
     start = {"group_size": 8, "lr": 2.0, "runs": 16, "steps": 150, "epochs": 1} | defaults
-    free = [name for name in PLACES if "group_size" not in DEFAULTS.get(name, {})]
+    free = [name for name in PLACES if "group_size" not in fixed(name)]
     known = [
         *places.properties(),
         Choices(name="variants", label="Variants", options=names(), default=[lab.variant(v).name for v in variants],
@@ -137,7 +137,7 @@ def _homes(refusal: Refusal) -> list[str]:
 
 def asked(state: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `lab.train` for this state."""
-    own = {k: v for k, v in DEFAULTS.get(state["world"], {}).items() if k == "optimizer"}
+    own = {k: v for k, v in suited(state["world"]).items() if k == "optimizer"}
     return {
         "steps": state["steps"], "seeds": range(state["seed"], state["seed"] + state["runs"]),
         "group_size": group_size(state), "lr": state["lr"], "epochs": state["epochs"], **own,
@@ -148,14 +148,14 @@ def measured(state: Mapping[str, Any], wanted: Sequence[str]) -> tuple[str, ...]
     """The measurements among those wanted that the state's world knows and that are not too dear."""
     world = made(state)
     more = ("gold",) if world.can("gold") else () if world.exact else ("reward",)
-    return tuple(name for name in (*more, *wanted) if name not in PLACES[state["world"]].dear)
+    return tuple(name for name in (*more, *wanted) if name not in PLACES[state["world"]].here.dear)
 
 
 def absent(state: Mapping[str, Any], wanted: Sequence[str], frame: pl.DataFrame) -> None:
     """Says which of the measurements wanted are not there, and why."""
     away = [name for name in wanted if name not in frame.columns]
-    dear = [METRICS[name].label for name in away if name in PLACES[state["world"]].dear]
-    unknown = [METRICS[name].label for name in away if name not in PLACES[state["world"]].dear]
+    dear = [METRICS[name].label for name in away if name in PLACES[state["world"]].here.dear]
+    unknown = [METRICS[name].label for name in away if name not in PLACES[state["world"]].here.dear]
     if dear:
         st.caption(f"Not shown: {', '.join(dear)}, which takes longer here than all the rest; "
                    'lab.train(..., measure="full") has it.')  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,16 +25,18 @@ from lab.measures.rollouts import recorded
 from lab.measures.tokens import token_weights
 from lab.methods import names
 from lab.pages.background import Job
+from lab.pages.places import widget
 from lab.pages.runs import stop_button
 from lab.pages.shell import Page, in_words, plain
 from lab.pages.state import Choice, Choices, Whole, seed
 from lab.store import Run
+from lab.world_registry import declaration
 
 RECORDED = "sorting"
 COMPONENTS = {"reward_1": "right answer", "reward_2": "format", "reward_3": "length"}
 CURVES = (*COMPONENTS, "greedy", "pass_at_8", "entropy")
 WHEN = {"before": 0, "halfway": 0.5, "after": 1}
-TASKS = ["arithmetic", "sorting", "brackets", "countdown", "tools"]
+SMALL_LM = declaration("small-lm")
 SETTINGS = ("task", "variants", "steps", "runs", "group_size", "lr", "accuracy", "seed")
 AT_ONCE = 1.0  # seconds that the page waits before it shows how far the training is
 
@@ -43,7 +46,7 @@ page = Page(
     [
         Choice(name="source", label="Run", options=["recorded", "here"], default="recorded",
                names={"recorded": "a recorded one", "here": "train here"}),
-        Choice(name="task", label="Task", options=TASKS, default="sorting"),
+        replace(widget(SMALL_LM.settings["task"], "task"), default="sorting", width=220),
         Choices(name="variants", label="Train by", options=names(presets=False), default=["grpo", "gdpo"], most=3,
                 width=300),
         Choice(name="steps", label="Steps", options=[50, 100, 200, 400], default=100),

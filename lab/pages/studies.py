@@ -14,16 +14,14 @@ from lab.pages.places import PLACES, made
 from lab.pages.runs import closed_by_default, made_by, usual
 from lab.studies.groups import makes_nothing, needs
 from lab.training.train import Refusal
-from lab.world_registry import DEFAULTS
+from lab.world_registry import suited
 
 BATCHES, SHORT = 32, 60  # batches of a share by group size, steps of a short run
 
 #: Rewards of a law, where a page has them beside worlds that know their truth and take groups of any size.
 LAW = "law"
 WORLDS_TOO = {LAW: "rewards of a law"} | {
-    name: place.label
-    for name, place in PLACES.items()
-    if not place.heavy and "group_size" not in DEFAULTS.get(name, {})
+    name: place.label for name, place in PLACES.items() if not place.here.heavy and "group_size" not in suited(name)
 }
 
 

@@ -13,53 +13,48 @@ from lab.figures.token_weights import token_weights
 from lab.measures.tokens import token_weights as weights_of
 from lab.measures.tokens import weight_spread
 from lab.methods import names
-from lab.pages.places import about, closed
-from lab.pages.runs import left, legend, narrowed
+from lab.pages import places
+from lab.pages.runs import left, legend, made_by, narrowed
 from lab.pages.shell import Page
-from lab.pages.state import Choice, Choices, Number, Whole, seed
+from lab.pages.state import Choices, Number, Whole, seed
 
-#: What the page calls a world -> its name, settings, and what a column of the picture is.
-PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
-    "hidden-lm": ("hidden-lm", {}, "token"),
-    "toy-lm": ("toy-lm", {}, "token"),
-    "search": ("turns", {"task": "search"}, "turn"),
-    "dialogue": ("turns", {"task": "dialogue"}, "turn"),
-    "delayed": ("delayed", {}, "step"),
-}
-LABELS = {"hidden-lm": "language model with a hidden state", "toy-lm": "toy language model",
-          "search": "turns: search", "dialogue": "turns: dialogue", "delayed": "only the return is seen"}  # fmt: skip
+PROPERTIES = [
+    *places.properties([name for name, place in places.PLACES.items() if place.here.unit], default="hidden-lm"),
+    Choices(name="variants", label="Variants", options=names(), default=["grpo", "thr"], most=4, width=440),
+    Whole(name="step", label="After steps", low=0, high=500, default=0, typed=True,
+          help="The first variant trains; then all look at the rollouts of its policy."),
+    Whole(name="prompt", label="Prompt", low=1, high=32, default=1, typed=True),
+    Whole(name="group_size", label="Rollouts", low=2, high=24, default=8, typed=True),
+    Number(name="lr", label="Learning rate", low=0.01, high=64, step=0.5, default=8.0, typed=True, width=130,
+           format="%g"),
+    seed(),
+]  # fmt: skip
 
 page = Page(
     "tokens",
     "Which token is pushed, and which way?",
-    [
-        Choice(name="world", label="World", options=list(PLACES), names=LABELS, default="hidden-lm", width=290),
-        Choices(name="variants", label="Variants", options=names(), default=["grpo", "thr"], most=4, width=440),
-        Whole(name="step", label="After steps", low=0, high=500, default=0, typed=True,
-              help="The first variant trains; then all look at the rollouts of its policy."),
-        Whole(name="prompt", label="Prompt", low=1, high=8, default=1, typed=True),
-        Whole(name="group_size", label="Rollouts", low=2, high=24, default=8, typed=True),
-        Number(name="lr", label="Learning rate", low=0.01, high=64, step=0.5, default=8.0, typed=True, width=130,
-               format="%g"),
-        seed(),
-    ],
+    PROPERTIES,
     {
         "Which tokens carry the influence?": {},
         "What does steering towards exploration change?": {"variants": ["thr", "thr@explore", "thr@dominant"]},
-        "Does every turn get the same credit?": {"world": "search", "variants": ["grpo", "a2tgpo", "igpo"], "lr": 1.0},
-        "Turn by turn, or all at once?": {"world": "dialogue", "variants": ["grpo", "mapo", "mapo@turn"], "lr": 1.0},
+        "Does every turn get the same credit?": {
+            "world": "turns", "task": "search", "variants": ["grpo", "a2tgpo", "igpo"], "lr": 1.0},
+        "Turn by turn, or all at once?": {
+            "world": "turns", "task": "dialogue", "variants": ["grpo", "mapo", "mapo@turn"], "lr": 1.0},
         "Only the return is seen: does a step get its own credit?": {
             "world": "delayed", "variants": ["grpo", "lare", "lare@step"], "lr": 20.0},
         "What does entropy weighting do?": {"world": "toy-lm", "variants": ["grpo", "grpo-s"], "lr": 1.0},
     },
+    places.scenes(PROPERTIES),
 )  # fmt: skip
 
 
 @st.cache_data(max_entries=64, show_spinner="Sampling …")
-def table(place: str, variants: list[str], step: int, prompt: int, group_size: int, lr: float, seed: int) -> Any:
+def table(
+    name: str, given: dict[str, Any], variants: list[str], step: int, prompt: int, group_size: int, lr: float, seed: int
+) -> Any:
     """Weights of every variant on the rollouts of one prompt."""
-    name, settings, _ = PLACES[place]
-    world = lab.world(name, **settings)
+    world = lab.world(name, **given)
     moments = side_by_side(world, variants, seed=seed, step=step, group_size=group_size, lr=lr)
     slot = min(prompt, world.prompts) - 1
     return pl.concat([weights_of(moment, world, variant=v, prompt=slot) for v, moment in moments.items()])
@@ -80,19 +75,22 @@ def reading(spread: pl.DataFrame, unit: str) -> str:
 
 
 state = page.open()
-world_name, settings, unit = PLACES[state["world"]]
-away = page.ask(closed, world_name, settings, None, state["group_size"])
+unit = places.PLACES[state["world"]].here.unit
+away = page.ask(places.closed, state["world"], places.given(state), None, state["group_size"])
 with page.controls():
-    for name in state:
-        page.control(name, **(narrowed(state["variants"], away) if name == "variants" else {}))
-legend(away, about(world_name))
+    for each in page.properties:
+        if each.matters(state):
+            page.control(each.name, **(narrowed(state["variants"], away) if each.name == "variants" else {}))
+legend(away, places.about(state["world"]))
 state = left(page, away)
 frame = page.ask(
-    table, state["world"], state["variants"], *(state[k] for k in ("step", "prompt", "group_size", "lr", "seed"))
+    table,
+    state["world"],
+    places.given(state),
+    *(state[k] for k in ("variants", "step", "prompt", "group_size", "lr", "seed")),
 )
 page.say(reading(weight_spread(frame), unit))
 page.show(token_weights, frame, unit=unit)
-given = "".join(f", {k}={v!r}" for k, v in settings.items())
 page.finish(
     f"""
 import lab
@@ -101,7 +99,7 @@ from lab.measures.tokens import token_weights
 from lab.experiment import side_by_side
 from lab.figures.token_weights import token_weights as picture
 
-world = lab.world({world_name!r}{given})
+world = {made_by(state)}
 moments = side_by_side(world, {state["variants"]!r}, seed={state["seed"]}, step={state["step"]},
                        group_size={state["group_size"]}, lr={state["lr"]:g})
 frame = pl.concat([token_weights(m, world, variant=v, prompt=min({state["prompt"]}, world.prompts) - 1)

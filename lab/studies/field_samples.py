@@ -12,23 +12,12 @@ from numpy.typing import NDArray
 
 from lab.errors import InputError, check_whole
 from lab.registry import FIELDS, find
+from lab.world_registry import declaration, names
 from simulators.records import World
 
-__all__ = ["SOURCES", "FieldSample", "field_source", "field_table", "sample_fields"]
+__all__ = ["FieldSample", "field_source", "field_sources", "field_table", "sample_fields"]
 
 Array = NDArray[Any]
-
-#: World -> fields that a rule can get from its rollouts, the worlds with the most telling fields first.
-SOURCES: Mapping[str, frozenset[str]] = {
-    "turns": frozenset(("mask", "turn", "turn_rewards")),
-    "agents": frozenset(("mask", "agent", "turn_rewards")),
-    "hidden-lm": frozenset(("mask", "greedy_rewards", "task", "hidden", "prediction_error")),
-    "graphs": frozenset(("actions",)),
-    "judged": frozenset(("greedy_rewards", "pair_scores")),
-    "toy-lm": frozenset(("mask", "greedy_rewards", "task")),
-    "bandit": frozenset(("greedy_rewards",)),
-    "delayed": frozenset(("token_rewards",)),
-}
 
 
 @dataclass(frozen=True)
@@ -48,10 +37,18 @@ class FieldSample:
     value: Array
 
 
+def field_sources() -> dict[str, frozenset[str]]:
+    """World -> fields that a rule can get from its rollouts, for worlds that are quickly made and take any group."""
+    found = {name: here for name in names() if not (here := declaration(name)).heavy and not here.fixed}
+    fields = {name: frozenset((*here.provides, *here.telling)) for name, here in found.items()}
+    return {name: has for name, has in fields.items() if has}
+
+
 def field_source(rules: Iterable[str]) -> str | None:
-    """The world whose fields serve most of the rules that need any; None where no rule does."""
+    """The world whose fields serve most of the rules that need any, with fewest others; None where no rule does."""
     needed = [need for name in rules if (need := set(find("advantage", name).required))]
-    served = {world: sum(need <= has for need in needed) for world, has in SOURCES.items()}
+    sources = field_sources()
+    served = {world: (sum(need <= has for need in needed), -len(has)) for world, has in sources.items()}
     return max(served, key=lambda world: served[world]) if needed else None
 
 
@@ -59,7 +56,7 @@ def sample_fields(world: World, *, prompts: int, rollouts: int, seed: int = 0) -
     """Draw rollouts of the first prompts of a world, at its first policy.
 
     Args:
-        world: one whose name is among `SOURCES`.
+        world: one whose name is among `field_sources`.
         prompts: P, at most as many as the world has.
         rollouts: G.
         seed: of the draws.
@@ -67,12 +64,13 @@ def sample_fields(world: World, *, prompts: int, rollouts: int, seed: int = 0) -
     Raises:
         InputError: no such source, or more prompts than it has.
     """
-    if world.name not in SOURCES:
-        raise InputError(f"world {world.name!r}; fields can be drawn from {', '.join(SOURCES)}")
+    sources = field_sources()
+    if world.name not in sources:
+        raise InputError(f"world {world.name!r}; fields can be drawn from {', '.join(sources)}")
     if not 1 <= prompts <= world.prompts:
         raise InputError(f"prompts={prompts}; world {world.name!r} has {world.prompts}")
     policy, size = world.init([check_whole("seed", seed, 0)]), check_whole("rollouts", rollouts, 1)
-    wanted = sorted(SOURCES[world.name])
+    wanted = sorted(sources[world.name])
     drawn = world.rollout(policy, size, 0, fields=[f for f in wanted if f != "actions"])
     held = {f: x for f in wanted if (x := drawn.get(f)) is not None}
     fields = {f: (x[0] if FIELDS[f].axis("P", x) else x)[:prompts] for f, x in held.items()}

@@ -124,7 +124,7 @@ def test_worlds_by_name() -> None:
         ("bandit", {"arm": 3}, "setting of world 'bandit', 'arm'; nearest: 'arms'"),
         ("bandit", {"prompts": 0}, "prompts=0"),
         ("bandit", {"prompts": 0, "seed": 1}, "prompts=0"),
-        ("bandit", {"law": "cauchy"}, "unknown reward law 'cauchy'"),
+        ("bandit", {"law": "cauchy"}, "law='cauchy'; it must be one of bernoulli, normal"),
         ("bandit", {"success": [[0.2, 0.3], [0.1]]}, "rows of 2, 1 arms"),
         ("bandit", {"success": [[0.2, 1.3]]}, "1.3"),
         ("bandit", {"success": "high"}, "world 'bandit'"),

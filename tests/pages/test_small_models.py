@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -11,6 +12,7 @@ from lab.experiment import review
 from lab.logs import bundled_run
 from lab.measures import recorded
 from lab.store import Run
+from simulators import rooms
 from tests.pages.test_pages import ROOT, opened, problems, sentence
 
 PAGE = "lab/pages/small_models.py"
@@ -80,7 +82,8 @@ def test_a_run_that_is_trained_here_is_shown(monkeypatch, tmp_path):
     def tiny(**given):
         return small_lm(**given | {"layers": 1, "width": 8, "heads": 1, "accuracy": 0.0, "device": "cpu"})
 
-    monkeypatch.setitem(world_registry.WORLDS, "small-lm", lambda task="sorting", accuracy=0.1: tiny(task=task))
+    quick = replace(world_registry.declaration("small-lm"), maker=lambda task="sorting", accuracy=0.1: tiny(task=task))
+    monkeypatch.setitem(rooms._rooms(), "simulators.small_lm", quick)
     test = opened(PAGE, source="here", variants="gdpo", steps="50", runs="1", task="brackets")
     assert problems(test) == [] and not test.info
     assert "**gdpo**" in sentence(test)

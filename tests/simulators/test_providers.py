@@ -4,11 +4,11 @@ import pytest
 
 import simulators
 from lab.errors import worlds_with
-from lab.world_registry import WORLDS, world
+from lab.world_registry import names, world
 
 
 def test_every_world_by_name_is_found_under_what_it_provides() -> None:
-    for name in WORLDS:
+    for name in names():
         if name == "small-lm":
             continue  # made of torch, so it is not asked
         made = world(name)

@@ -15,7 +15,6 @@ from lab.executors import Threads
 from lab.experiment import replay, run
 from simulators import ToyLM
 from simulators.records import World
-from simulators.rooms import _TORCH
 from simulators.small_lm.model import Cache, Shape, Transformer
 from simulators.small_lm.pretrain import cached, imitate
 from simulators.small_lm.world import SmallLM
@@ -186,7 +185,6 @@ def test_the_state_and_the_error_that_a_rule_reads_are_the_models(world):
     own = np.take_along_axis(shifted, rollouts.actions[..., None], -1)[..., 0]
     assert np.allclose(own[rollouts.mask], rollouts.logp[rollouts.mask], atol=1e-10)
     assert simulators.providers("hidden") == ["hidden-lm", "small-lm"]
-    assert _TORCH[world.name] == world.provides
 
 
 @pytest.mark.parametrize("variant", ["grpo", "gdpo", "mc-grpo", "dapo", "remax", "grpo-kl", "gspo"])

@@ -5,18 +5,19 @@ from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 import lab
+from lab import world_registry
 from lab.cli import app
 from lab.errors import LabError
 from lab.methods import names
 from lab.pages.places import PLACES
 from lab.training.train import refused
-from lab.world_registry import DEFAULTS, WORLDS, settings, world
+from lab.world_registry import settings, suited, world
 
-LIVE = [name for name in WORLDS if name != "small-lm"]
+LIVE = [name for name in world_registry.names() if name != "small-lm"]
 
 
 def size(name):
-    return DEFAULTS.get(name, {}).get("group_size", 4)
+    return suited(name).get("group_size", 4)
 
 
 def trains(place, variant, group_size):
@@ -68,6 +69,6 @@ def test_the_pages_list_what_trains(root, away, name):
 
 
 def test_the_pages_know_every_world_and_its_settings():
-    assert set(PLACES) == set(WORLDS)
+    assert list(PLACES) == world_registry.names()
     for name, place in PLACES.items():
         assert set(place.settings) <= set(settings(name))
