@@ -177,21 +177,9 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(folder, tmp_path):
 
 def test_it_runs_by_name_from_the_shell(folder, tmp_path):
     sizes = ["--set", "prompts=1", "--group-size", "2", "--seeds", "1", "--steps", "1", "--set", "device=cpu"]
-    given = [
-        "--set",
-        f"model={folder}",
-        "--set",
-        "lora=2",
-        "--set",
-        "task=tools",
-        "--runs",
-        str(tmp_path),
-        "--name",
-        "shell",
-    ]
-    done = CliRunner().invoke(
-        app, ["run", "--world", "small-lm", *given, *sizes, "--runs", str(tmp_path), "--name", "shell"]
-    )
+    given = ["--set", f"model={folder}", "--set", "lora=2", "--set", "task=tools"]
+    place = ["--runs", str(tmp_path), "--name", "shell"]
+    done = CliRunner().invoke(app, ["run", "--world", "small-lm", *given, *sizes, *place])
     assert done.exit_code == 0, done.output
     told = store.find("shell", tmp_path)
     assert told.config.optimizer == "adam" and told.config.world.options["lora"] == 2
