@@ -166,7 +166,7 @@ def test_the_worlds_own_rewards_can_be_taken_over(page):
 
 
 def test_fields_come_only_from_a_world_that_has_some():
-    with pytest.raises(InputError, match="captions"):
-        sample_fields(lab.world("captions"), prompts=1, rollouts=2)
+    with pytest.raises(InputError, match="reward-hacks"):
+        sample_fields(lab.world("reward-hacks"), prompts=1, rollouts=2)
     with pytest.raises(InputError, match="prompts=9"):
         sample_fields(lab.world("turns"), prompts=9, rollouts=2)
