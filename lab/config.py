@@ -103,7 +103,8 @@ class Config(_Model):
         steps: As in `lab.train`, this and all others to `reference_rollouts`.
         seeds: Number of runs, or the list of their seeds.
         block: Seeds that walk together in one cell of work.
-        chunk: Steps between two saves; a killed run loses at most these.
+        chunk: Steps of one file; at its end the run is saved.
+        save_seconds: Seconds after which it is saved within a chunk; a killed run loses no more than these.
         sample_steps: Number of steps, spread over the run, whose rollouts are kept as a sample.
         sample_seeds: Number of seeds, the first ones, whose rollouts are kept.
 
@@ -131,6 +132,7 @@ class Config(_Model):
     reference_rollouts: Annotated[int, Field(ge=0)] = 0
     block: Count = 32
     chunk: Count = 1000
+    save_seconds: Annotated[Finite, Field(gt=0)] = 20.0
     sample_steps: Annotated[int, Field(ge=0)] = 5
     sample_seeds: Annotated[int, Field(ge=0)] = 2
 
@@ -151,7 +153,7 @@ class Config(_Model):
             given = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path} is damaged, it is not JSON: {error}; put the original back") from None
         if not isinstance(given, Mapping):
             raise InputError(f"{path} is not a configuration: it holds {str(given)[:40]!r}, not names with values")

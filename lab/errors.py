@@ -13,6 +13,7 @@ __all__ = [
     "MissingExtraError",
     "MissingFieldError",
     "UnknownNameError",
+    "UnwrittenError",
     "check_number",
     "check_whole",
     "nearest",
@@ -26,6 +27,10 @@ class LabError(Exception):
 
 class InputError(LabError, ValueError):
     """A value that the lab was given cannot be used; the message names it and its place."""
+
+
+class UnwrittenError(LabError, OSError):
+    """A file cannot be written; the message names it and the reason."""
 
 
 class MissingFieldError(LabError, TypeError):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Protocol
 
-__all__ = ["Executor", "Processes", "Threads"]
+__all__ = ["Executor", "Processes", "Threads", "halted"]
 
 Work = Callable[[Any], Any]
 _TICK = 0.05
@@ -52,7 +52,7 @@ class Threads:
 
 
 class Processes:
-    """Processes of this machine; they are ended at once.
+    """Processes of this machine; as with threads, work that has begun has to end by itself: it asks `halted`.
 
     Work and items are sent to fresh interpreters, which know the rules of `lab` and none that was defined elsewhere.
 
@@ -65,20 +65,36 @@ class Processes:
 
     def map(self, work: Work, items: Sequence[Any], halt: Callable[[], None]) -> Generator[Any, None, None]:
         """As `Executor.map`."""
-        width = min(self.width, len(items) or 1)
-        with multiprocessing.get_context("spawn").Pool(width, initializer=_follow_the_parent) as pool:
+        spawn, width = multiprocessing.get_context("spawn"), min(self.width, len(items) or 1)
+        event = spawn.Event()
+        with spawn.Pool(width, initializer=_follow_the_parent, initargs=(event,)) as pool:
             results = pool.imap_unordered(work, items)
-            while True:
-                try:
-                    yield results.next(timeout=_TICK)
-                except multiprocessing.TimeoutError:
-                    yield None
-                except StopIteration:
-                    return
+            try:
+                while True:
+                    try:
+                        yield results.next(timeout=_TICK)
+                    except multiprocessing.TimeoutError:
+                        yield None
+                    except StopIteration:
+                        return
+            finally:
+                halt()
+                event.set()
+                pool.close()
+                pool.join()
 
 
-def _follow_the_parent() -> None:
+_EVENTS: list[Any] = []
+
+
+def halted() -> bool:
+    """In a worker process: whether the process that started it wants it to end."""
+    return any(event.is_set() for event in _EVENTS)
+
+
+def _follow_the_parent(event: Any) -> None:
     """In a worker: leave interrupts to the process that started it, and end when that one does, even if killed."""
+    _EVENTS.append(event)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
 

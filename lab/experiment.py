@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 import lab
 from lab.config import Config
 from lab.errors import InputError
-from lab.executors import Executor, Threads
+from lab.executors import Executor, Threads, halted
 from lab.measures.gradient import norm
-from lab.measures.rollouts import recorded, rollout_table
+from lab.measures.rollouts import recorded, rollout_table, sampled_tables
 from lab.methods import Variant, names, variant
 from lab.store import Cell, Run, opened
 from lab.training.jobs import Job, gathered, job_of, seeds_of
@@ -56,8 +57,10 @@ def run(
         name: Name of the run.
         resume: Go on with the run of that name where it ended; start it if there is none.
         runs: Folder of all runs.
-        progress: Called with (steps done, steps in all) now and then, from the calling thread.
-        stop: Asked now and then; when it says True the run ends with its last whole chunk, to be resumed.
+        progress: Called now and then, from the calling thread, with the steps that are done and the steps in all, those
+            of every seed of every variant counted (as `Run.progress` has them).
+        stop: Asked now and then; when it says True the run saves what is there and ends, to be resumed. So it does
+            when it is interrupted (Ctrl-C).
         executor: Where the pieces of work run; threads by default.
 
     Returns:
@@ -70,13 +73,13 @@ def run(
     _rehearse(config)
     with opened(name, config, runs, resume=resume) as opened_run:
         cells = [cell for cell in opened_run.cells if opened_run.missing(cell) is not None]
-        pulse = _Pulse(config.steps * (len(opened_run.cells) - len(cells)))
+        pulse = _Pulse({cell: opened_run.reached(cell) for cell in opened_run.cells})
         with closing((executor or Threads()).map(partial(_walk, opened_run, pulse), cells, pulse.halt)) as results:
             for finished in chain([None], results):
                 if finished is not None:
-                    pulse.steps[finished] = config.steps
+                    pulse.steps[finished[0]] = finished[1]
                 if progress is not None:
-                    progress(pulse.done, config.steps * len(opened_run.cells))
+                    progress(pulse.done, opened_run.progress[1])
                 if stop is not None and stop():
                     break
     return opened_run
@@ -86,17 +89,19 @@ def run(
 class _Pulse:
     """How far the cells are, and whether they are to stop."""
 
-    before: int
-    steps: dict[str, int] = field(default_factory=dict)
+    steps: dict[Cell, int]
     halted: bool = False
 
     @property
     def done(self) -> int:
-        return self.before + sum(list(self.steps.values()))
+        return sum(step * len(cell.seeds) for cell, step in list(self.steps.items()))
 
     def at(self, cell: Cell, step: int) -> bool:
-        self.steps[cell.key] = step
-        return self.halted
+        self.steps[cell] = step
+        return self.stopped()
+
+    def stopped(self) -> bool:
+        return self.halted or halted()
 
     def halt(self) -> None:
         self.halted = True
@@ -122,57 +127,95 @@ def _job(config: Config, index: int, seeds: Sequence[int]) -> Job:
     )  # fmt: skip
 
 
-def _walk(opened_run: Run, pulse: _Pulse, cell: Cell) -> str:
-    """Walk a cell from its last state to its end, or until the pulse halts, one chunk of files after the other."""
+def _walk(opened_run: Run, pulse: _Pulse, cell: Cell) -> tuple[Cell, int]:
+    """Walk a cell from its last state to its end, or until the pulse halts; saved after each chunk, and in between."""
     config = opened_run.config
-    job = _job(config, cell.index, cell.seeds)
+    if pulse.stopped():
+        return cell, pulse.steps[cell]
+    job, sample = _resumed(opened_run, cell)
+    for chunk in range(job.walk.step // config.chunk, opened_run.chunks):
+        end = min((chunk + 1) * config.chunk, config.steps)
+        while _advance(job, sample, opened_run.sampled(cell, chunk), end, _until_save(pulse, cell, job, config)) < end:
+            _save(opened_run, cell, chunk, job, sample, whole=False)
+            if pulse.stopped():
+                return cell, job.walk.step
+        _save(opened_run, cell, chunk, job, sample, whole=True)
+        job.forget()
+        sample.tables = {}
+    return cell, job.walk.step
+
+
+def _resumed(opened_run: Run, cell: Cell) -> tuple[Job, _Sample]:
+    """A cell's job where it goes on, with the rows and the sample of the chunk in flight."""
+    config = opened_run.config
+    job, first = _job(config, cell.index, cell.seeds), config.numbers[: config.sample_seeds]
+    sample = _Sample([i for i, seed in enumerate(cell.seeds) if seed in first])
     state = opened_run.state(cell)
     if state is not None:
         job.walk.restore(state)
-    for chunk in range(job.walk.step // config.chunk, opened_run.chunks):
-        end = min((chunk + 1) * config.chunk, config.steps)
-        sample = _advance(job, opened_run.sampled(cell, chunk), end, partial(pulse.at, cell), config)
-        if job.walk.step < end:
-            break
-        tables = {"trace": gathered([job]).frame} | ({"rollouts": sample} if sample is not None else {})
-        opened_run.write(cell, chunk, tables, job.walk.state())
-        job.forget()
-    return cell.key
+        kept = opened_run.kept(cell, job.walk.step)
+        if "trace" in kept:
+            job.recall(kept.pop("trace"))
+        sample.tables = {kind: [table] for kind, table in kept.items()}
+    return job, sample
 
 
-def _advance(job: Job, sampled: list[int], end: int, at: Callable[[int], bool], config: Config) -> Any:
-    """Walk to step `end`; the rollouts of the steps that are `sampled` come back as one table."""
-    import polars as pl
-
-    def halted() -> bool:
-        return at(job.walk.step)
-
-    first = [i for i, seed in enumerate(job.seeds) if seed in config.numbers[: config.sample_seeds]]
-    tables = []
-    for step in sampled:
-        if job.run(halted, until=step).walk.step == step:
-            tables.append(_sample(job, first))
-    job.run(halted, until=end)
-    return pl.concat(tables) if tables else None
+def _until_save(pulse: _Pulse, cell: Cell, job: Job, config: Config) -> Callable[[int], bool]:
+    """Says at a step whether it is time to stop, or, once one was made, to save."""
+    saved, due = job.walk.step, monotonic() + config.save_seconds
+    return lambda step: pulse.at(cell, step) or (step > saved and monotonic() >= due)
 
 
-def _sample(job: Job, first: list[int]) -> pl.DataFrame:
-    """What the policy makes of the step's draws; one that draws its questions answers those of step 0 each time."""
-    import polars as pl
+def _save(opened_run: Run, cell: Cell, chunk: int, job: Job, sample: _Sample, *, whole: bool) -> None:
+    tables = sample.before(job.walk.step) | {"trace": gathered([job]).frame}
+    opened_run.write(cell, chunk, tables, job.walk.state(), whole=whole)
 
-    walk, step = job.walk, job.walk.step
-    walk.step = 0 if walk.world.fresh else step
-    moment = walk.look(gradient=False)
-    walk.step = step
-    truth = _truth(walk, moment, gradient=False)
-    tables = [
-        rollout_table(moment, truth, walk.world, run=i, start=walk.start).select(
-            pl.lit(walk.variant.name).alias("variant"), pl.lit(int(job.seeds[i])).alias("seed"),
-            pl.lit(walk.step).cast(pl.Int64).alias("step"), pl.all(),
-        )
-        for i in first
-    ]  # fmt: skip
-    return pl.concat(tables)
+
+def _advance(job: Job, sample: _Sample, sampled: list[int], end: int, pause: Callable[[int], bool]) -> int:
+    """Walk to step `end` or until a pause; tables of the steps that are `sampled` are added. Returns the step."""
+
+    def paused() -> bool:
+        return pause(job.walk.step)
+
+    for step in (step for step in sampled if step >= job.walk.step and step not in sample.taken):
+        if job.run(paused, until=step).walk.step < step:
+            return job.walk.step
+        sample.take(job)
+    return job.run(paused, until=end).walk.step
+
+
+@dataclass
+class _Sample:
+    """Tables of the sampled steps of a chunk, for the runs at the places `first` of their block."""
+
+    first: list[int]
+    tables: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    taken: set[int] = field(default_factory=set)
+
+    def take(self, job: Job) -> None:
+        """What the policy makes of the step's draws; one that draws its questions answers those of step 0 each time."""
+        import polars as pl
+
+        walk, step = job.walk, job.walk.step
+        self.taken.add(step)
+        walk.step = 0 if walk.world.fresh else step
+        moment = walk.look(gradient=False)
+        walk.step = step
+        truth = _truth(walk, moment, gradient=False)
+        for kind, made in sampled_tables(walk.world).items():
+            for i in self.first:
+                rows = made(moment, truth, walk.world, run=i, start=walk.start)
+                keyed = rows.select(
+                    pl.lit(walk.variant.name).alias("variant"), pl.lit(int(job.seeds[i])).alias("seed"),
+                    pl.lit(step).cast(pl.Int64).alias("step"), pl.all(),
+                )  # fmt: skip
+                self.tables.setdefault(kind, []).append(keyed)
+
+    def before(self, step: int) -> dict[str, pl.DataFrame]:
+        """The tables as far as the step."""
+        import polars as pl
+
+        return {kind: pl.concat(parts).filter(pl.col("step") < step) for kind, parts in self.tables.items()}
 
 
 def _truth(walk: Walk, moment: Moment, *, gradient: bool = True) -> Truth | None:

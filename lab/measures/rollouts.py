@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +18,36 @@ if TYPE_CHECKING:
 
     from lab.training.loop import Moment
 
-__all__ = ["END", "recorded", "rollout_table"]
+__all__ = ["END", "Table", "recorded", "rollout_table", "sampled_tables"]
 
 Array = NDArray[Any]
 
 #: How the token that ends a response is written: its text is empty.
 END = "⏎"
+
+
+class Table(Protocol):
+    """A table of one run at one step: what `rollout_table` is, and what a world may bring in its `rollout_tables`."""
+
+    def __call__(
+        self, moment: Moment, truth: Truth | None, world: Any, run: int = 0, *, start: Policy | None = None
+    ) -> pl.DataFrame:
+        """Rows of the run with that index on the S axis; every run and step has the same columns."""
+        ...
+
+
+def sampled_tables(world: World) -> dict[str, Table]:
+    """Tables that are written at the sampled steps of a run: its rollouts, and what the world brings by name.
+
+    Raises:
+        InputError: A name that no file can have, or one that is taken.
+    """
+    own: Mapping[str, Table] = getattr(world, "rollout_tables", {})
+    for name in own:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("trace", "rollouts"):
+            raise InputError(f"world {world.name!r}: table {name!r}; a name has small letters, digits and _, and is "
+                             "neither trace nor rollouts")  # fmt: skip
+    return {**own, "rollouts": rollout_table}
 
 
 def rollout_table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from lab.methods import Variant
 from lab.trace import Trace
 from lab.training.loop import Settings, Walk
 from simulators.records import World
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["Job", "blocks_of", "gathered", "job_of", "seeds_of"]
 
@@ -53,6 +56,12 @@ class Job:
     def forget(self) -> None:
         """Let go of what was measured so far, once it is written down."""
         self.rows, self.at = [], []
+
+    def recall(self, trace: pl.DataFrame) -> None:
+        """Take back rows that were measured before and written down as a trace of this job's runs."""
+        self.at = trace.filter(seed=int(self.seeds[0]))["step"].to_list()
+        shape = len(self.seeds), len(self.at), len(self.gauge.names)
+        self.rows = list(trace.select(self.gauge.names).to_numpy().reshape(shape).transpose(1, 2, 0))
 
     def _measured(self, step: int) -> bool:
         return (self.gauge.regular and self._due(step, self.every)) or self._held_out(step)

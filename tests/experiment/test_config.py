@@ -71,6 +71,7 @@ def test_mistakes_are_named(wrong: dict[str, Any], said: str) -> None:
         ("[]", "is not a configuration"),
         ('{"variants": 3}', "variants=3"),
         ("\x00\xff", "is damaged"),
+        ("[" * 100_000, "is damaged, it is not JSON"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, text: str, said: str) -> None:

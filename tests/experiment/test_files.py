@@ -1,5 +1,6 @@
 """Files are whole or not there."""
 
+import errno
 import io
 import pickle
 import zipfile
@@ -8,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.errors import InputError
-from lab.files import TEMPORARY, clean, locked, read_arrays, write, write_arrays
+from lab.errors import InputError, UnwrittenError
+from lab.files import BLANK, TEMPORARY, clean, intact, locked, read_arrays, sealed, write, write_arrays
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
@@ -83,3 +84,32 @@ def test_damaged_arrays_are_named_and_never_unpickled(tmp_path: Path, name: str)
         read_arrays(path)
     assert str(path) in str(error.value)
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_full_disk_is_told_with_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def full(file: io.BytesIO) -> None:
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UnwrittenError) as error:
+        write(path, full)
+    assert str(error.value) == f"{path} cannot be written: No space left on device"
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_checksum_covers_every_bit(tmp_path: Path) -> None:
+    path, content = tmp_path / "a", sealed(b"some text, " + BLANK.encode() + b", and more")
+    path.write_bytes(content)
+    assert intact(path)
+    for bit in range(8 * len(content)):
+        data = bytearray(content)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        with pytest.raises(InputError, match="is damaged: its content is not that of its checksum"):
+            intact(path)
+    path.write_bytes(b"from before there were any")
+    assert not intact(path)

@@ -1,20 +1,25 @@
 """Runs: the rows of `lab.train`, whatever happens on the way."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 import lab
-from lab import files
+from lab import experiment, files
 from lab.config import Config
-from lab.errors import InputError, LabError
+from lab.errors import InputError, LabError, UnknownNameError
 from lab.executors import Threads
 from lab.experiment import replay, run
 from lab.store import Run
+from lab.training.loop import Walk
+from lab.training.moment import Moment
 from lab.world_registry import world
+from simulators import Bandit
 
 WORLD = "bandit:prompts=3,arms=4,seed=5"
 #: Everything that a state has to carry: an optimizer with moments, prompts sampled again, a filter.
@@ -75,12 +80,13 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
+@pytest.mark.parametrize(("seconds", "files"), [(1000.0, 3 * 3), (1e-9, 9 * 3)])
 @pytest.mark.parametrize("after", [False, True])
 def test_an_end_at_any_file_leaves_a_run_that_goes_on(
-    reference: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
+    reference: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool, seconds: float, files: int
 ) -> None:
     """The process ends at the 1st, 2nd, 3rd, ... file that it writes, before or after that file has its name."""
-    small = Config(**{**CONFIG.model_dump(), "seeds": 2, "variants": ["grpo"], "steps": 9})
+    small = Config(**{**CONFIG.model_dump(), "seeds": 2, "variants": ["grpo"], "steps": 9, "save_seconds": seconds})
     wanted = contents(run(small, "whole", runs=tmp_path / "whole"))
     replace = Path.replace
     written, ends_at = 0, 0
@@ -94,7 +100,7 @@ def test_an_end_at_any_file_leaves_a_run_that_goes_on(
         if written == ends_at:
             raise Killed
 
-    for ends_at in range(1, 12):
+    for ends_at in range(1, 50):
         written = 0
         monkeypatch.setattr(Path, "replace", ending)
         try:
@@ -104,18 +110,109 @@ def test_an_end_at_any_file_leaves_a_run_that_goes_on(
             assert contents(run(small, "whole", runs=tmp_path / str(ends_at), resume=True)) == wanted
         else:
             break
-    assert ends_at == 1 + 3 * 3 + 1
+    assert ends_at == 1 + files + 1
 
 
 def test_progress_reaches_its_end(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     done = run(CONFIG, "seen", runs=tmp_path, progress=lambda *at: seen.append(at))
-    assert seen[-1] == (23 * 9, 23 * 9)
+    assert seen[-1] == (23 * 15, 23 * 15)
     assert [at for at, _ in seen] == sorted(at for at, _ in seen)
     assert done.progress == (23 * 15, 23 * 15)
     seen.clear()
     run(CONFIG, "seen", runs=tmp_path, resume=True, progress=lambda *at: seen.append(at))
-    assert seen == [(23 * 9, 23 * 9)]
+    assert seen == [(23 * 15, 23 * 15)]
+
+
+def test_a_run_stopped_at_the_end_of_a_chunk_goes_on_from_there(
+    reference: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a whole chunk the state's step is the tables' last one: nothing is walked twice."""
+    walked: list[int] = []
+    advance = Walk.advance
+
+    def counted(walk: Walk, moment: Moment) -> Any:
+        walked.append(walk.step)
+        return advance(walk, moment)
+
+    one = Config(**{**CONFIG.model_dump(), "variants": ["grpo"], "seeds": 2, "steps": 12})
+    whole = run(one, "whole", runs=tmp_path)
+    part = Run(shutil.copytree(whole.path, tmp_path / "part" / "whole"))
+    for path in part.path.glob("*-0000[12].parquet"):
+        path.unlink()
+    np.savez(part.path / "state-grpo-000.npz", **_state_at(one, 4), of=part._identity(part.path / "state-grpo-000.npz"))
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr(Walk, "advance", counted)
+    done = run(one, "whole", runs=tmp_path / "part", resume=True, progress=lambda *at: seen.append(at))
+    assert seen[0] == (4 * 2, 12 * 2)
+    assert walked == [0, *range(4, 12)]  # the first one is the rehearsal
+    assert contents(done) == contents(whole)
+
+
+def _state_at(config: Config, step: int) -> dict[str, Any]:
+    """The state of the only cell of a configuration after some steps."""
+    job = experiment._job(config, 0, config.numbers)
+    return job.run(lambda: False, until=step).walk.state()
+
+
+@pytest.mark.parametrize("steps", [1, 7, 13])
+def test_a_run_stopped_within_a_chunk_keeps_every_step(reference: Run, tmp_path: Path, steps: int) -> None:
+    """The steps that were made before a stop are shown, and are not made again; the files come out the same."""
+    one = Config(**{**CONFIG.model_dump(), "variants": ["dapo"], "block": 5, "chunk": 100, "sample_steps": 9})
+    whole = run(one, "whole", runs=tmp_path / "never")
+    pulse = _Stops(steps)
+    stopped = run(one, "whole", runs=tmp_path, executor=pulse)
+    assert stopped.progress == (steps * 5, 23 * 5)
+    assert stopped.frame.equals(whole.frame.filter(pl.col("step") < steps))
+    assert stopped.rollouts.equals(whole.rollouts.filter(pl.col("step") < steps))
+    assert stopped.outcome().height == whole.outcome().height
+    seen: list[tuple[int, int]] = []
+    done = run(one, "whole", runs=tmp_path, resume=True, progress=lambda *at: seen.append(at))
+    assert seen[0] == (steps * 5, 23 * 5)
+    assert contents(done) == contents(whole)
+    assert (done.path / "state-dapo-000.npz").read_bytes() == (whole.path / "state-dapo-000.npz").read_bytes()
+
+
+class _Stops:
+    """An executor on which every cell is stopped after some steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def map(self, work: Any, items: Any, halt: Callable[[], None]) -> Any:
+        pulse = work.args[1]
+        at = pulse.at
+        pulse.at = lambda cell, step: (step >= self.steps and halt(), at(cell, step))[1]
+        yield from map(work, items)
+
+
+def test_saved_after_every_step_the_files_are_the_same(reference: Run, tmp_path: Path) -> None:
+    often = Config(**{**CONFIG.model_dump(), "save_seconds": 1e-9})
+    done = run(often, "reference", runs=tmp_path)
+    assert done.frame.equals(reference.frame)
+    assert done.rollouts.equals(reference.rollouts)
+    assert not list(done.path.glob("*.part.parquet"))
+
+
+def test_a_world_brings_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entropy of each prompt's policy at the sampled steps, as a table of its own."""
+
+    def entropies(moment: Any, truth: Any, world: Any, run: int = 0, *, start: Any = None) -> pl.DataFrame:
+        return pl.DataFrame({"prompt": [0, 1], "largest": moment.advantage[run].max(axis=-1)})
+
+    monkeypatch.setattr(Bandit, "rollout_tables", {"largest": entropies}, raising=False)
+    config = Config(world="bandit:prompts=2,arms=3", variants=["grpo"], seeds=2, steps=6, chunk=2, sample_steps=2)
+    done = run(config, "own", runs=tmp_path)
+    assert done.tables == ["largest", "rollouts", "trace"]
+    table = done.table("largest")
+    assert table.select("seed", "step", "prompt").rows() == [(s, t, p) for s in (0, 1) for t in (0, 5) for p in (0, 1)]
+    wanted = done.rollouts.group_by("seed", "step", "prompt", maintain_order=True).agg(pl.col("advantage").max())
+    assert table["largest"].to_list() == wanted["advantage"].to_list()
+    with pytest.raises(UnknownNameError, match="unknown table of this run 'larges'; nearest: 'largest'"):
+        done.table("larges")
+    monkeypatch.setattr(Bandit, "rollout_tables", {"../x": entropies})
+    with pytest.raises(InputError, match=r"table '\.\./x'"):
+        run(config, "odd", runs=tmp_path)
 
 
 def test_the_sample_of_rollouts(reference: Run) -> None:
@@ -201,7 +298,7 @@ def test_measured_rows_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         else:
             write(path, fill)
 
-    monkeypatch.setattr("lab.store.write", watched)
+    monkeypatch.setattr("lab.run_folder.write", watched)
     run(Config(**{**CONFIG.model_dump(), "block": 5}), "held", runs=tmp_path)
     assert max(held) == 4 * 5
 

@@ -1,8 +1,11 @@
 """Runs on disk: names, what is damaged, what is foreign, what is missing."""
 
+import hashlib
+import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -159,6 +162,71 @@ def test_damage_inside_a_page_is_named(done: Run) -> None:
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize("kind", ["trace", "rollouts", "state"])
+def test_a_bit_that_has_flipped_is_named(done: Run, capfd: pytest.CaptureFixture[str], kind: str) -> None:
+    """Any bit of any byte: the file is refused by name, or the bit meant nothing; no library says anything itself."""
+    path = next(done.path.glob(f"{kind}-grpo-000*"))
+    whole, wanted = path.read_bytes(), [done.frame, done.rollouts]
+    cell, draw, refused = done.cells[0], random.Random(0), 0
+    state = done.state(cell)
+    assert state is not None
+    places = [*range(len(whole) - 8, len(whole)), *draw.sample(range(len(whole)), 250), *_checksum(whole)]
+    for place in places:
+        data = bytearray(whole)
+        data[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(data)
+        try:
+            again = Run(done.path)
+            found = [again.frame, again.rollouts]
+            now = again.state(cell)
+        except InputError as error:
+            refused += 1
+            assert str(path) in str(error)
+            assert "remove it, and `advlab run --resume` computes its rows again" in str(error)
+        else:
+            assert all(a.equals(b) for a, b in zip(found, wanted, strict=True))
+            assert now is not None
+            assert all(np.array_equal(now[name], state[name]) for name in state)
+    assert refused > 0.9 * len(places) or kind == "state"
+    assert capfd.readouterr() == ("", "")
+
+
+def _checksum(data: bytes) -> list[int]:
+    """Places of the mark of a checksum and of its digits."""
+    mark = data.rfind(b"sha256:")
+    return [] if mark < 0 else [*range(mark, mark + 71)]
+
+
+def test_files_of_before_there_were_checksums_are_read(done: Run) -> None:
+    """As they were written then: the checksum of the configuration's bytes, none of their own."""
+    frame, raw = done.frame, hashlib.sha256((done.path / "config.json").read_bytes()).hexdigest()[:32]
+    assert done.unsealed == []
+    for path in done.path.glob("*.parquet"):
+        pl.read_parquet(path).write_parquet(path, metadata={"advantage-lab": f"{raw}/{path.name}"})
+    old = Run(done.path)
+    assert old.frame.equals(frame)
+    assert len(old.unsealed) == len(list(done.path.glob("*.parquet")))
+
+
+def test_a_blank_in_the_configuration_is_no_damage(done: Run) -> None:
+    path = done.path / "config.json"
+    frame = done.frame
+    path.write_text(path.read_text().replace('"lr": 1.0', '"lr":   1.0 ') + "\n\n")
+    assert Run(done.path).frame.equals(frame)
+    assert run(CONFIG, "done", runs=done.path.parent, resume=True).complete
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(done: Run) -> None:
+    (done.path / ".lock").unlink()
+    (done.path / ".lock").mkdir()
+    with pytest.raises(InputError, match=r"\.lock is a folder, where the lock of the run is kept; move it out"):
+        run(CONFIG, "done", runs=done.path.parent, resume=True)
+    (done.path / ".lock").rmdir()
+    (done.path / f"{TEMPORARY}1-x").mkdir()
+    with pytest.raises(InputError, match=r"\.part-1-x is a folder"):
+        run(CONFIG, "done", runs=done.path.parent, resume=True)
+
+
 def test_a_file_that_belongs_nowhere_is_named(done: Run) -> None:
     stray = done.path / "trace-grpo-007-00000.parquet"
     stray.write_bytes((done.path / "trace-grpo-000-00000.parquet").read_bytes())
@@ -183,7 +251,7 @@ def test_a_damaged_state_is_named_where_it_is_needed(done: Run, content: bytes |
 def test_a_changed_configuration_is_noticed(done: Run) -> None:
     path = done.path / "config.json"
     path.write_text(path.read_text().replace('"lr": 1.0', '"lr": 2.0'))
-    with pytest.raises(InputError, match="was not written for this run"):
+    with pytest.raises(InputError, match=r"was not written for this run: if .*config\.json was changed, put the orig"):
         _ = Run(done.path).frame
 
 
