@@ -272,13 +272,15 @@ def objective(
     equation: str = "",
     loss: Callable[..., Any] | None = None,
     scores: tuple[str, ...] = (),
+    coupled: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator: `rule(logp_new, advantage, *, logp, mask, ...) -> weights` becomes an objective and a variant.
 
     With `scores`, names of scores that a world offers beside log π (see `simulators.Scored`), the first argument holds
-    these scores, one each on the T axis, and the weights act on their gradients.
+    these scores, one each on the T axis, and the weights act on their gradients. `coupled` says that a rollout's weight
+    depends on the others of its group (`lab.objectives.couples` tries it): such groups are never cut.
     """
     if loss is not None and not callable(loss):
         raise InputError("objective: loss must be a function (logp_new, advantage, options) -> number per run")
     facts: dict[str, Any] = ({} if loss is None else {"loss": loss}) | ({"scores": tuple(scores)} if scores else {})
-    return register("objective", name, paper=paper, equation=equation, **facts)
+    return register("objective", name, paper=paper, equation=equation, coupled=coupled, **facts)

@@ -111,6 +111,7 @@ class Rule:
         bound: Largest possible |advantage| for a `Shape` of rewards, where `bounded` is declared.
         worked: Template (or function) that fills the equation with one rollout's numbers.
         components: The function takes rewards [..., P, G, K]; otherwise components are weighted and summed first.
+        coupled: An objective in which a rollout's weight depends on the others of its group, so that none may be cut.
         extras: What only some kinds carry (an objective's loss and clip test).
     """
 
@@ -127,6 +128,7 @@ class Rule:
     worked: str | Callable[..., str] | None = None
     components: bool = False
     note: str = ""
+    coupled: bool = False
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
@@ -220,7 +222,8 @@ def register(kind: str, name: str | None = None, **facts: Any) -> Callable[[Call
     Args:
         kind: One of `KINDS`.
         name: Registered name; the function's own name by default.
-        **facts: `paper`, `equation`, `properties`, `bound`, `worked`, `components`, `note`; the rest goes to `extras`.
+        **facts: `paper`, `equation`, `properties`, `bound`, `worked`, `components`, `note`, `coupled`; the rest goes to
+            `extras`.
 
     Raises:
         InputError: The name is taken, a property is unknown, or the signature hides what it reads.

@@ -128,7 +128,7 @@ class Rules:
 
     def needs_whole_groups(self) -> bool:
         """Whether the objective couples the rollouts of a group, so that its batch must hold whole groups."""
-        return self.objective.paper not in ("baselines", "ngrpo")
+        return self.objective.coupled
 
     def refuse_parts(self) -> None:
         """Say that a batch without whole groups is of no use.

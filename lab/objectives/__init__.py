@@ -5,6 +5,7 @@ grad J = sum of w * grad log pi, so w = -d loss / d logp_new: one implementation
 
 from __future__ import annotations
 
+from lab.objectives.battery import couples
 from lab.objectives.door import bind, call, clip_share, loss, penalty, weights
 from lab.objectives.kl import ESTIMATORS, kl_gradient, kl_value
 from lab.objectives.tokens import AGGREGATIONS
@@ -12,8 +13,8 @@ from lab.registry import Rule, find, rules
 from lab.walk import import_all
 
 __all__ = [
-    "AGGREGATIONS", "ESTIMATORS", "bind", "call", "clip_share", "kl_gradient", "kl_value", "loss", "names",
-    "penalty", "rule", "weights",
+    "AGGREGATIONS", "ESTIMATORS", "bind", "call", "clip_share", "couples", "kl_gradient", "kl_value", "loss",
+    "names", "penalty", "rule", "weights",
 ]  # fmt: skip
 
 import_all(__name__, __path__)

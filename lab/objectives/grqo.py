@@ -57,6 +57,7 @@ def _grqo_loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
     equation="w = α/(P·Q)·((c − mean c)/(s + ε) − d Σ c d/((Q − 1) s (s + ε)²)) on ∇r,  c = 1 where A ≠ 0",
     loss=_grqo_loss,
     scores=_REWARD,
+    coupled=True,
 )
 def grqo(logp_new: Array, advantage: Array, *, alpha: float = 0.01, eps: float = EPS) -> Array:
     """GRQO: the advantage α A itself is ascended, through the reward, its mean and its deviation.
@@ -105,8 +106,9 @@ def _dino_loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
 
 
 @register(
-    "objective", "dino-r1", paper="grqo", equation="w = 1/(P·Q) on ∇match, GRQO's on ∇r", loss=_dino_loss, scores=_BOTH
-)
+    "objective", "dino-r1", paper="grqo", equation="w = 1/(P·Q) on ∇match, GRQO's on ∇r", loss=_dino_loss, scores=_BOTH,
+    coupled=True,
+)  # fmt: skip
 def dino_r1(logp_new: Array, advantage: Array, *, alpha: float = 0.01, eps: float = EPS) -> Array:
     """DINO-R1: supervision and GRQO added, as published.
 

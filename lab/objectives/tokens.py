@@ -16,11 +16,11 @@ __all__ = [
     "aggregate",
     "factor",
     "log_ratio",
-    "on_policy",
     "over_tokens",
     "ratio",
     "scale",
     "sequence_mean",
+    "sigmoid",
     "spread",
 ]
 
@@ -37,11 +37,6 @@ AGGREGATIONS = {
 
 #: Log-ratios of a token are clamped to ± this, where the ratio's slope is 0.
 LOG_LIMIT = 20.0
-
-
-def on_policy(logp_new: Array, logp: Array) -> bool:
-    """Whether both are the very same array, as on the first step after sampling; then every ratio is 1."""
-    return logp_new is logp
 
 
 def log_ratio(logp_new: Array, logp: Array) -> Array:
@@ -70,6 +65,11 @@ def sequence_mean(values: Array, mask: Array | None, floor: float = 0.0) -> Arra
         return values.sum(axis=-1, keepdims=True) / (values.shape[-1] + floor)
     count = mask.sum(axis=-1, keepdims=True)
     return (values * mask).sum(axis=-1, keepdims=True) / np.maximum(count + floor, 1e-8)
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), without overflow."""
+    return np.asarray(np.exp(-np.logaddexp(0, -x)))
 
 
 def over_tokens(advantage: Array, like: Array) -> Array:

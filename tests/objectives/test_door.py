@@ -1,5 +1,6 @@
 """What the door of the objectives takes, refuses and says."""
 
+import inspect
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import lab
 from lab import objectives, registry
 from lab.errors import InputError, MissingFieldError, UnknownNameError
+from lab.integrations.rules import Rules
 
 NEW = np.log([[[0.5, 0.2], [0.1, 0.9]]])  # P = 1, G = 2, T = 2
 OLD = np.log([[[0.5, 0.3], [0.3, 0.9]]])
@@ -113,3 +115,44 @@ def test_an_objective_without_a_loss_says_so(own_rule) -> None:
     registry.register("objective", "silent")(lambda logp_new, advantage: logp_new)
     with pytest.raises(InputError, match="without a loss"):
         objectives.loss("silent", NEW, A)
+
+
+@pytest.mark.parametrize("name", objectives.names(presets=False))
+def test_whether_it_couples_the_rollouts_of_a_group_is_as_declared(name: str) -> None:
+    assert objectives.couples(name) == objectives.rule(name).coupled
+
+
+def test_which_objectives_couple() -> None:
+    coupled = {n for n in objectives.names(presets=False) if objectives.rule(n).coupled}
+    pairs = {"dno", "dno-prct", "harmonic-rpo", "dpo", "simpo", "t-reg", "simpo-reg"}
+    assert coupled == pairs | {"drpo", "reg-grpo", "grqo", "dino-r1"}
+
+
+def test_ones_own_clone_of_a_clip_couples_nothing(own_rule) -> None:
+    @lab.objective("own-clip")
+    def own(logp_new, advantage, *, logp, clip=0.2):
+        rho = np.exp(logp_new - logp)
+        return advantage[..., None] * rho * (abs(rho - 1) < clip) / (rho.shape[-3] * rho.shape[-2])
+
+    @lab.objective("own-pull", coupled=True)
+    def pull(logp_new, advantage):
+        return np.broadcast_to((advantage - advantage.max(-1, keepdims=True))[..., None], logp_new.shape)
+
+    assert not objectives.couples("own-clip")
+    assert objectives.couples("own-pull")
+    assert not Rules("own-clip").needs_whole_groups()
+    assert Rules("own-pull").needs_whole_groups()
+
+
+def test_a_misspelt_option_of_a_formula_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="nearest: 'clip_low'"):
+        objectives.rule("ppo_clip").function(NEW, A, logp=OLD, clip_lwo=0.1)
+
+
+def test_a_formula_documents_and_declares_the_shared_arguments() -> None:
+    rule = objectives.rule("gpg")
+    assert list(inspect.signature(rule.function).parameters) == [
+        "logp_new", "advantage", "mask", "aggregation", "max_length", "floor"
+    ]  # fmt: skip
+    assert "    mask: Valid tokens [..., P, G, T]; None for all." in rule.function.__doc__
+    assert "t: Terms" not in rule.function.__doc__
