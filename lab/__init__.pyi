@@ -28,6 +28,9 @@ from .methods import (
     advantage as advantage,
 )
 from .methods import (
+    method as method,
+)
+from .methods import (
     objective as objective,
 )
 from .methods import (

@@ -11,47 +11,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainValidator, ValidationError
 
 from lab.errors import InputError, nearest
+from lab.methods import options_of, value_of
 from lab.world_registry import resolved
 
 __all__ = ["Config", "Named", "options_of", "value_of"]
 
 Count = Annotated[int, Field(ge=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-_WORDS = {"none": None, "null": None, "true": True, "false": False}
 
 
 class _Model(BaseModel):
     """Unknown names and values of the wrong type are errors, in the lab's words."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
-
-
-def options_of(text: str) -> dict[str, Any]:
-    """Settings as one writes them: "grpo:eps=1e-6,ddof=0" -> {"name": "grpo", "options": {"eps": 1e-06, "ddof": 0}}.
-
-    Raises:
-        InputError: A setting without "=", or one that stands twice.
-    """
-    name, _, rest = text.partition(":")
-    options: dict[str, Any] = {}
-    for pair in filter(None, (p.strip() for p in rest.split(","))):
-        key, equals, value = (part.strip() for part in pair.partition("="))
-        if not (key and equals and value) or key in options:
-            raise InputError(f"{text!r}: {pair!r} should be option=value, each option once, as in grpo:eps=1e-6,ddof=0")
-        options[key] = value_of(value)
-    return {"name": name.strip(), "options": options}
-
-
-def value_of(text: str) -> Any:
-    """A value as one writes it: true, none, 3, 1e-6, or else the text itself."""
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _spelt_out(given: Any) -> Any:

@@ -1,192 +1,223 @@
-"""Variants: a named choice of rules with their defaults. Every advantage rule and every objective is one by itself."""
+"""Variants: a named choice of rules with their options. Every advantage rule and every objective is one by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lab import advantages, objectives, rewards, sampling
 from lab.errors import InputError, UnknownNameError
-from lab.registry import KINDS, Rule, find, fold, register, rules
+from lab.registry import KINDS, Rule, find, fold, method, methods, register, rules
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Variant", "advantage", "names", "objective", "variant", "variants"]
+__all__ = ["Chosen", "Variant", "advantage", "method", "names", "objective", "options_of", "value_of", "variant",
+           "variants"]
 
-_KINDS = (advantages, objectives, rewards, sampling)  # importing them registers their rules
+_RULES = (advantages, objectives, rewards, sampling)  # importing them registers their rules and methods
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_LISTED = "see `lab.variants()`, or `advlab variants` on the shell"
 
 
-@dataclass(frozen=True)
+class Chosen(NamedTuple):
+    """A rule by its name, with the options that a variant sets."""
+
+    name: str
+    options: Mapping[str, Any] = _NOTHING
+
+
+class _Ask(NamedTuple):
+    """Something that a method asks of the training loop: its usual value, what holds of others, and in words."""
+
+    usual: Any
+    holds: Callable[[Any], bool]
+    wanted: str
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, Integral) and int(value) >= 0
+
+
+#: What a method may ask of the training loop.
+ASKS: Mapping[str, _Ask] = MappingProxyType(
+    {
+        "kl": _Ask(None, lambda v: v is None or v in objectives.ESTIMATORS, "an estimator of a KL penalty, or None"),
+        "kl_beta": _Ask(0.0, lambda v: isinstance(v, Real) and float(v) >= 0, "a number of at least 0"),
+        "refill": _Ask(0, _whole, "a whole number of at least 0"),
+        "extra_rollouts": _Ask(0, _whole, "a whole number of at least 0"),
+        "max_grad_norm": _Ask(
+            None, lambda v: v is None or (isinstance(v, Real) and float(v) > 0), "a number above 0, or None"
+        ),
+        "signflip": _Ask(0.0, lambda v: isinstance(v, Real) and 0 <= float(v) <= 1, "a probability from 0 to 1"),
+    }
+)
+
+
+@dataclass(frozen=True, init=False)
 class Variant:
-    """A complete method: which rules, with which options, and what it asks of the loop.
+    """A complete method: which rules, with which options, and what it asks of the training loop.
 
-    Attributes:
+    Every kind of rule and everything asked of the loop can be read by name: `v.objective` is the objective's name,
+    `v.filter` None where there is no filter, `v.refill` 0 where nothing is sampled again.
+
+    Args:
         name: What users write.
-        advantage: Name of an advantage rule.
-        objective: Name of an objective.
-        filter: Name of a filter on prompts, or None.
-        reward: Name of a reward rule applied first, or None.
-        options: Options by rule kind: {"advantage": {...}, "objective": {...}, "filter": {...}, "reward": {...}}.
-        kl: Estimator of a KL penalty to the initial policy, or None; `kl_beta` is its coefficient.
-        refill: How many times dropped prompts are sampled again to fill the batch (0: the batch shrinks).
-        extra_rollouts: Rollouts drawn beyond the group size (MC-GRPO's pivot).
-        max_grad_norm: Gradient norm above which the gradient is scaled down, where the method needs it.
-        signflip: Probability with which each advantage gets the other sign (MC-GRPO's ablation).
         paper: Slug of the paper's page.
         note: One sentence.
+        **facts: Rules by kind (`lab.registry.KINDS`), each a name or (name, options): advantage ("grpo" unless given),
+            objective ("ppo_clip" unless given), filter, reward. And, asked of the loop: kl, the estimator of a penalty
+            for leaving the initial policy, and kl_beta, its coefficient; refill, how many times dropped prompts are
+            sampled again to fill the batch; extra_rollouts, drawn beyond the group size; max_grad_norm, above which a
+            gradient is scaled down; signflip, the probability with which each advantage gets the other sign.
+
+    Attributes:
+        rules: The rules by kind.
+        asks: What was asked of the loop.
+
+    Raises:
+        UnknownNameError: Neither a kind of rule nor something to ask. InputError: a value out of range.
     """
 
     name: str
-    advantage: str = "grpo"
-    objective: str = "ppo_clip"
-    filter: str | None = None
-    reward: str | None = None
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NOTHING)
-    kl: str | None = None
-    kl_beta: float = 0.0
-    refill: int = 0
-    extra_rollouts: int = 0
-    max_grad_norm: float | None = None
-    signflip: float = 0.0
-    paper: str = "baselines"
-    note: str = ""
+    rules: Mapping[str, Chosen]
+    asks: Mapping[str, Any]
+    paper: str
+    note: str
 
-    def __post_init__(self) -> None:
-        _check_own({name: getattr(self, name) for name in ("kl", *_OWN_OPTIONS)})
-        for kind in self.options:
-            if kind not in KINDS or (self.options[kind] and getattr(self, kind) is None):
-                raise UnknownNameError(f"kind of rule in the options of variant {self.name!r},", kind, KINDS)
+    def __init__(self, name: str, *, paper: str = "baselines", note: str = "", **facts: Any) -> None:
+        for fact, value in facts.items():
+            if fact not in KINDS and fact not in ASKS:
+                raise UnknownNameError(f"part of variant {name!r},", fact, [*KINDS, *ASKS])
+            if fact in ASKS:
+                _check(fact, value)
+        given = {"advantage": "grpo", "objective": "ppo_clip", **facts}
+        rules = {kind: _chosen(given[kind]) for kind in KINDS if given.get(kind) is not None}
+        asks = {ask: value for ask, value in facts.items() if ask in ASKS}
+        own = {
+            "name": name,
+            "rules": MappingProxyType(rules),
+            "asks": MappingProxyType(asks),
+            "paper": paper,
+            "note": note,
+        }
+        for attribute, value in own.items():
+            object.__setattr__(self, attribute, value)
 
-    def check_options(self) -> None:
-        """Refuse options that its rules do not accept; see `lab.registry.Rule.check_options`."""
-        for kind, options in self.options.items():
-            if options:
-                find(kind, getattr(self, kind)).check_options(options)
+    def __getattr__(self, name: str) -> Any:
+        if name in KINDS:
+            return self.rules[name].name if name in self.rules else None
+        if name in ASKS:
+            return self.asks.get(name, ASKS[name].usual)
+        raise AttributeError(f"a variant has no {name!r}; it has {', '.join((*KINDS, *ASKS))}")
+
+    @property
+    def options(self) -> dict[str, Mapping[str, Any]]:
+        """The options that it sets, by kind of rule."""
+        return {kind: chosen.options for kind, chosen in self.rules.items()}
 
     def rule(self, kind: str) -> Rule | None:
         """The rule of one kind, or None where the variant has none."""
-        name = getattr(self, kind)
-        return None if name is None else find(kind, name)
+        return find(kind, self.rules[kind].name) if kind in self.rules else None
+
+    def given(self, kind: str) -> dict[str, Any]:
+        """All options of its rule of one kind: the rule's own defaults and those that it sets."""
+        rule = self.rule(kind)
+        return {} if rule is None else {**rule.options, **self.rules[kind].options}
+
+    def check_options(self) -> None:
+        """Refuse options that its rules do not accept; see `lab.registry.Rule.check_options`."""
+        for kind, chosen in self.rules.items():
+            find(kind, chosen.name).check_options(chosen.options)
 
     def with_options(self, label: str | None = None, **options: Any) -> Variant:
-        """The same variant with other options, each given to the rule that knows its name.
+        """The same variant with other options, each given to every rule that has it; "advantage.eps" names one.
 
         Raises:
             UnknownNameError: None of the variant's rules has such an option. InputError: a value of the wrong kind.
         """
-        own = {k: options.pop(k) for k in ("kl", *_OWN_OPTIONS) if k in options}
-        merged = {kind: dict(self.options.get(kind, {})) for kind in KINDS}
+        asks = {name: options.pop(name) for name in ASKS if name in options}
+        rules = dict(self.rules)
         for name, value in options.items():
-            merged[self._owner(name)][name] = value
-        return replace(self, name=label or self.name, options=MappingProxyType(merged), **own)
+            for kind in self._owners(name):
+                rules[kind] = Chosen(rules[kind].name, {**rules[kind].options, name.rpartition(".")[2]: value})
+        return Variant(label or self.name, paper=self.paper, note=self.note, **rules, **{**self.asks, **asks})
 
-    def _owner(self, option: str) -> str:
-        known: list[str] = []
-        for kind in KINDS:
-            rule = self.rule(kind)
-            if rule is not None and option in rule.options:
-                return kind
-            known += [] if rule is None else list(rule.options)
-        raise UnknownNameError(f"option of variant {self.name!r},", option, known)
-
-
-_OWN_OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "kl_beta": (lambda v: isinstance(v, Real) and float(v) >= 0, "a number of at least 0"),
-    "refill": (lambda v: isinstance(v, Integral) and int(v) >= 0, "a whole number of at least 0"),
-    "extra_rollouts": (lambda v: isinstance(v, Integral) and int(v) >= 0, "a whole number of at least 0"),
-    "max_grad_norm": (lambda v: v is None or (isinstance(v, Real) and float(v) > 0), "a number above 0, or None"),
-    "signflip": (lambda v: isinstance(v, Real) and 0 <= float(v) <= 1, "a probability from 0 to 1"),
-}
+    def _owners(self, name: str) -> list[str]:
+        """Kinds of the rules that have an option."""
+        kind, _, option = name.rpartition(".")
+        owners = [k for k in self.rules if kind in ("", k) and option in self.given(k)]
+        if owners:
+            return owners
+        known = {k: self.given(k) for k in self.rules if self.given(k)}
+        every = [*dict.fromkeys(o for of in known.values() for o in of), *ASKS]
+        said = "; ".join(f"its {k} {self.rules[k].name}: {', '.join(of)}" for k, of in known.items())
+        hint = f"{said}; the loop: {', '.join(ASKS)}"
+        raise UnknownNameError(f"option of variant {self.name!r},", name, every, hint)
 
 
-def _check_own(options: Mapping[str, Any]) -> None:
-    """Refuse a KL estimator that does not exist, and numbers out of range."""
-    if options.get("kl") is not None and options["kl"] not in objectives.ESTIMATORS:
-        raise UnknownNameError("KL estimator", options["kl"], objectives.ESTIMATORS)
-    for name, (holds, wanted) in _OWN_OPTIONS.items():
-        if name in options and not holds(options[name]):
-            raise InputError(f"{name}={options[name]!r}; it must be {wanted}")
+def _chosen(given: Any) -> Chosen:
+    name, options = (given, _NOTHING) if isinstance(given, str) else given
+    return Chosen(name, MappingProxyType(dict(options)))
 
 
-_COMPOSITE = [
-    Variant("dapo", objective="ppo_clip@dapo", filter="uniform", refill=3,
-            note="clip-higher, token-mean, prompts without a learning signal sampled again"),
-    Variant("dr_grpo", "dr_grpo", "ppo_clip@dr-grpo", note="no deviation, no length in the denominator"),
-    Variant("gspo", objective="gspo", note="sequence ratio, clip 3e-4 / 4e-4"),
-    Variant("cispo", objective="cispo", note="clipped ratio as a constant factor"),
-    Variant("gmpo", objective="gmpo", note="geometric mean of the ratios"),
-    Variant("sapo", objective="sapo", note="a soft gate in place of the clip"),
-    Variant("luspo", objective="luspo", note="sequence ratio, sum over tokens"),
-    Variant("vespo", objective="vespo", note="gamma-shaped weight of the rollout's ratio"),
-    Variant("gpg", "gpg", "gpg", note="plain policy gradient, no ratio"),
-    Variant("grpo-kl", objective="ppo_clip@grpo", kl="k3", kl_beta=0.04, note="GRPO as published: k3 with beta 0.04"),
-    Variant("ngrpo", "ngrpo", "ppo_clip@ngrpo", filter="all_correct", paper="ngrpo",
-            note="virtual success, clip 0.16 / 0.24, all-correct prompts dropped"),
-    Variant("mc-grpo", "mc-grpo", extra_rollouts=1, max_grad_norm=1.0, paper="mc-grpo",
-            note="median of G+1 rollouts, gradient norm clipped at 1"),
-    Variant("mc-grpo@gsm", "mc-grpo@gsm", extra_rollouts=1, max_grad_norm=1.0, paper="mc-grpo",
-            note="the released gsm form"),
-    Variant("mc-grpo-control", "mc-grpo-control", extra_rollouts=1, paper="mc-grpo",
-            note="mean and std of G+1 rollouts, the smallest |R| dropped"),
-    Variant("refine-rft", "mrn", "gpg", options={"objective": {"aggregation": "seq-mean-token-mean"}},
-            paper="refine-rft", note="each reward normalised on its own, one step without a ratio"),
-    Variant("hybrid-reward", "dr_grpo", reward="hybrid-reward", paper="hybrid-reward",
-            note="rule or learned score, penalty on short wrong answers, format bit; no deviation"),
-    Variant("harmonic-rpo", "dr_grpo", "harmonic-rpo", reward="harmonic-rpo", paper="harmonic-rpo",
-            note="harmonic reward, preference of one half of the group over the other, pull towards the first half"),
-    Variant("reg-grpo", "grpo", "reg-grpo", options={"advantage": {"ddof": 0, "eps": 0.0}}, kl="k3", kl_beta=0.1,
-            max_grad_norm=1.0, paper="reg-grpo", note="log-ratios regressed onto advantages, no clip"),
-    Variant("gcpo", "gcpo", options={"objective": {"aggregation": "seq-mean-token-mean"}}, paper="gcpo",
-            note="prompts 2i and 2i+1 are a preferred and a rejected item; win ratios against each other"),
-    Variant("dno", "win-rate", "dno", paper="dno", note="log-ratios regressed on win rates over all pairs of a group"),
-    Variant("dno-prct", "win-rate", "dno-prct", paper="dno",
-            note="the better of two responses against the worse where their win rates are far apart"),
-    Variant("balcaprl", "gdpo", reward="balcaprl", paper="balcaprl",
-            note="each quality normalised on its own, the last masked where the length is far from the reference"),
-    Variant("mixed-r1", reward="mixed-r1", paper="mixed-r1", note="the task's reward and half the format bit, added"),
-    Variant("semantic-reward", options={"advantage": {"ddof": 0, "eps": 1e-8}}, reward="semantic-reward",
-            paper="semantic-reward", note="likeness of meaning, correctness and format, added"),
-    Variant("toolrl", options={"advantage": {"eps": 1e-6}}, reward="toolrl", paper="toolrl",
-            note="tool calls by the share of their parts that match, and their format"),
-    Variant("a2tgpo", "a2tgpo", "a2tgpo", paper="a2tgpo",
-            note="gains normalised per turn, summed without drift; a ratio and a clip range for each turn"),
-    Variant("clip-delta", reward="clip-delta", paper="clip-delta", note="clipped and telescoped step scores"),
-    Variant("process-reward", reward="process", paper="clip-delta", note="the plain sum of the step scores"),
-    Variant("process-clip", reward="process-clip", paper="clip-delta", note="step scores clipped at η"),
-    Variant("process-delta", reward="process-delta", paper="clip-delta", note="step scores telescoped"),
-    Variant("dr-mas", "dr-mas", "dr-mas", paper="dr-mas", note="each agent normalised and averaged over its own calls"),
-    Variant("dr-mas-global", "dr-mas-global", "dr-mas", paper="dr-mas",
-            note="one mean and deviation for all agents, the baseline of Dr. MAS"),
-    Variant("grqo", "grqo", "grqo", kl="k3", kl_beta=0.04, paper="grqo",
-            note="the advantage differentiated through the queries' rewards, the last third muted"),
-    Variant("grqo@log-prob", "grqo", paper="grqo", note="the muted advantage on log-probabilities"),
-    Variant("dino-r1", "grqo", "dino-r1", kl="k3", kl_beta=0.04, paper="grqo",
-            note="supervision of the matched queries and GRQO on all of them"),
-    Variant("matched", "grqo", "matched", paper="grqo", note="supervision of the matched queries alone"),
-    Variant("matched-dense", "grqo", "matched-dense", paper="grqo",
-            note="supervision, and every query drawn to its nearest object"),
-    Variant("graph-grpo", "graph-grpo", "graph-grpo", paper="graph-grpo",
-            note="edges by the success rate of their graphs, present edges only"),
-]  # fmt: skip
-_BY_NAME = {fold(v.name): v for v in _COMPOSITE}
+def _check(name: str, value: Any) -> None:
+    if name == "kl" and isinstance(value, str) and value not in objectives.ESTIMATORS:
+        raise UnknownNameError("KL estimator", value, objectives.ESTIMATORS)
+    if not ASKS[name].holds(value):
+        raise InputError(f"{name}={value!r}; it must be {ASKS[name].wanted}")
+
+
+def options_of(text: str) -> dict[str, Any]:
+    """Settings as one writes them: "grpo:eps=1e-6,ddof=0" -> {"name": "grpo", "options": {"eps": 1e-06, "ddof": 0}}.
+
+    Raises:
+        InputError: A setting without "=", or one that stands twice.
+    """
+    name, _, rest = text.partition(":")
+    options: dict[str, Any] = {}
+    for pair in filter(None, (p.strip() for p in rest.split(","))):
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not (key and equals and value) or key in options:
+            raise InputError(f"{text!r}: {pair!r} should be option=value, each option once, as in grpo:eps=1e-6,ddof=0")
+        options[key] = value_of(value)
+    return {"name": name.strip(), "options": options}
+
+
+_WORDS = {"none": None, "null": None, "true": True, "false": False}
+
+
+def value_of(text: str) -> Any:
+    """A value as one writes it: true, none, 3, 1e-6, or else the text itself."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def variant(name: str | Variant, label: str | None = None, **options: Any) -> Variant:
     """The variant of that name, with other options if given.
 
     Args:
-        name: A composite variant, an advantage rule (with ppo_clip) or an objective (with GRPO's advantage).
+        name: A method, an advantage rule (with ppo_clip) or an objective (with GRPO's advantage); with options behind a
+            colon, as on the shell, that is its label too: "grpo:eps=1e-6,ddof=0".
         label: Another name for it, so that two settings of one variant can stand side by side.
-        **options: Options of its rules by name, and kl, kl_beta, refill, max_grad_norm.
+        **options: Options of its rules by name, each given to every rule that has it ("advantage.eps" names one), and
+            what it asks of the loop: kl, kl_beta, refill, max_grad_norm.
 
     Raises:
         UnknownNameError: No such variant or option; the nearest names are offered.
     """
+    if isinstance(name, str) and ":" in name:
+        written = options_of(name)
+        label, name, options = label or name.strip(), written["name"], {**written["options"], **options}
     found = name if isinstance(name, Variant) else _find(name)
     chosen = found.with_options(label, **options) if options or label else found
     chosen.check_options()
@@ -194,21 +225,19 @@ def variant(name: str | Variant, label: str | None = None, **options: Any) -> Va
 
 
 def _find(name: str) -> Variant:
-    known = _BY_NAME.get(fold(name))
-    if known is not None:
-        return known
-    if fold(name) in {fold(n) for n in rules("advantage")}:
-        rule = find("advantage", name)
-        return Variant(rule.name, advantage=rule.name, paper=rule.paper, note=rule.note)
-    if fold(name) in {fold(n) for n in rules("objective")}:
-        rule = find("objective", name)
-        return Variant(rule.name, objective=rule.name, paper=rule.paper, note=rule.note)
-    raise UnknownNameError("variant", name, names(), "see `advlab variants`")
+    made = {fold(n): (n, facts) for n, facts in methods().items()}.get(fold(name))
+    if made is not None:
+        return Variant(made[0], **made[1])
+    for kind in ("advantage", "objective"):
+        rule = {fold(n): r for n, r in rules(kind).items()}.get(fold(name))
+        if rule is not None:
+            return Variant(rule.name, **{kind: rule.name}, paper=rule.paper, note=rule.note)
+    raise UnknownNameError("variant", name, names(), _LISTED)
 
 
 def names(presets: bool = True) -> list[str]:
-    """Names of all variants; `presets=False` leaves `base@framework` out."""
-    found = {fold(v.name): v.name for v in _COMPOSITE}
+    """Names of all variants, methods of several rules first; `presets=False` leaves `base@framework` out."""
+    found = {fold(name): name for name in methods()}
     for kind in ("advantage", "objective"):
         for name in rules(kind):
             found.setdefault(fold(name), name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from lab.advantages.battery import PropertyReport, check
 from lab.advantages.credit import Credit
-from lab.advantages.door import as_rewards, bind, call, compute, credit
+from lab.advantages.door import added, as_rewards, bind, call, compute, credit
 from lab.advantages.worked import explain
 from lab.registry import Rule, find, rules
 from lab.walk import import_all
@@ -17,6 +17,7 @@ from lab.walk import import_all
 __all__ = [
     "Credit",
     "PropertyReport",
+    "added",
     "as_rewards",
     "bind",
     "call",

@@ -14,7 +14,7 @@ from lab.advantages.statistics import Array
 from lab.errors import InputError, MissingFieldError, worlds_with
 from lab.registry import FIELDS, Rule, find
 
-__all__ = ["as_rewards", "bind", "call", "compute", "credit"]
+__all__ = ["added", "as_rewards", "bind", "call", "compute", "credit"]
 
 _SHAPES = "[G], [P, G], [P, G, K] or [S, P, G, K]"
 
@@ -115,7 +115,7 @@ def bind(rule: Rule, options: Mapping[str, Any], weights: Array | None = None) -
     def apply(rewards: Array, fields: Mapping[str, Any]) -> Credit:
         if weights is not None and weights.shape != rewards.shape[-1:]:
             raise InputError(f"{weights.size} weights for {rewards.shape[-1]} reward components; one each is needed")
-        result = rule_of(rewards if takes_components else _add_components(rewards, weights), **fields)
+        result = rule_of(rewards if takes_components else added(rewards, weights), **fields)
         return result if isinstance(result, Credit) else Credit(result)
 
     return apply
@@ -166,8 +166,8 @@ def _weights(weights: ArrayLike, rewards: Array) -> Array:
     return array
 
 
-def _add_components(rewards: Array, weights: Array | None) -> Array:
-    """Weighted sum over K; a rollout none of whose components is scored stays NaN."""
+def added(rewards: Array, weights: Array | None = None) -> Array:
+    """Weighted sum over the components [..., K] -> [...]; a rollout none of whose components is scored stays NaN."""
     if weights is None and rewards.shape[-1] == 1:
         return rewards[..., 0]
     weighted = rewards if weights is None else rewards * weights

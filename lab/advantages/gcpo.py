@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lab.advantages.statistics import RESOLUTION, Array, mean_std
-from lab.registry import register
+from lab.registry import method, register
 
 
 def win_ratios(rewards: Array) -> Array:
@@ -69,3 +69,7 @@ def gcpo(rewards: Array) -> Array:
     """
     ratio = win_ratios(rewards)
     return ratio - mean_std(ratio)[0]
+
+
+method("gcpo", advantage="gcpo", objective=("ppo_clip", {"aggregation": "seq-mean-token-mean"}), paper="gcpo",
+       note="prompts 2i and 2i+1 are a preferred and a rejected item; win ratios against each other")  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from lab.advantages.credit import Credit
 from lab.advantages.grpo import CENTRED, largest
 from lab.advantages.statistics import Array, mean_std, median, scored, weighted_total
-from lab.registry import preset, register
+from lab.registry import method, preset, register
 
 _NOT_ZERO = 1e-6
 
@@ -97,3 +97,10 @@ def mc_grpo_control(rewards: Array, *, eps: float = 1e-4) -> Credit:
 preset("advantage", "mc-grpo@gsm", "mc-grpo", "the released `gsm` trainer: rescaled by n over the non-zero ones",
        equation="A = (R − median) / (MAD + 10⁻³) · n / n≠₀,  the median rollout is dropped",
        rescale=True)  # fmt: skip
+
+method("mc-grpo", advantage="mc-grpo", extra_rollouts=1, max_grad_norm=1.0, paper="mc-grpo",
+       note="median of G+1 rollouts, gradient norm clipped at 1")  # fmt: skip
+method("mc-grpo@gsm", advantage="mc-grpo@gsm", extra_rollouts=1, max_grad_norm=1.0, paper="mc-grpo",
+       note="the released gsm form")  # fmt: skip
+method("mc-grpo-control", advantage="mc-grpo-control", extra_rollouts=1, paper="mc-grpo",
+       note="mean and std of G+1 rollouts, the smallest |R| dropped")  # fmt: skip

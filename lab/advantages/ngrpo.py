@@ -8,7 +8,7 @@ import numpy as np
 
 from lab.advantages.statistics import Array, mean_std
 from lab.errors import InputError
-from lab.registry import register
+from lab.registry import method, register
 
 
 @register(
@@ -92,3 +92,7 @@ def w_reinforce(rewards: Array, *, positive_weight: float = 0.1) -> Array:
     Source: NGRPO, arXiv 2509.18851, comparators; golden file ngrpo.json (`psr_nsr_weighted`).
     """
     return np.where(rewards > 0, positive_weight * rewards, 0 * rewards - 1)
+
+
+method("ngrpo", advantage="ngrpo", objective="ppo_clip@ngrpo", filter="all_correct", paper="ngrpo",
+       note="virtual success, clip 0.16 / 0.24, all-correct prompts dropped")  # fmt: skip

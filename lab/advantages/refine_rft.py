@@ -11,7 +11,7 @@ from lab.advantages.gdpo import _worked as _worked_gdpo
 from lab.advantages.gdpo import decoupled
 from lab.advantages.grpo import CENTRED, largest
 from lab.advantages.statistics import Array
-from lab.registry import register
+from lab.registry import method, register
 
 _FIXED = {"ddof": 1, "single": "zero", "leave_out": False}
 
@@ -47,3 +47,7 @@ def mrn(rewards: Array, *, weights: Array | None = None, eps: float = 1e-4) -> A
     """
     weight = np.ones(rewards.shape[-1]) if weights is None else np.asarray(weights)
     return decoupled(rewards, weight.astype(rewards.dtype), eps=eps, **_FIXED)  # type: ignore[arg-type]
+
+
+method("refine-rft", advantage="mrn", objective=("gpg", {"aggregation": "seq-mean-token-mean"}), paper="refine-rft",
+       note="each reward normalised on its own, one step without a ratio")  # fmt: skip

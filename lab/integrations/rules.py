@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lab import advantages, objectives, registry
 from lab.errors import InputError, MissingFieldError
 from lab.methods import Variant, variant
-from lab.registry import find
+from lab.registry import Rule, find
 
 __all__ = ["Rules", "Scored"]
 
@@ -65,25 +65,22 @@ class Rules:
                 f"variant {self.variant.name!r}: objective {self.objective.name!r} takes the gradient of "
                 f"{', '.join(self.objective.extras['scores'])}; a trainer of language models has that of log π alone"
             )
-        self._own = dict(self.variant.options.get("objective", {}))
+        self._own = dict(self.variant.options["objective"])
 
     def score(self, rewards: Array, mask: Array, weights: Array | None = None) -> Scored:
         """Rewards [P, G, K] with NaN where a rollout was not scored, mask [P, G, T] -> advantages and what is kept."""
         given = np.asarray(rewards, dtype=np.float64)
-        if self.variant.reward:
-            rule = find("reward", self.variant.reward)
-            options = dict(self.variant.options.get("reward", {}))
+        if (rule := self.variant.rule("reward")) is not None:
             fields = {"mask": mask[None]} if "mask" in rule.fields else {}
-            given = np.asarray(rule.function(given[None], **fields, **options))[0]
+            given = np.asarray(rule.function(given[None], **fields, **self.variant.given("reward")))[0]
         rule = find("advantage", self.variant.advantage)
         further: dict[str, Any] = {"mask": mask} if "mask" in rule.fields else {}
-        further |= self.variant.options.get("advantage", {})
+        further |= self.variant.options["advantage"]
         credit = advantages.credit(rule.name, given, weights=weights, missing="skip", **further)
         keep = np.ones(given.shape[:2], dtype=bool) if credit.keep is None else credit.keep
-        if self.variant.filter:
-            chosen = find("filter", self.variant.filter)
-            kept = chosen.function(given.sum(-1), **{**chosen.options, **self.variant.options.get("filter", {})})
-            keep = keep & np.asarray(kept)[..., None]
+        if (chosen := self.variant.rule("filter")) is not None:
+            useful = _useful(advantages.added(given, weights), chosen, self.variant.given("filter"))
+            keep = keep & useful[..., None]
         return Scored(given, credit.advantage, keep, credit.clip_scale)
 
     def weigh(
@@ -140,3 +137,12 @@ class Rules:
             f"objective {self.objective.name!r} couples the rollouts of a group, but this step's batch holds "
             "parts of groups; set steps_per_generation=1, and per_device_train_batch_size to whole groups"
         )
+
+
+def _useful(total: Array, rule: Rule, options: Mapping[str, Any]) -> Array:
+    """Which groups [P] the filter keeps, by the rewards [P, G] of those of their rollouts that are scored."""
+    kept = np.zeros(len(total), dtype=bool)
+    for p, group in enumerate(total):
+        if (scored := group[~np.isnan(group)]).size:
+            kept[p] = rule.function(scored[None], **options)[0]
+    return kept

@@ -8,6 +8,7 @@ from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.ppo import clip
 from lab.objectives.sequence import limited_exp
 from lab.objectives.tokens import Array
+from lab.registry import method
 
 
 def _turn_mean(d: Array, turn: Array | None, mask: Array | None) -> Array:
@@ -56,3 +57,7 @@ def a2tgpo(
     """
     k = 1.0 if clip_scale is None else clip_scale
     return clip(t, lambda: limited_exp(_turn_mean(t.new - t.logp, turn, t.mask)), k * clip_low, k * clip_high)
+
+
+method("a2tgpo", advantage="a2tgpo", objective="a2tgpo", paper="a2tgpo",
+       note="gains normalised per turn, summed without drift; a ratio and a clip range for each turn")  # fmt: skip

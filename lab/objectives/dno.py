@@ -7,6 +7,7 @@ import numpy as np
 from lab.advantages.statistics import RESOLUTION
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array, sigmoid
+from lab.registry import method
 
 
 def _pairs(t: Terms, eta: float) -> tuple[Array, Array]:
@@ -71,3 +72,9 @@ def dno_prct(t: Terms, *, eta: float = 1.0, margin: float = 0.2) -> Formula:
         lambda: t.at_tokens(eta * (kept * (better - sigmoid(apart)) / number).sum(axis=-1)),
         lambda: np.asarray((kept * better * np.logaddexp(0, -apart) / number).sum(axis=(-3, -2, -1))),
     )
+
+
+method("dno", advantage="win-rate", objective="dno", paper="dno",
+       note="log-ratios regressed on win rates over all pairs of a group")  # fmt: skip
+method("dno-prct", advantage="win-rate", objective="dno-prct", paper="dno",
+       note="the better of two responses against the worse where their win rates are far apart")  # fmt: skip

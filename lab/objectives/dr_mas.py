@@ -7,6 +7,7 @@ import numpy as np
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.ppo import clip_of_tokens
 from lab.objectives.tokens import Array, scale
+from lab.registry import method
 
 
 @formula(
@@ -45,3 +46,9 @@ def dr_mas(
     real = np.ones(np.shape(agent), dtype=bool) if t.mask is None else np.asarray(t.mask, dtype=bool)
     t.c = sum(scale(real & (agent == n), t.new, *t.share) for n in np.unique(agent))
     return clip_of_tokens(t, clip_scale, clip_low, clip_high, dual_clip, delta)
+
+
+method("dr-mas", advantage="dr-mas", objective="dr-mas", paper="dr-mas",
+       note="each agent normalised and averaged over its own calls")  # fmt: skip
+method("dr-mas-global", advantage="dr-mas-global", objective="dr-mas", paper="dr-mas",
+       note="one mean and deviation for all agents, the baseline of Dr. MAS")  # fmt: skip

@@ -7,6 +7,7 @@ import numpy as np
 from lab.errors import MissingFieldError
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array, aggregate
+from lab.registry import method
 
 
 def _logit(logp: Array, present: Array) -> tuple[Array, Array]:
@@ -63,3 +64,7 @@ def graph_grpo(t: Terms, *, actions: Array, logp_ref: Array | None = None, beta:
         lambda: np.asarray(c * (np.where(present, t.a, 0.0) - pull)),
         lambda: aggregate(beta * divergence - np.where(present, t.a * new, 0.0), c, new),
     )
+
+
+method("graph-grpo", advantage="graph-grpo", objective="graph-grpo", paper="graph-grpo",
+       note="edges by the success rate of their graphs, present edges only")  # fmt: skip

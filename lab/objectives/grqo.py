@@ -11,7 +11,7 @@ import numpy as np
 
 from lab.errors import InputError
 from lab.objectives.tokens import Array
-from lab.registry import register
+from lab.registry import method, register
 from lab.rewards.grqo import EPS, slopes
 
 _MATCHED, _BOTH, _REWARD = ("match",), ("match", "reward"), ("reward",)
@@ -151,3 +151,13 @@ def matched_dense(logp_new: Array, advantage: Array, *, share: float = 1.0) -> A
     """
     _check(logp_new, _BOTH)
     return np.asarray(np.array([1.0, share]) * np.full(logp_new.shape, _mean(logp_new)))
+
+
+method("grqo", advantage="grqo", objective="grqo", kl="k3", kl_beta=0.04, paper="grqo",
+       note="the advantage differentiated through the queries' rewards, the last third muted")  # fmt: skip
+method("grqo@log-prob", advantage="grqo", paper="grqo", note="the muted advantage on log-probabilities")
+method("dino-r1", advantage="grqo", objective="dino-r1", kl="k3", kl_beta=0.04, paper="grqo",
+       note="supervision of the matched queries and GRQO on all of them")  # fmt: skip
+method("matched", advantage="grqo", objective="matched", paper="grqo", note="supervision of the matched queries alone")
+method("matched-dense", advantage="grqo", objective="matched-dense", paper="grqo",
+       note="supervision, and every query drawn to its nearest object")  # fmt: skip

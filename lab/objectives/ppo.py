@@ -8,7 +8,7 @@ import numpy as np
 
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array, spread
-from lab.registry import preset
+from lab.registry import method, preset
 
 __all__ = ["cispo", "clip", "gpg", "ppo_clip", "sapo"]
 
@@ -160,3 +160,11 @@ preset("objective", "ppo_clip@dr-grpo", "ppo_clip", "Dr. GRPO: sum over tokens o
 preset("objective", "ppo_clip@dapo", "ppo_clip", "DAPO: clip-higher, token-mean", clip_high=0.28)
 preset("objective", "ppo_clip@ngrpo", "ppo_clip", "NGRPO: tighter below, wider above", clip_low=0.16, clip_high=0.24)
 preset("objective", "cispo@trl", "cispo", "TRL 1.16: absolute cap 5.0, nothing below", clip_low=1.0, clip_high=4.0)
+
+method("dapo", objective="ppo_clip@dapo", filter="uniform", refill=3,
+       note="clip-higher, token-mean, prompts without a learning signal sampled again")  # fmt: skip
+method("cispo", objective="cispo", note="clipped ratio as a constant factor")
+method("sapo", objective="sapo", note="a soft gate in place of the clip")
+method("gpg", advantage="gpg", objective="gpg", note="plain policy gradient, no ratio")
+method("dr_grpo", advantage="dr_grpo", objective="ppo_clip@dr-grpo", note="no deviation, no length in the denominator")
+method("grpo-kl", objective="ppo_clip@grpo", kl="k3", kl_beta=0.04, note="GRPO as published: k3 with beta 0.04")

@@ -6,6 +6,7 @@ import numpy as np
 
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array
+from lab.registry import method
 
 
 @formula(
@@ -41,3 +42,7 @@ def reg_grpo(t: Terms, *, eps: float = 1e-4) -> Formula:
         return t.at_tokens(np.where(s > 0, 2 * inner / np.where(s > 0, s, 1.0), 0.0) / (a.shape[-1] * a.shape[-2]))
 
     return Formula(weights, lambda: np.asarray((e**2).mean(axis=(-2, -1))))
+
+
+method("reg-grpo", advantage=("grpo", {"ddof": 0, "eps": 0.0}), objective="reg-grpo", kl="k3", kl_beta=0.1,
+       max_grad_norm=1.0, paper="reg-grpo", note="log-ratios regressed onto advantages, no clip")  # fmt: skip

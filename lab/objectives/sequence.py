@@ -9,7 +9,7 @@ import numpy as np
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.ppo import clip
 from lab.objectives.tokens import LOG_LIMIT, Array, aggregate, log_ratio, scale, sequence_mean, spread
-from lab.registry import preset
+from lab.registry import method, preset
 
 __all__ = ["gmpo", "gspo", "limited_exp", "vespo"]
 
@@ -127,3 +127,9 @@ def vespo(
         return np.asarray(c * phi + moves * (c * slope * t.new).sum(axis=-1, keepdims=True))
 
     return Formula(weights, lambda: t.total(-phi * t.a * t.new))
+
+
+method("gspo", objective="gspo", note="sequence ratio, clip 3e-4 / 4e-4")
+method("gmpo", objective="gmpo", note="geometric mean of the ratios")
+method("luspo", objective="luspo", note="sequence ratio, sum over tokens")
+method("vespo", objective="vespo", note="gamma-shaped weight of the rollout's ratio")

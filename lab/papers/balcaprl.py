@@ -59,7 +59,7 @@ def _trained(seed: int, weights: tuple[float, ...]) -> dict[str, Array]:
     from lab.methods import Variant
     from simulators.captions.world import Captions
 
-    one_sided = Variant("one-sided penalty", "gdpo", reward="length-penalty")
+    one_sided = Variant("one-sided penalty", advantage="gdpo", reward="length-penalty")
     variants = [lab.variant("grpo"), lab.variant("gdpo"), lab.variant("balcaprl"), one_sided]
     trace = lab.train(Captions(4), variants, steps=_STEPS, seeds=runs(seed, _RUNS), group_size=_GROUP, lr=_LR,
                       reward_weights=weights, measure=None)  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 
 from lab.advantages.statistics import Array
 from lab.errors import InputError, MissingFieldError
-from lab.registry import register
+from lab.registry import method, register
 
 __all__ = ["balance", "balcaprl", "length_penalty", "length_ratio"]
 
@@ -103,3 +103,8 @@ def balance(*parts: Array) -> Array:
     whole = np.stack(parts, axis=-1)
     positive = (whole > 0).all(axis=-1)
     return np.where(positive, whole.shape[-1] / np.where(whole > 0, 1 / np.where(whole > 0, whole, 1), 1).sum(-1), 0.0)
+
+
+method("balcaprl", advantage="gdpo", reward="balcaprl", paper="balcaprl",
+       note="each quality normalised on its own, the last masked where the length is far from the reference",
+       )  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 
 from lab.advantages.statistics import Array
 from lab.advantages.step_returns import step_rewards, steps_of
-from lab.registry import preset, register
+from lab.registry import method, preset, register
 
 __all__ = ["clip_delta"]
 
@@ -54,3 +54,8 @@ preset("reward", "process", "clip-delta", "the plain sum of the scores",
        equation="(R, α Σ_k x_k)", form="process")  # fmt: skip
 preset("reward", "process-clip", "clip-delta", "the clip alone", equation="(R, α Σ_k min(x_k − η, 0))", form="clip")
 preset("reward", "process-delta", "clip-delta", "the delta alone", equation="(R, α x_1)", form="delta")
+
+method("clip-delta", reward="clip-delta", paper="clip-delta", note="clipped and telescoped step scores")
+method("process-reward", reward="process", paper="clip-delta", note="the plain sum of the step scores")
+method("process-clip", reward="process-clip", paper="clip-delta", note="step scores clipped at η")
+method("process-delta", reward="process-delta", paper="clip-delta", note="step scores telescoped")

@@ -6,7 +6,7 @@ import numpy as np
 
 from lab.advantages.statistics import Array
 from lab.errors import InputError
-from lab.registry import register
+from lab.registry import method, register
 
 __all__ = ["harmonic_mean", "harmonic_reward"]
 
@@ -59,3 +59,8 @@ def harmonic_reward(rewards: Array, *, weight: float = 0.3, low: float = -1.0, h
         return unit
     others = unit[..., 1] if unit.shape[-1] == 2 else 1 / (1 / (unit[..., 1:] + _FLOOR)).mean(axis=-1)
     return harmonic_mean(unit[..., 0], others, weight)[..., None]
+
+
+method("harmonic-rpo", advantage="dr_grpo", objective="harmonic-rpo", reward="harmonic-rpo", paper="harmonic-rpo",
+       note="harmonic reward, preference of one half of the group over the other, pull towards the first half",
+       )  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 
 from lab.advantages.statistics import Array
 from lab.errors import InputError
-from lab.registry import register
+from lab.registry import method, register
 
 __all__ = ["hybrid_reward", "length_penalty"]
 
@@ -79,3 +79,7 @@ def hybrid_reward(
     penalty = length_penalty(score, lengths, p_max=p_max, tau=tau, everywhere=everywhere)
     form = rewards[..., 2] * format_weight if rewards.shape[-1] > 2 else np.zeros_like(score)
     return np.stack([score, penalty, form], axis=-1)
+
+
+method("hybrid-reward", advantage="dr_grpo", reward="hybrid-reward", paper="hybrid-reward",
+       note="rule or learned score, penalty on short wrong answers, format bit; no deviation")  # fmt: skip

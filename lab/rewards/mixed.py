@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from lab.advantages.statistics import Array
 from lab.errors import InputError
-from lab.registry import register
+from lab.registry import method, register
 
 __all__ = ["bmas", "box_overlap", "chart", "keeps_format", "matching", "mixed_reward"]
 
@@ -114,3 +114,6 @@ def mixed_reward(rewards: Array, *, format_weight: float = 0.5) -> Array:
     """
     form = rewards[..., 1:2] * format_weight if rewards.shape[-1] > 1 else 0.0
     return np.asarray(rewards[..., :1] + form)
+
+
+method("mixed-r1", reward="mixed-r1", paper="mixed-r1", note="the task's reward and half the format bit, added")

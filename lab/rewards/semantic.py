@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from lab.advantages.statistics import Array
 from lab.errors import InputError
-from lab.registry import register
+from lab.registry import method, register
 
 __all__ = ["cosine", "rouge_l", "script_total", "semantic_reward"]
 
@@ -75,3 +75,7 @@ def semantic_reward(rewards: Array, *, correct_weight: float = 1.0, format_weigh
         raise InputError(f"semantic-reward: {rewards.shape[-1]} components; likeness, correctness and format are three")
     weights = np.array([1.0, correct_weight, format_weight])[: rewards.shape[-1]]
     return np.asarray((rewards * weights).sum(axis=-1, keepdims=True))
+
+
+method("semantic-reward", advantage=("grpo", {"ddof": 0, "eps": 1e-8}), reward="semantic-reward",
+       paper="semantic-reward", note="likeness of meaning, correctness and format, added")  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from lab.advantages.statistics import Array
 from lab.errors import UnknownNameError
-from lab.registry import register
+from lab.registry import method, register
 
 __all__ = [
     "GRANULARITIES",
@@ -275,3 +275,7 @@ def toolrl(rewards: Array, *, schedule: str = "fixed", step: int = 0) -> Array:
     if rewards.shape[-1] > 1:
         parts.append(s.format_low + (s.format_high - s.format_low) * rewards[..., 1])
     return np.stack(parts, axis=-1)
+
+
+method("toolrl", advantage=("grpo", {"eps": 1e-6}), reward="toolrl", paper="toolrl",
+       note="tool calls by the share of their parts that match, and their format")  # fmt: skip

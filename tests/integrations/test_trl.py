@@ -52,9 +52,9 @@ def ours(variant, **options):
 
 
 OWN = {
-    "grpo": Variant("own", "grpo@trl", "ppo_clip@grpo"),
-    "dr_grpo": Variant("own", "grpo@trl", "ppo_clip@dr-grpo"),
-    "bnpo": Variant("own", "grpo@trl", "ppo_clip@trl"),
+    "grpo": Variant("own", advantage="grpo@trl", objective="ppo_clip@grpo"),
+    "dr_grpo": Variant("own", advantage="grpo@trl", objective="ppo_clip@dr-grpo"),
+    "bnpo": Variant("own", advantage="grpo@trl", objective="ppo_clip@trl"),
 }
 
 

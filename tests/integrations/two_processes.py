@@ -23,7 +23,7 @@ def main(model: str, out: str, which: str) -> None:
         loss_type="grpo",
     )  # fmt: skip
     given = {"model": model, "reward_funcs": digits, "args": args, "train_dataset": data}
-    own = Variant("own", "grpo@trl", "ppo_clip@grpo")
+    own = Variant("own", advantage="grpo@trl", objective="ppo_clip@grpo")
     torch.manual_seed(int(os.environ["RANK"]))
     trainer = GRPOTrainer(variant=own, **given) if which == "lab" else trl.GRPOTrainer(**given)
     trainer.train()

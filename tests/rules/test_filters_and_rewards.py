@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import lab
-from lab import rewards, sampling
+from lab import registry, rewards, sampling
 from lab.errors import InputError, MissingFieldError, UnknownNameError
 from lab.rewards.length import overlong_penalty
 from lab.sampling.dynamic_sampling import expected_prompts
 from lab.sampling.refill import refill
+from lab.training.loop import Settings, Walk
 from simulators import Bandit, Rollouts
 
 GROUPS = [[0, 0, 0], [0, 1, 0], [1, 1, 1], [0.1 + 0.2, 0.3, 0.3]]
@@ -120,10 +121,9 @@ def test_what_is_refused(call: Any, error: type[Exception], said: str) -> None:
     ("facts", "said"),
     [
         ({"advantage": "grop"}, "nearest: 'grqo', 'grpo'"),
-        ({"options": {"advantage": {"epz": 1}}}, "nearest: 'eps'"),
-        ({"options": {"advantage": {"eps": "a"}}}, "eps='a'"),
-        ({"options": {"advantages": {"eps": 1.0}}}, "nearest: 'advantage'"),
-        ({"options": {"filter": {"r_max": 1.0}}}, "options of variant 'own', 'filter'"),
+        ({"advantage": ("grpo", {"epz": 1})}, "nearest: 'eps'"),
+        ({"advantage": ("grpo", {"eps": "a"})}, "eps='a'"),
+        ({"advantages": ("grpo", {"eps": 1.0})}, "part of variant 'own', 'advantages'; nearest: 'advantage'"),
         ({"kl": "k9"}, "KL estimator 'k9'"),
         ({"refill": -1}, "refill=-1"),
         ({"extra_rollouts": -1}, "extra_rollouts=-1"),
@@ -146,3 +146,63 @@ def test_a_reward_rule_acts_before_the_advantages() -> None:
     weights = np.repeat((total - total.mean(-1, keepdims=True))[..., None], 2, axis=-1) / (4 * 6 * 2)
     assert trace.parameters() == pytest.approx(world.gradient(policy, drawn, weights), rel=1e-12, abs=1e-15)
     assert trace.frame["reward"].item() == pytest.approx(total.mean())
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value", "kinds"),
+    [
+        ("ngrpo", "r_max", 0.5, {"advantage", "filter"}),
+        ("reg-grpo", "eps", 0.3, {"advantage", "objective"}),
+        ("grqo", "eps", 0.3, {"advantage", "objective"}),
+        ("dino-r1", "eps", 0.3, {"advantage", "objective"}),
+        ("grpo", "eps", 0.3, {"advantage"}),
+    ],
+)
+def test_an_option_that_rules_share_reaches_all_of_them(name: str, option: str, value: float, kinds: set[str]) -> None:
+    made = lab.variant(name, **{option: value})
+    assert {kind for kind, options in made.options.items() if options.get(option) == value} == kinds
+    for kind in kinds:
+        one = lab.variant(name, **{f"{kind}.{option}": value})
+        assert {k for k in one.rules if one.given(k).get(option) == value} == {kind}
+
+
+def test_ngrpo_keeps_the_groups_below_the_largest_reward() -> None:
+    """Every arm gives 1, which is all correct unless more can be had; the option reaches the filter or not."""
+    kept = [
+        bool(Walk(Bandit([[1.0, 1.0]]), lab.variant("ngrpo", **given), [0], Settings(4)).look().keep.any())
+        for given in ({}, {"r_max": 2.0}, {"advantage.r_max": 2.0}, {"filter.r_max": 2.0})
+    ]
+    assert kept == [False, True, False, True]
+
+
+def test_unknown_options_are_answered_with_all_that_there_are() -> None:
+    with pytest.raises(UnknownNameError) as said:
+        lab.variant("ngrpo", rmax=1.0)
+    for part in ("nearest: 'r_max'", "advantage ngrpo: r_max, n_virtual, eps", "filter all_correct: r_max", "kl_beta"):
+        assert part in str(said.value)
+    with pytest.raises(UnknownNameError, match=r"option of variant 'ngrpo', 'objective\.r_max'"):
+        lab.variant("ngrpo", **{"objective.r_max": 1.0})
+
+
+def test_variants_are_written_as_on_the_shell() -> None:
+    world = Bandit([0.1, 0.9])
+    trace = lab.train(world, ["grpo:eps=1e-6", "grpo:ddof=0, eps=0.5"], steps=2, seeds=2)
+    assert trace.frame["variant"].unique(maintain_order=True).to_list() == ["grpo:eps=1e-6", "grpo:ddof=0, eps=0.5"]
+    made = lab.variant("reg-grpo:eps=0.1,objective.eps=0.2,kl_beta=0.5")
+    assert (made.given("advantage")["eps"], made.given("objective")["eps"], made.kl_beta) == (0.1, 0.2, 0.5)
+
+
+def test_a_method_of_ones_own_has_a_name() -> None:
+    lab.method("my-dapo", advantage="rloo", objective=("ppo_clip", {"clip_high": 0.3}), filter="uniform", refill=2)
+    try:
+        made = lab.variant("MY_dapo")
+        assert (made.advantage, made.filter, made.reward, made.refill, made.kl) == ("rloo", "uniform", None, 2, None)
+        assert made.given("objective")["clip_high"] == 0.3
+        assert "my-dapo" in lab.variants()["name"].to_list()
+        for taken in ("dapo", "grpo"):
+            with pytest.raises(InputError, match=f"variant '{taken}' exists already"):
+                lab.method(taken, filter="uniform")
+    finally:
+        del registry._METHODS["my-dapo"]
+    with pytest.raises(AttributeError, match="no 'filtre'; it has advantage, objective, filter, reward"):
+        getattr(made, "filtre")  # noqa: B009

@@ -107,8 +107,8 @@ def test_nothing_behind_the_end_token_is_weighed() -> None:
 def test_the_overlong_reward_shortens_responses() -> None:
     """Same draws, same rewards but for the penalty: responses end earlier."""
     world = ToyLM("length", prompts=8, vocabulary=4, length=8, logits=[-3.0, 0, 0, 0])
-    penalty = {"reward": {"buffer": 7, "factor": 5.0}}
-    chosen = [Variant("plain"), Variant("overlong", reward="overlong", options=penalty)]
+    penalty = {"buffer": 7, "factor": 5.0}
+    chosen = [Variant("plain"), Variant("overlong", reward=("overlong", penalty))]
     trace, lengths = trained(world, chosen, lr=100.0, steps=100), {}
     for one in chosen:
         policy = world.init(range(4))

@@ -1,0 +1,69 @@
+"""The rules of a variant on the arrays of another trainer, without the trainer."""
+
+import numpy as np
+import pytest
+
+import lab
+from lab import registry
+from lab.integrations.rules import Rules
+from lab.integrations.verl import estimator
+
+NAN = np.nan
+MASK = np.ones((1, 4, 2), dtype=bool)
+
+
+@pytest.mark.parametrize("name", ["dapo", "ngrpo"])
+def test_a_component_that_was_not_scored_costs_no_group_its_place(name: str) -> None:
+    """TRL writes None as NaN and adds the components that are there."""
+    half = np.array([[[0, NAN], [1, NAN], [0, NAN], [1, NAN]]])
+    scored = Rules(name).score(half, MASK)
+    assert scored.keep.all()
+    assert scored.advantage == pytest.approx(Rules(name).score(half[..., :1], MASK).advantage)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "kept"),
+    [
+        ([[0, NAN], [0, NAN], [0, NAN], [0, NAN]], False),
+        ([[0, NAN], [0, 1], [0, NAN], [0, NAN]], True),
+        ([[NAN, NAN], [1, 1], [NAN, NAN], [0, 1]], True),
+        ([[NAN, NAN], [1, 1], [NAN, NAN], [NAN, NAN]], False),
+        ([[NAN, NAN]] * 4, False),
+    ],
+)
+def test_a_filter_looks_at_the_rollouts_that_are_scored(rewards: list, kept: bool) -> None:
+    assert Rules("dapo").score(np.array([rewards], dtype=float), MASK).keep.all() == kept
+
+
+def test_a_filter_sees_the_weighted_sum() -> None:
+    """Weights (1, 0): the second component alone differs, so there is nothing to learn."""
+    rewards = np.array([[[1.0, 0], [1, 1], [1, 0], [1, 1]], [[0, 0], [1, 0], [0, 0], [1, 0]]])
+    mask = np.ones((2, 4, 2), dtype=bool)
+    assert Rules("dapo").score(rewards, mask, np.array([1.0, 0.0])).keep.all(-1).tolist() == [False, True]
+    assert Rules("dapo").score(rewards, mask).keep.all(-1).tolist() == [True, True]
+
+
+def test_a_preset_of_a_reward_keeps_its_options() -> None:
+    """`process` is `clip-delta` with another form: what it sets must reach the function."""
+    rule = registry.find("reward", "overlong")
+    registry.preset("reward", "overlong@test", "overlong", buffer=2, factor=7.0)
+    try:
+        mask = np.ones((1, 2, 8), dtype=bool)
+        mask[0, 0, 4:] = False
+        own = lab.Variant("own", reward=("overlong@test", {"max_length": 8}))
+        found = Rules(own).score(np.ones((1, 2, 1)), mask).rewards
+        wanted = rule.function(np.ones((1, 1, 2, 1)), mask=mask[None], max_length=8, buffer=2, factor=7.0)[0]
+        assert found.tolist() == wanted.tolist()
+        assert found[0, 1].sum() == 1 - 7.0
+    finally:
+        del registry._RULES["reward"]["overlong@test"]
+
+
+def test_verl_gets_the_groups_that_a_filter_keeps() -> None:
+    import torch
+
+    rewards = torch.zeros(8, 3)
+    rewards[:, 2] = torch.tensor([0.0, 1, 0, 1, 1, 1, 1, 1])
+    weights, _ = estimator("ngrpo")(rewards, torch.ones(8, 3), np.repeat(["a", "b"], 4))
+    assert (weights[:4] != 0).all()
+    assert (weights[4:] == 0).all()
