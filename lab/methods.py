@@ -94,7 +94,7 @@ class Variant:
                 raise UnknownNameError(f"part of variant {name!r},", fact, [*KINDS, *ASKS])
             if fact in ASKS:
                 _check(fact, value)
-        given = {"advantage": "grpo", "objective": "ppo_clip", **facts}
+        given = {kind: known.default for kind, known in KINDS.items()} | facts
         rules = {kind: _chosen(given[kind]) for kind in KINDS if given.get(kind) is not None}
         asks = {ask: value for ask, value in facts.items() if ask in ASKS}
         own = {
@@ -228,7 +228,7 @@ def _find(name: str) -> Variant:
     made = {fold(n): (n, facts) for n, facts in methods().items()}.get(fold(name))
     if made is not None:
         return Variant(made[0], **made[1])
-    for kind in ("advantage", "objective"):
+    for kind in filter(lambda kind: KINDS[kind].alone, KINDS):
         rule = {fold(n): r for n, r in rules(kind).items()}.get(fold(name))
         if rule is not None:
             return Variant(rule.name, **{kind: rule.name}, paper=rule.paper, note=rule.note)
@@ -238,7 +238,7 @@ def _find(name: str) -> Variant:
 def names(presets: bool = True) -> list[str]:
     """Names of all variants, methods of several rules first; `presets=False` leaves `base@framework` out."""
     found = {fold(name): name for name in methods()}
-    for kind in ("advantage", "objective"):
+    for kind in filter(lambda kind: KINDS[kind].alone, KINDS):
         for name in rules(kind):
             found.setdefault(fold(name), name)
     return [n for n in found.values() if presets or "@" not in n]

@@ -302,7 +302,7 @@ def method(name: str, **facts: Any) -> None:
     """
     module = sys._getframe(1).f_globals.get("__name__", "")
     known, named = _METHODS.get(fold(name)), [fold(f if isinstance(f, str) else f[0]) for f in _chosen_of(facts)]
-    rule = any(fold(name) in _RULES[kind] for kind in ("advantage", "objective"))
+    rule = any(fold(name) in _RULES[kind] for kind in KINDS if KINDS[kind].alone)
     if (known is not None and known["module"] != module) or (rule and fold(name) not in named):
         raise InputError(f"variant {name!r} exists already; choose another name for your method")
     _METHODS[fold(name)] = {"name": name, "module": module, "facts": MappingProxyType(facts)}
