@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lab import advantages, objectives, rewards, sampling
+from lab.composites import method, methods
 from lab.errors import InputError, UnknownNameError
-from lab.registry import KINDS, Rule, find, fold, method, methods, register, rules
+from lab.registry import KINDS, Rule, find, fold, register, rules
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lab.advantages.statistics import RESOLUTION, Array, mean_std
-from lab.registry import method, register
+from lab.composites import method
+from lab.registry import register
 
 
 def win_ratios(rewards: Array) -> Array:

@@ -10,7 +10,8 @@ import numpy as np
 from lab.advantages.credit import Credit
 from lab.advantages.grpo import CENTRED, largest
 from lab.advantages.statistics import Array, mean_std, median, scored, weighted_total
-from lab.registry import method, preset, register
+from lab.composites import method
+from lab.registry import preset, register
 
 _NOT_ZERO = 1e-6
 

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from lab.advantages.statistics import Array, mean_std
+from lab.composites import method
 from lab.errors import InputError
-from lab.registry import method, register
+from lab.registry import register
 
 
 @register(

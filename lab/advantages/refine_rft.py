@@ -11,7 +11,8 @@ from lab.advantages.gdpo import _worked as _worked_gdpo
 from lab.advantages.gdpo import decoupled
 from lab.advantages.grpo import CENTRED, largest
 from lab.advantages.statistics import Array
-from lab.registry import method, register
+from lab.composites import method
+from lab.registry import register
 
 _FIXED = {"ddof": 1, "single": "zero", "leave_out": False}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from lab.composites import method
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.ppo import clip
 from lab.objectives.sequence import limited_exp
 from lab.objectives.tokens import Array
-from lab.registry import method
 
 
 def _turn_mean(d: Array, turn: Array | None, mask: Array | None) -> Array:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from lab.advantages.statistics import RESOLUTION
+from lab.composites import method
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array, sigmoid
-from lab.registry import method
 
 
 def _pairs(t: Terms, eta: float) -> tuple[Array, Array]:

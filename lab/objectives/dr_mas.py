@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lab.composites import method
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.ppo import clip_of_tokens
 from lab.objectives.tokens import Array, scale
-from lab.registry import method
 
 
 @formula(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lab.composites import method
 from lab.errors import MissingFieldError
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array, aggregate
-from lab.registry import method
 
 
 def _logit(logp: Array, present: Array) -> tuple[Array, Array]:

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from lab.composites import method
 from lab.errors import InputError
 from lab.objectives.tokens import Array
-from lab.registry import method, register
+from lab.registry import register
 from lab.rewards.grqo import EPS, slopes
 
 _MATCHED, _BOTH, _REWARD = ("match",), ("match", "reward"), ("reward",)

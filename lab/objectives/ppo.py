@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lab.composites import method
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array, spread
-from lab.registry import method, preset
+from lab.registry import preset
 
 __all__ = ["cispo", "clip", "gpg", "ppo_clip", "sapo"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from lab.composites import method
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array
-from lab.registry import method
 
 
 @formula(

@@ -6,10 +6,11 @@ from functools import partial
 
 import numpy as np
 
+from lab.composites import method
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.ppo import clip
 from lab.objectives.tokens import LOG_LIMIT, Array, aggregate, log_ratio, scale, sequence_mean, spread
-from lab.registry import method, preset
+from lab.registry import preset
 
 __all__ = ["gmpo", "gspo", "limited_exp", "vespo"]
 

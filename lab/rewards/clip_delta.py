@@ -6,7 +6,8 @@ import numpy as np
 
 from lab.advantages.statistics import Array
 from lab.advantages.step_returns import step_rewards, steps_of
-from lab.registry import method, preset, register
+from lab.composites import method
+from lab.registry import preset, register
 
 __all__ = ["clip_delta"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from lab.advantages.statistics import Array
+from lab.composites import method
 from lab.errors import InputError
-from lab.registry import method, register
+from lab.registry import register
 
 __all__ = ["hybrid_reward", "length_penalty"]
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lab.advantages.statistics import Array
+from lab.composites import method
 from lab.errors import InputError
-from lab.registry import method, register
+from lab.registry import register
 
 __all__ = ["cosine", "rouge_l", "script_total", "semantic_reward"]
 

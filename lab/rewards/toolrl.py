@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lab.advantages.statistics import Array
+from lab.composites import method
 from lab.errors import UnknownNameError
-from lab.registry import method, register
+from lab.registry import register
 
 __all__ = [
     "GRANULARITIES",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lab
-from lab import registry, rewards, sampling
+from lab import composites, rewards, sampling
 from lab.errors import InputError, MissingFieldError, UnknownNameError
 from lab.rewards.length import overlong_penalty
 from lab.sampling.dynamic_sampling import expected_prompts
@@ -203,6 +203,6 @@ def test_a_method_of_ones_own_has_a_name() -> None:
             with pytest.raises(InputError, match=f"variant '{taken}' exists already"):
                 lab.method(taken, filter="uniform")
     finally:
-        del registry._METHODS["my-dapo"]
+        del composites._METHODS["my-dapo"]
     with pytest.raises(AttributeError, match="no 'filtre'; it has advantage, objective, filter, reward"):
         getattr(made, "filtre")  # noqa: B009
