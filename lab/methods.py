@@ -16,8 +16,18 @@ from lab.registry import KINDS, Rule, find, fold, register, rules
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Chosen", "Variant", "advantage", "method", "names", "objective", "options_of", "value_of", "variant",
-           "variants"]
+__all__ = [
+    "Chosen",
+    "Variant",
+    "advantage",
+    "method",
+    "names",
+    "objective",
+    "options_of",
+    "value_of",
+    "variant",
+    "variants",
+]
 
 _RULES = (advantages, objectives, rewards, sampling)  # importing them registers their rules and methods
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
