@@ -40,6 +40,12 @@ from .methods import (
     variants as variants,
 )
 from .papers import claims as claims
+from .studies.fair import (
+    compare as compare,
+)
+from .studies.fair import (
+    tune as tune,
+)
 from .training.train import (
     Trace as Trace,
 )

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from lab.cli import dashboard, lists, runs
+from lab.cli import compare, dashboard, lists, runs
 from lab.cli.screen import plain
 from lab.errors import LabError
 
@@ -20,7 +20,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (runs.run, runs.show, lists.worlds, lists.variants, lists.claims, lists.bench, dashboard.app):
+for command in (
+    runs.run,
+    runs.show,
+    compare.compare,
+    lists.worlds,
+    lists.variants,
+    lists.claims,
+    lists.bench,
+    dashboard.app,
+):
     app.command()(command)
 
 

@@ -266,3 +266,15 @@ def test_a_dashboard_that_is_not_there(advlab: Advlab, tmp_path: Path, monkeypat
     status, _, err = advlab("app")
     assert status == 2
     assert "make lab" in err
+
+
+def test_variants_are_compared_at_one_learning_rate_or_each_at_its_own(advlab: Advlab) -> None:
+    quick = "compare --world bandit:prompts=2 --variant dr_grpo --variant mapo --seeds 2 --steps 3"
+    status, _, err = advlab(quick)
+    assert status == 2 and "mapo" in err and "turn" in err
+    status, out, _ = advlab(quick.replace("mapo", "grpo:eps=0.5"))
+    assert status == 0
+    assert re.search(r"grpo:eps=0\.5 +1 +0\.\d+ ± \S+ +\S+ ± ", out) and "learning rate" in out
+    status, out, _ = advlab(quick.replace("mapo", "grpo:eps=0.5") + " --fair")
+    assert status == 0
+    assert len(re.findall(r"\d \*", out)) == 2 and "chosen on other runs" in out
