@@ -24,6 +24,7 @@ from lab.methods import Variant, names, variant
 from lab.store import Cell, Run, opened
 from lab.training.jobs import Job, gathered, job_of, seeds_of
 from lab.training.loop import Moment, Settings, Walk
+from lab.training.settings import settings_of
 from lab.training.train import train, variants_of
 from simulators.records import Truth
 
@@ -248,9 +249,9 @@ def replay(
     *,
     seed: int,
     step: int,
-    group_size: int = 8,
-    lr: float = 1.0,
-    optimizer: str = "sgd",
+    group_size: int | None = None,
+    lr: float | None = None,
+    optimizer: str | None = None,
     momentum: float = 0.9,
     max_grad_norm: float | None = None,
     epochs: int = 1,
@@ -282,7 +283,10 @@ def replay(
     if step < 0:
         raise InputError(f"step={step!r}; it must be a whole number of at least 0")
     weights = None if reward_weights is None else tuple(float(w) for w in reward_weights)
-    settings = Settings(group_size, lr, optimizer, momentum, max_grad_norm, epochs, weights)
+    settings = settings_of(world, {
+        "group_size": group_size, "lr": lr, "optimizer": optimizer, "momentum": momentum,
+        "max_grad_norm": max_grad_norm, "epochs": epochs, "reward_weights": weights,
+    })  # fmt: skip
     chosen = variant(wanted, **(options or {}))
     job = job_of(world, chosen, seeds_of([seed]), settings, None, steps=step)
     walk = job.run(lambda: False).walk
@@ -329,8 +333,8 @@ def side_by_side(
     *,
     seed: int,
     step: int = 0,
-    group_size: int = 8,
-    lr: float = 1.0,
+    group_size: int | None = None,
+    lr: float | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Moment]:
     """What several variants make of the same rollouts: those of the first one's policy after `step` steps.
@@ -352,7 +356,7 @@ def side_by_side(
     """
     if step < 0:
         raise InputError(f"step={step!r}; it must be a whole number of at least 0")
-    chosen, settings = variants_of(variants, options), Settings(group_size, lr)
+    chosen, settings = variants_of(variants, options), settings_of(world, {"group_size": group_size, "lr": lr})
     first = job_of(world, chosen[0], seeds_of([seed]), settings, None, steps=step).run(lambda: False).walk
     moments = {}
     for v in chosen:

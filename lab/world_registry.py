@@ -100,7 +100,7 @@ def suited(world: World | str, /, **given: Any) -> dict[str, Any]:
     if isinstance(world, str):
         return dict(declaration(world).suits(**given))
     here = declared().get(world.name)
-    return dict(here.suits() if here else {}) | dict(getattr(world, "suits", {}))
+    return {**(here.suits() if here else {}), **getattr(world, "suits", {})}
 
 
 def fixed(world: World | str) -> tuple[str, ...]:

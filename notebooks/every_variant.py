@@ -106,7 +106,7 @@ likeness
 
 # %%
 trace = lab.train(
-    world, able, steps=STEPS, seeds=SEEDS, group_size=4, lr=3e-4, optimizer="adam", every=STEPS - 1,
+    world, able, steps=STEPS, seeds=SEEDS, group_size=4, lr=3e-4, optimizer="adam", evaluate=0, every=STEPS - 1,
     measure=("reward", "no_signal", "grad_norm", "kl_start"),
 )  # fmt: skip
 first, last = trace.frame.filter(step=0), trace.frame.filter(step=STEPS - 1)

@@ -72,7 +72,7 @@ print("largest difference:", float((parameters.grad - by_world).abs().max()))
 
 # %%
 trace = lab.train(
-    world, ["grpo", "gdpo"], steps=STEPS, seeds=SEEDS, lr=3e-4, optimizer="adam", every=2,
+    world, ["grpo", "gdpo"], steps=STEPS, seeds=SEEDS, lr=3e-4, optimizer="adam", evaluate=0, every=2,
     measure=("reward", "reward_1", "reward_2", "reward_3", "no_signal", "entropy"),
 )  # fmt: skip
 parts = {"reward_1": "right answer", "reward_2": "format", "reward_3": "length"}

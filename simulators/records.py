@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
@@ -194,6 +195,7 @@ class World:
         agents: names of the agents, where several act.
         agent_axis: axis of the parameters and of a gradient along which the agents stand.
         together: most runs that one thread should walk side by side; None: any number.
+        suits: settings of a run that suit it, such as {"lr": 4.0}, beside those of its declaration.
         fresh: whether each step has prompts of its own, so that those of two steps cannot be compared.
     """
 
@@ -205,6 +207,7 @@ class World:
     agents: tuple[str, ...] = ()
     agent_axis: int = 0
     together: int | None = None
+    suits: Mapping[str, Any] = MappingProxyType({})
     fresh: bool = False
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:

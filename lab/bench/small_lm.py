@@ -26,7 +26,8 @@ def small_lm() -> list[Row]:
 
     torch.set_num_threads(1)
     world = SmallLM(prompts=PROMPTS, length=LENGTH, layers=LAYERS, width=WIDTH, heads=HEADS, accuracy=0.0, device="cpu")
-    given: dict[str, Any] = {"steps": STEPS, "group_size": GROUP_SIZE, "lr": 3e-4, "optimizer": "adam", "threads": 1}
+    given: dict[str, Any] = {"steps": STEPS, "group_size": GROUP_SIZE, "lr": 3e-4, "optimizer": "adam", "evaluate": 0,
+                             "threads": 1}  # fmt: skip
     one, several = (partial(train, world, "grpo", seeds=n, measure=None, **given) for n in (1, TOGETHER))
     tasks: dict[str, Callable[[], Any]] = {"lab, one run": one, f"lab, {TOGETHER} runs in one batch": several}
     count = dict.fromkeys(tasks, STEPS) | {f"lab, {TOGETHER} runs in one batch": STEPS * TOGETHER}

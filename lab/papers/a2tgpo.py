@@ -226,7 +226,7 @@ def learns(seed: int) -> Measurement:
     """Exact value under A²TGPO minus that under GRPO in the search task."""
     from simulators import Turns
 
-    found = last_values(Turns("search", shared=True), ["grpo", "igpo", "a2tgpo"], runs(seed, 8), 150)
+    found = last_values(Turns("search", shared=True), ["grpo", "igpo", "a2tgpo"], runs(seed, 8), 150, lr=1.0)
     value, bounds = interval(found["a2tgpo"] - found["grpo"])
     behind = interval(found["igpo"] - found["grpo"])[1][1] < 0
     rows = [{"variant": name, "value": float(v.mean())} for name, v in found.items()]

@@ -203,7 +203,7 @@ def misled(seed: int) -> Measurement:
 def _ahead(task: str, seed: int, holds: Callable[[float, float], bool]) -> Measurement:
     from simulators import Turns
 
-    found = last_values(Turns(task, shared=True), ["grpo", "mapo"], runs(seed, 8), 150)
+    found = last_values(Turns(task, shared=True), ["grpo", "mapo"], runs(seed, 8), 150, lr=1.0)
     value, bounds = interval(found["mapo"] - found["grpo"])
     rows = [{"variant": name, "value": float(v.mean())} for name, v in found.items()]
     return Measurement(value, holds(*bounds), bounds, rows)

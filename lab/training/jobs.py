@@ -14,6 +14,7 @@ from lab.measures.gauge import Gauge
 from lab.methods import Variant
 from lab.trace import Trace
 from lab.training.loop import Settings, Walk
+from lab.world_registry import fixed
 from simulators.records import World
 
 if TYPE_CHECKING:
@@ -103,6 +104,9 @@ def job_of(
     every: int = 1,
 ) -> Job:
     """One block of seeds of a variant, ready to run."""
+    if v.extra_rollouts and "group_size" in fixed(world):
+        raise InputError(f"variant {v.name!r} draws {v.extra_rollouts} more rollouts than the group size; world "
+                         f"{world.name!r} knows group_size={settings.group_size} alone")  # fmt: skip
     walk = Walk(world, v, seeds, settings)
     assert walk.objective is not None
     options = {**walk.objective.options, **v.options.get("objective", {})}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.errors import check_number, check_whole
+from lab.errors import UnknownNameError, check_number, check_whole
+from lab.world_registry import resolved
 
-__all__ = ["Settings"]
+if TYPE_CHECKING:
+    from simulators.records import World
+
+__all__ = ["Settings", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -47,3 +53,17 @@ class Settings:
             check_number("max_grad_norm", self.max_grad_norm, lambda x: x > 0, "above 0, or None for no clipping")
         for k, weight in enumerate(() if self.reward_weights is None else self.reward_weights):
             check_number(f"reward_weights[{k}]", weight, lambda x: abs(x) < np.inf, "a finite number")
+
+
+def settings_of(world: World, given: Mapping[str, Any]) -> Settings:
+    """The settings of a run in a world; those that are None take what suits the world, else their defaults.
+
+    Raises:
+        InputError: A value out of range, or one that the world cannot do.
+    """
+    chosen = resolved(world, {key: value for key, value in given.items() if value is not None})
+    known = [each.name for each in fields(Settings)]
+    for key in chosen:
+        if key not in known:
+            raise UnknownNameError(f"setting of a run that suits world {world.name!r},", key, known)
+    return Settings(**chosen)

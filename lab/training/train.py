@@ -11,7 +11,9 @@ from lab.errors import InputError, LabError, check_whole
 from lab.methods import Variant, names, variant
 from lab.trace import Trace
 from lab.training.jobs import Job, blocks_of, gathered, job_of, seeds_of
-from lab.training.loop import Settings, Walk, lacking, world_of
+from lab.training.loop import Walk, lacking, world_of
+from lab.training.settings import settings_of
+from lab.world_registry import made
 from simulators.records import World
 
 __all__ = ["Refusal", "Trace", "refused", "train", "variants_of"]
@@ -32,21 +34,21 @@ class Refusal(NamedTuple):
 
 
 def train(
-    world: World,
+    world: World | str,
     variants: str | Variant | Iterable[str | Variant] = "grpo",
     *,
     steps: int = 300,
     seeds: int | Sequence[int] = 16,
-    group_size: int = 8,
-    lr: float = 1.0,
+    group_size: int | None = None,
+    lr: float | None = None,
     measure: str | Sequence[str] | None = "basic",
-    optimizer: str = "sgd",
+    optimizer: str | None = None,
     momentum: float = 0.9,
     max_grad_norm: float | None = None,
     epochs: int = 1,
     every: int = 1,
     reward_weights: Sequence[float] | None = None,
-    evaluate: int = 0,
+    evaluate: int | None = None,
     reference_rollouts: int = 0,
     options: Mapping[str, Any] | None = None,
     threads: int | None = None,
@@ -56,21 +58,21 @@ def train(
     """Train one or more variants in a world; all of them see the same draws.
 
     Args:
-        world: The world, for example `simulators.Bandit(success=p)`.
+        world: The world, for example `simulators.Bandit(success=p)`, or its name (`lab.worlds()`).
         variants: Name, `Variant`, or several of them.
         steps: Number of batches of rollouts.
         seeds: Number of runs n (seeds 0 to n - 1), or their seeds.
-        group_size: Rollouts per prompt G.
-        lr: Learning rate of ascent on the mean objective (1/(P·G)) Σ w ∇log π.
+        group_size: Rollouts per prompt G. None, here and below: what suits the world (`lab.worlds()`), else 8.
+        lr: Learning rate of ascent on the mean objective (1/(P·G)) Σ w ∇log π; None: the world's, else 1.
         measure: "basic", "full" (with the exact gradient), names from `lab.metrics()`, or None.
-        optimizer: "sgd", "momentum" or "adam".
+        optimizer: "sgd", "momentum" or "adam"; None: the world's, else "sgd".
         momentum: First decay of "momentum" and "adam".
         max_grad_norm: Scale larger gradients down to this norm; None: only where the variant asks for it.
         epochs: Gradient steps per batch.
         every: Measure every so many steps (and at the last one).
         reward_weights: Weight of each reward component [K].
         evaluate: Try held-out problems every so many steps, and at the last one, in a world that has them: greedy,
-            pass_at_1, pass_at_8; 0: never.
+            pass_at_1, pass_at_8; 0: never; None: the world's, else 0.
         reference_rollouts: At each measured step, rollouts of a reference gradient of the step's prompts, in a world
             that knows no exact one: cosine_reference and others, each with its standard error; 0: none.
         options: Options of the variants' rules by name, such as {"eps": 1e-6}.
@@ -84,11 +86,13 @@ def train(
     Raises:
         InputError, UnknownNameError, MissingFieldError: Before anything is sampled, each naming what was wrong.
     """
-    world = world_of(world)
-    settings = Settings(
-        group_size, lr, optimizer, momentum, max_grad_norm, epochs,
-        None if reward_weights is None else tuple(reward_weights), evaluate, reference_rollouts,
-    )  # fmt: skip
+    world = world_of(made(world))
+    settings = settings_of(world, {
+        "group_size": group_size, "lr": lr, "optimizer": optimizer, "momentum": momentum,
+        "max_grad_norm": max_grad_norm, "epochs": epochs, "evaluate": evaluate,
+        "reward_weights": None if reward_weights is None else tuple(reward_weights),
+        "reference_rollouts": reference_rollouts,
+    })  # fmt: skip
     chosen = variants_of(variants, options or {})
     numbers = seeds_of(seeds)
     check_whole("steps", steps, 0)
@@ -97,14 +101,14 @@ def train(
     jobs = [
         job_of(world, v, block, settings, measure, steps=steps, every=every)
         for v in chosen
-        for block in blocks_of(numbers, width, world.prompts * group_size, world.together or len(numbers))
+        for block in blocks_of(numbers, width, world.prompts * settings.group_size, world.together or len(numbers))
     ]
     _run(jobs, width, progress, stop or (lambda: False))
     return gathered(jobs)
 
 
 def refused(
-    world: World, variants: Iterable[str | Variant] | None = None, *, group_size: int = 8, tried: bool = True
+    world: World, variants: Iterable[str | Variant] | None = None, *, group_size: int | None = None, tried: bool = True
 ) -> dict[str, Refusal]:
     """Which variants cannot train in a world, and why.
 
@@ -113,18 +117,18 @@ def refused(
     Args:
         world: The world.
         variants: Names or variants; all by default.
-        group_size: Rollouts per prompt G.
+        group_size: Rollouts per prompt G; None: what suits the world, else 8.
         tried: False: only the fields are looked at, which takes no sampling.
 
     Returns:
         Name of a variant that is refused -> why; the others can train.
     """
-    found = {}
+    found, settings = {}, settings_of(world, {"group_size": group_size})
     for v in map(variant, names() if variants is None else variants):
         rules = filter(None, map(v.rule, ("advantage", "objective", "reward")))
         absent = dict.fromkeys(f for rule in rules for f in lacking(world, rule))
         try:
-            walk = Walk(world, v, [0], Settings(group_size))
+            walk = Walk(world, v, [0], settings)
             if tried:
                 walk.look()
         except (LabError, ValueError) as refusal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class PretrainedLM(SmallLM):
 
     provides: tuple[str, ...] = ("mask", "greedy_rewards")
     together = 1
+    suits = MappingProxyType({"evaluate": 0})  # held-out problems take minutes, so they have to be asked for
 
     def __init__(
         self, model: str, task: str = "arithmetic", *, prompts: int = 8, length: int = 0, lora: int = 8, shots: int = 2,

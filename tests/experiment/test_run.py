@@ -244,7 +244,7 @@ def test_the_outcome(reference: Run) -> None:
         ({"variants": ["grpo:epz=1"]}, "unknown option of variant 'grpo', 'epz'; nearest: 'eps'"),
         ({"variants": ["grpo", "GRPO"]}, "'grpo' stands twice; give one a label="),
         ({"world": "bandid"}, "unknown world 'bandid'"),
-        ({"world": "bandit:law=cauchy"}, "unknown reward law 'cauchy'"),
+        ({"world": "bandit:law=cauchy"}, "law='cauchy'; it must be one of bernoulli, normal"),
         ({"variants": ["bnpo"], "world": "bandit:law=normal,noise=3"}, "bnpo"),
     ],
 )

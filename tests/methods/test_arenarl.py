@@ -68,7 +68,7 @@ def test_bad_input_is_refused():
 
 def test_the_variants_train_on_judgements_and_do_better_than_numbers():
     world = lab.world("judged", prompts=4, arms=6)
-    trace = lab.train(world, ["grpo", "arenarl", "arenarl@round-robin"], steps=60, seeds=8)
+    trace = lab.train(world, ["grpo", "arenarl", "arenarl@round-robin"], steps=60, seeds=8, lr=1.0)
     last = {
         v: trace.frame.filter(variant=v, step=59)["value"].mean() for v in ("grpo", "arenarl", "arenarl@round-robin")
     }

@@ -43,7 +43,7 @@ def test_equal_rewards_teach_nothing_and_an_unscored_graph_is_left_out() -> None
 
 
 def test_most_queries_have_a_signal() -> None:
-    trace = lab.train(world("graphs"), "graph-grpo", steps=5, seeds=8, group_size=16)
+    trace = lab.train(world("graphs"), "graph-grpo", steps=5, seeds=8, group_size=16, lr=1.0)
     assert trace.frame["no_signal"].mean() < 0.3
 
 
@@ -88,6 +88,6 @@ def test_the_divergence_pulls_every_logit_towards_the_reference() -> None:
 
 def test_the_variant_finds_the_critical_edges_and_drops_the_others() -> None:
     graphs = world("graphs")
-    trace = lab.train(graphs, "graph-grpo", steps=150, seeds=4, group_size=16)
+    trace = lab.train(graphs, "graph-grpo", steps=150, seeds=4, group_size=16, lr=1.0)
     p = 1 / (1 + np.exp(-trace.parameters("graph-grpo")))
     assert p[:, :3].min() > 0.7 and p[:, 3:].mean() < 0.3

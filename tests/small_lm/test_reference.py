@@ -65,8 +65,8 @@ def test_the_jackknife_is_the_spread_of_the_cosine_over_repetitions():
 
 def test_a_trace_has_them_where_they_were_asked_for():
     world = SmallLM(**SIZES)
-    given = {"steps": 5, "seeds": 2, "group_size": 4, "lr": 1e-3, "threads": 1}
-    plain = lab.train(world, "grpo", measure="full", **given)
+    given = {"steps": 5, "seeds": 2, "group_size": 4, "lr": 1e-3, "optimizer": "sgd", "threads": 1}
+    plain = lab.train(world, "grpo", measure="full", evaluate=0, **given)
     assert not {*HELD_OUT, *REFERENCE} & set(plain.frame.columns)
     trace = lab.train(world, "grpo", evaluate=3, reference_rollouts=48, every=2, **given)
     assert trace.frame["step"].to_list() == [0, 2, 3, 4] * 2
