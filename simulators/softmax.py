@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from simulators.compiled import kernel
+from simulators.errors import check_numbers
 from simulators.records import Floats, Policy
 
-__all__ = ["Tables", "exp", "fill", "tables"]
+__all__ = ["Tables", "exp", "fill", "initial", "tables"]
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -62,6 +64,19 @@ def tables(policy: Policy) -> Tables:
         held.log_total.reshape(-1),
     )
     return held
+
+
+def initial(logits: ArrayLike, shape: tuple[int, ...], axes: str) -> Floats:
+    """Initial logits broadcast to `shape`, whose axes are called such as "[P, H, A]".
+
+    Raises:
+        ValueError: they are not finite or do not broadcast.
+    """
+    table = check_numbers("initial logits", logits)
+    try:
+        return np.broadcast_to(table, shape).copy()
+    except ValueError:
+        raise ValueError(f"logits {table.shape} do not broadcast to {axes} {shape}") from None
 
 
 @kernel

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_count, one_of
 from simulators.records import Floats, Ints
 
 __all__ = ["ORCHESTRAS", "Orchestra", "conditional", "orchestra", "search", "solver_verifier"]
@@ -146,6 +146,4 @@ def orchestra(name: str | Orchestra) -> Orchestra:
     """
     if isinstance(name, Orchestra):
         return name
-    if name not in ORCHESTRAS:
-        raise unknown_name("orchestra", name, ORCHESTRAS)
-    return ORCHESTRAS[name]()
+    return one_of("orchestra", name, ORCHESTRAS)()

@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulators.agents import kernels
 from simulators.agents.tasks import Orchestra, orchestra
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_numbers
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
-from simulators.softmax import Tables, tables
+from simulators.runs import asked, started
+from simulators.softmax import Tables, initial, tables
 
 __all__ = ["Agents", "warm"]
 
@@ -61,7 +62,7 @@ class Agents(World):
         if self.length > _MOST_CALLS:
             raise ValueError(f"the plan has up to {self.length} calls; at most {_MOST_CALLS} are possible")
         self.pay = np.where(np.arange(self.arms) == 0, -float(penalty), 0.0)
-        self.logits = _checked_logits(logits, self.skill.shape)
+        self.logits = initial(logits, self.skill.shape, "[P, N, A]")
         self._chances = _running(self.plan.follow)
 
     def __repr__(self) -> str:
@@ -69,10 +70,7 @@ class Agents(World):
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The initial logits [S, P, N, A] for S seeds, integers from 0 to 2**64 − 1."""
-        keys = [check_count("seed", s, least=0) for s in seeds]
-        if not keys or max(keys) >= 2**64:
-            raise ValueError("seeds must be one or more integers from 0 to 2**64 - 1")
-        return Policy(np.tile(self.logits, (len(keys), 1, 1, 1)), np.array(keys, np.uint64))
+        return started(self.logits, seeds)
 
     def rollout(
         self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
@@ -92,11 +90,8 @@ class Agents(World):
         Raises:
             ValueError: for G < 1, a negative counter, or a field that this world does not provide.
         """
-        groups = check_count("group_size", group_size, least=1)
-        counters = np.uint64(check_count("step", step, least=0)), np.uint64(check_count("attempt", attempt, least=0))
-        for field in fields:
-            if field not in self.provides:
-                raise unknown_name("field of the agents world", field, self.provides)
+        groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=6 * self.length)
+        counters = np.uint64(step), np.uint64(attempt)
         table = self._tables(policy)
         shape = (policy.seeds.size, self.prompts, groups, self.length)
         rewards, actions, logp = np.empty((*shape[:3], 2)), np.empty(shape, np.int64), np.empty(shape)
@@ -262,23 +257,13 @@ def _mean_log(weights: Tables, policy: Tables) -> Floats:
 
 
 def _checked_skill(skill: ArrayLike, agents: int) -> Floats:
-    table = np.asarray(skill, np.float64)
+    table = check_numbers("skill", skill)
     if table.ndim not in (1, 2, 3) or table.size == 0 or (table.ndim == 3 and table.shape[1] != agents):
         raise ValueError(f"skill must have shape [A], [P, A] or [P, {agents}, A], not {table.shape}")
     if not ((table >= 0) & (table <= 1)).all():
         raise ValueError("skill is the probability that a call is right: it must be from 0 to 1")
     whole = table.reshape(-1, 1, table.shape[-1]) if table.ndim < 3 else table
     return np.ascontiguousarray(np.broadcast_to(whole, (whole.shape[0], agents, whole.shape[2])))
-
-
-def _checked_logits(logits: ArrayLike, shape: tuple[int, ...]) -> Floats:
-    table = np.asarray(logits, np.float64)
-    if not np.isfinite(table).all():
-        raise ValueError("initial logits must be finite")
-    try:
-        return np.broadcast_to(table, shape).copy()
-    except ValueError:
-        raise ValueError(f"logits {table.shape} do not broadcast to [P, N, A] {shape}") from None
 
 
 def _checked_components(weights: ArrayLike | None) -> Floats:

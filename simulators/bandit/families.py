@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 
 import numpy as np
 
 from simulators import reward_laws
 from simulators.bandit.world import Bandit
+from simulators.errors import check_count, check_room
 from simulators.reward_laws import Law
 
 __all__ = ["NOISY", "graded", "noisy"]
@@ -55,9 +57,9 @@ def graded(
     Raises:
         ValueError: for fewer than one prompt, two arms or one head, or what `noisy` refuses.
     """
-    if prompts < 1 or arms < 2 or heads < 1:
-        sizes = f"prompts={prompts}, arms={arms}, heads={heads}"
-        raise ValueError(f"graded needs at least 1 prompt, 2 arms and 1 head, not {sizes}")
+    sizes = {"prompts": (prompts, 1), "arms": (arms, 2), "heads": (heads, 1)}
+    counts = {name: check_count(name, size, least=least) for name, (size, least) in sizes.items()}
+    check_room(4 * prod(counts.values()), **counts)
     hardness = np.geomspace(EASIEST, HARDEST, prompts)[:, None, None]
     means = np.repeat(np.linspace(0, 1, arms) ** hardness, heads, axis=1)
     return Bandit(means=means, law=noisy(law, noise))

@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from simulators import reward_laws
 from simulators.bandit import kernels
 from simulators.bandit import step as lane
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_numbers
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 from simulators.reward_laws import BERNOULLI, Law
-from simulators.softmax import Tables, tables
+from simulators.runs import asked, started
+from simulators.softmax import Tables, initial, tables
 from simulators.stride import Stride
 from simulators.stride import warm as warm_stride
 
@@ -57,7 +58,7 @@ class Bandit(World):
             raise ValueError("Bandit needs success=[P, A] or means=[P, H, A], and not both")
         self.means = _checked_means(success if means is None else means)
         self.laws = _checked_laws(law, self.means)
-        self.logits = _checked_logits(logits, self.means.shape)
+        self.logits = initial(logits, self.means.shape, "[P, H, A]")
         self.prompts, self.heads, self.arms = self.means.shape
         noise = np.zeros((self.heads, max(len(one.parameters) for one in self.laws)))
         for row, one in zip(noise, self.laws, strict=True):
@@ -71,10 +72,7 @@ class Bandit(World):
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The initial logits [S, P, H, A] for S seeds, integers from 0 to 2**64 − 1."""
-        keys = [check_count("seed", s, least=0) for s in seeds]
-        if not keys or max(keys) >= 2**64:
-            raise ValueError("seeds must be one or more integers from 0 to 2**64 - 1")
-        return Policy(np.tile(self.logits, (len(keys), 1, 1, 1)), np.array(keys, np.uint64))
+        return started(self.logits, seeds)
 
     def rollout(
         self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
@@ -91,12 +89,7 @@ class Bandit(World):
         Raises:
             ValueError: for G < 1, a negative counter, or a field that a bandit does not provide.
         """
-        groups = check_count("group_size", group_size, least=1)
-        step = check_count("step", step, least=0)
-        attempt = check_count("attempt", attempt, least=0)
-        for field in fields:
-            if field not in self.provides:
-                raise unknown_name("field of the bandit world", field, self.provides)
+        groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=4 * self.heads)
         table = self._tables(policy)
         world = self.tables
         counters = policy.seeds, np.uint64(step), np.uint64(attempt)
@@ -230,11 +223,9 @@ def warm() -> None:
 
 
 def _checked_means(means: Any) -> Floats:
-    table = np.array(means, np.float64)
+    table = check_numbers("the expected rewards of the arms", means)
     if table.ndim not in (1, 2, 3) or table.size == 0:
         raise ValueError(f"arms must have shape [A], [P, A] or [P, H, A], not {table.shape}")
-    if not np.isfinite(table).all():
-        raise ValueError("the expected reward of an arm must be finite")
     shape = {1: (1, 1, -1), 2: (table.shape[0], 1, -1), 3: table.shape}[table.ndim]
     return table.reshape(shape)
 
@@ -252,16 +243,6 @@ def _checked_laws(law: str | Law | Sequence[str | Law], means: Floats) -> tuple[
         if np.isnan(one.mean):
             raise ValueError(f"{one} has no mean, so a bandit with it has no expected reward")
     return laws
-
-
-def _checked_logits(logits: ArrayLike, shape: tuple[int, ...]) -> Floats:
-    table = np.asarray(logits, np.float64)
-    if not np.isfinite(table).all():
-        raise ValueError("initial logits must be finite")
-    try:
-        return np.broadcast_to(table, shape).copy()
-    except ValueError:
-        raise ValueError(f"logits {table.shape} do not broadcast to [P, H, A] {shape}") from None
 
 
 def _mean_log(weights: Tables, policy: Tables) -> Floats:

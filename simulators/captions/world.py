@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simulators.bandit.world import Bandit
+from simulators.errors import check_count, check_room
 from simulators.random import uniforms
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth
 
@@ -85,8 +86,7 @@ class Captions(Bandit):
     components: tuple[str, ...] = ("precision", "recall", "language")
 
     def __init__(self, prompts: int = 4, *, logits: ArrayLike = 0.0) -> None:
-        if prompts < 1:
-            raise ValueError(f"prompts={prompts}; it must be at least 1")
+        check_room(4 * check_count("prompts", prompts, least=1) * LONGEST, prompts=prompts)
         self.parts = expected(np.arange(1, LONGEST + 1))
         super().__init__(means=np.tile(self.parts.sum(-1), (prompts, 1)), law="normal", logits=logits)
 
@@ -97,6 +97,7 @@ class Captions(Bandit):
         others = [f for f in fields if f != "lengths"]
         drawn = super().rollout(policy, group_size, step, attempt=attempt, fields=others)
         units = drawn.actions[..., 0] + 1
+        check_room(3 * units.size * LONGEST, group_size=group_size, prompts=self.prompts, runs=len(units))
         own = {"seed": policy.seeds[:, None, None], "prompt": np.arange(self.prompts)[:, None]}
         rewards = scores(units, step=step, attempt=attempt, rollout=np.arange(group_size), **own)
         return replace(drawn, rewards=rewards, lengths=units.astype(np.float64) if "lengths" in fields else None)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.bandit.world import Bandit
-from simulators.errors import check_count
+from simulators.errors import check_count, check_room
 from simulators.records import Floats, Policy, Rollouts, Truth
 from simulators.reward_laws import normal
 
@@ -103,12 +104,14 @@ class Delayed(Bandit):
         self, prompts: int = 4, *, steps: int = 20, choices: int = 4,
         decoder: Callable[[Floats], ArrayLike] | None = None, seed: int = 0,
     ) -> None:  # fmt: skip
-        sizes = [check_count(n, v, least=1) for n, v in (("prompts", prompts), ("steps", steps), ("choices", choices))]
-        self.vectors = np.random.default_rng(seed).standard_normal((*sizes, DIMENSIONS))
+        sizes = {"prompts": prompts, "steps": steps, "choices": choices}
+        shape = tuple(check_count(name, size, least=1) for name, size in sizes.items())
+        check_room(2 * prod(shape) * DIMENSIONS, **sizes)
+        self.vectors = np.random.default_rng(seed).standard_normal((*shape, DIMENSIONS))
         self.true = reward(self.vectors)
         self.believed = self.true if decoder is None else np.asarray(decoder(self.vectors), dtype=np.float64)
         if self.believed.shape != self.true.shape or not np.isfinite(self.believed).all():
-            raise ValueError(f"the decoder gives shape {self.believed.shape}; it must be finite rewards {tuple(sizes)}")
+            raise ValueError(f"the decoder gives shape {self.believed.shape}; it must be finite rewards {shape}")
         super().__init__(means=self.believed, law=normal(0.0))
 
     def rollout(

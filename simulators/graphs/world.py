@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_count, check_numbers, check_room
 from simulators.random import uniforms
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
+from simulators.runs import asked, started
+from simulators.softmax import initial
 
 __all__ = ["Graphs"]
 
@@ -53,16 +55,16 @@ class Graphs(World):
         logits: ArrayLike = 0.0,
     ) -> None:
         check_count("members", members, least=2)
+        check_room(10 * members**2, members=members)
         self.edges = tuple((i, j) for i in range(members) for j in range(i + 1, members))
         self.members, self.effect, self.enough = members, float(effect), float(enough)
         self.critical = _checked_edges(critical, len(self.edges))
-        self.easiness = np.atleast_1d(np.asarray(easiness, np.float64))
+        self.easiness = np.atleast_1d(check_numbers("easiness", easiness))
         if self.easiness.ndim != 1 or not self.easiness.size:
             raise ValueError(f"easiness must be one number per query [P], not of shape {self.easiness.shape}")
-        self.logits = np.array(np.broadcast_to(np.asarray(logits, np.float64), len(self.edges)))
-        numbers = (self.easiness, self.logits, self.effect, self.enough)
-        if not all(np.isfinite(x).all() for x in numbers):
-            raise ValueError("easiness, effect, enough and logits must be finite")
+        self.logits = initial(logits, (len(self.edges),), "[E]")
+        if not np.isfinite((self.effect, self.enough)).all():
+            raise ValueError(f"effect and enough must be finite, not {effect} and {enough}")
         self.prompts = self.easiness.size
         counts = np.arange(self.critical.size + 1)
         self.success = _sigmoid(self.easiness[:, None] + self.effect * (counts - self.enough))
@@ -72,10 +74,7 @@ class Graphs(World):
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The initial logits [S, E] for S seeds, integers from 0 to 2**64 − 1."""
-        keys = [check_count("seed", s, least=0) for s in seeds]
-        if not keys or max(keys) >= 2**64:
-            raise ValueError("seeds must be one or more integers from 0 to 2**64 - 1")
-        return Policy(np.tile(self.logits, (len(keys), 1)), np.array(keys, np.uint64))
+        return started(self.logits, seeds)
 
     def rollout(
         self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
@@ -94,12 +93,8 @@ class Graphs(World):
         Raises:
             ValueError: for G < 1, a negative counter, or a field asked for.
         """
-        groups = check_count("group_size", group_size, least=1)
-        check_count("step", step, least=0)
-        check_count("attempt", attempt, least=0)
-        for field in fields:
-            raise unknown_name("field of the graphs world", field, self.provides)
         size = len(self.edges)
+        groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=5 * (size + 1))
         logits = self._logits(policy)[:, None, None]
         seeds, queries = policy.seeds[:, None, None, None], np.arange(self.prompts)[:, None, None]
         graphs, edges = np.arange(groups)[:, None], np.arange(size + 1)

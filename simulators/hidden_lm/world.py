@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.compiled import kernel
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_count, check_room
 from simulators.records import Floats, Policy, Rollouts, Truth, World
+from simulators.runs import asked, seeded
 from simulators.softmax import Tables, tables
 from simulators.sums import inner
 from simulators.toy_lm.tasks import Machine
@@ -94,12 +96,10 @@ class HiddenLM(World):
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """W [S, V, D] of S seeds, integers from 0 to 2**64 − 1, each drawn from its own seed."""
-        keys = [check_count("seed", s, least=0) for s in seeds]
-        if not keys or max(keys) >= 2**64:
-            raise ValueError("seeds must be one or more integers from 0 to 2**64 - 1")
+        keys = seeded(seeds)
         shape = self.vocabulary, self.features.shape[-1]
-        drawn = [self.spread * np.random.default_rng((key, 1)).standard_normal(shape) for key in keys]
-        return Policy(np.stack(drawn), np.array(keys, np.uint64))
+        drawn = [self.spread * np.random.default_rng((int(key), 1)).standard_normal(shape) for key in keys]
+        return Policy(np.stack(drawn), keys)
 
     def rollout(
         self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
@@ -118,9 +118,8 @@ class HiddenLM(World):
         Raises:
             ValueError: For G < 1, a negative counter, or a field that this world does not provide.
         """
-        for field in fields:
-            if field not in self.provides:
-                raise unknown_name("field of the hidden-lm world", field, self.provides)
+        further = self.features.shape[-1] * ("hidden" in fields) + self.vocabulary * ("prediction_error" in fields)
+        asked(self, policy, group_size, step, attempt, fields, each=self.length * (4 + further))
         table = self._table(policy)
         known = [field for field in fields if field in self.table.provides]
         drawn = self.table.rollout(table, group_size, step, attempt=attempt, fields=known)
@@ -201,7 +200,10 @@ def warm() -> None:
 
 def _drawn(contexts: tuple[int, ...], width: int, shared: float, seed: int) -> Floats:
     """Own and common hidden states added [P, T, V, D]."""
-    size, rng = check_count("width", width, least=1), np.random.default_rng((check_count("seed", seed, least=0), 0))
+    size = check_count("width", width, least=1)
+    sizes = dict(zip(("prompts", "length", "vocabulary", "width"), (*contexts, size), strict=True))
+    check_room(3 * prod(sizes.values()), **sizes)
+    rng = np.random.default_rng((check_count("seed", seed, least=0), 0))
     common = rng.standard_normal((*contexts[1:], size))
     return np.asarray((rng.standard_normal((*contexts, size)) + shared * common) / np.sqrt(size))
 

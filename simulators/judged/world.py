@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simulators.bandit.world import Bandit
+from simulators.errors import check_numbers, check_room
 from simulators.random import uniforms
 from simulators.records import Floats, Policy, Rollouts
 from simulators.reward_laws import normal
@@ -81,7 +82,7 @@ class Judged(Bandit):
     ) -> None:  # fmt: skip
         if min(drift, noise) < 0:
             raise ValueError(f"drift={drift}, noise={noise}; standard deviations are at least 0")
-        table = np.asarray(utility, dtype=np.float64)
+        table = check_numbers("utility", utility)
         super().__init__(means=np.atleast_2d(table), law=normal(float(np.hypot(drift, noise))), logits=logits)
         self.drift, self.noise = drift, noise
 
@@ -93,6 +94,8 @@ class Judged(Bandit):
         rollouts = super().rollout(policy, group_size, step, attempt=attempt, fields=others)
         if len(others) == len(fields):
             return rollouts
+        sizes = {"group_size": group_size, "prompts": self.prompts, "runs": policy.seeds.size}
+        check_room(8 * group_size * rollouts.rewards.size, **sizes)
         slots = np.arange(self.prompts)
         utility = self.means[slots[:, None], 0, rollouts.actions[..., 0]]
         pairs = judgements(

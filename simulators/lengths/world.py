@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_count, check_room
 from simulators.random import uniforms
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
+from simulators.runs import asked, started
 
 __all__ = ["Lengths"]
 
@@ -45,6 +46,8 @@ class Lengths(World):
     def __init__(self, prompts: int = 16, *, longest: int = 16, slip: float = 0.15, shared: bool = True) -> None:
         self.prompts = check_count("prompts", prompts, least=2)
         self.longest = check_count("longest", longest, least=2)
+        wide = longest if shared else longest + prompts
+        check_room(4 * prompts * wide, prompts=prompts, longest=longest)
         if not 0 <= slip <= 1:
             raise ValueError(f"slip={slip}; it must be a probability from 0 to 1")
         self.shared, self.lengths = bool(shared), np.arange(1, longest + 1)
@@ -59,9 +62,9 @@ class Lengths(World):
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """W [S, F, A], F = 2 with shared parameters and P without; every prompt starts with the same policy."""
         start = -0.5 * ((self.lengths - _START) / _WIDTH) ** 2
-        table = np.zeros((len(seeds), self.features.shape[1], self.longest))
-        table[:, : 1 if self.shared else None] = start
-        return Policy(table, np.asarray(seeds).astype(np.uint64))
+        table = np.zeros((self.features.shape[1], self.longest))
+        table[: 1 if self.shared else None] = start
+        return started(table, seeds)
 
     def rollout(
         self, policy: Policy, group_size: int, step: int = 0, *, attempt: int = 0, fields: Sequence[str] = ()
@@ -78,10 +81,8 @@ class Lengths(World):
         Raises:
             ValueError: A field that this world does not provide.
         """
-        for field in fields:
-            if field not in self.provides:
-                raise unknown_name("field of the lengths world", field, self.provides)
-        prompt, rollout = np.arange(self.prompts)[:, None], np.arange(group_size)
+        groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=8 + self.longest // 8)
+        prompt, rollout = np.arange(self.prompts)[:, None], np.arange(groups)
         own: dict[str, Any] = {"step": step, "attempt": attempt, "prompt": prompt, "rollout": rollout}
         first, second = (uniforms(policy.seeds[:, None, None], **own, draw=d) for d in (0, 1))
         log_policy = self._log_policy(policy)

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_count, check_room
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
+from simulators.runs import asked, started
 
 __all__ = ["Preferences"]
 
@@ -50,6 +51,7 @@ class Preferences(World):
     ) -> None:
         sizes = {"pairs": pairs, "length": length, "vocabulary": vocabulary}
         self.prompts, self.length, self.vocabulary = (check_count(n, v, least=1) for n, v in sizes.items())
+        check_room(6 * pairs * length + 4 * length * vocabulary, **sizes)
         self.signal, self.noise = float(signal), float(noise)
         if not np.isfinite([self.signal, self.noise]).all():
             raise ValueError(f"signal and noise must be finite, not {signal} and {noise}")
@@ -59,10 +61,7 @@ class Preferences(World):
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The uniform policy: logits [S, T, V] of zero for S seeds, integers from 0 to 2**64 − 1."""
-        keys = [check_count("seed", s, least=0) for s in seeds]
-        if not keys or max(keys) >= 2**64:
-            raise ValueError("seeds must be one or more integers from 0 to 2**64 - 1")
-        return Policy(np.zeros((len(keys), self.length, self.vocabulary)), np.array(keys, np.uint64))
+        return started(np.zeros((self.length, self.vocabulary)), seeds)
 
     def gold_rewards(self, policy: Policy) -> Floats:
         """The true token rewards of each run [S, T, V]."""
@@ -83,11 +82,9 @@ class Preferences(World):
         Raises:
             ValueError: For another group size, or a field that this world does not provide.
         """
+        asked(self, policy, group_size, step, attempt, fields, each=3 * self.length)
         if group_size != 2:
             raise ValueError(f"group_size must be 2, the two sides of a pair, not {group_size}")
-        for field in fields:
-            if field not in self.provides:
-                raise unknown_name("field of the preferences world", field, self.provides)
         data = self._data(policy)
         rewards = np.zeros((*data.responses.shape[:3], 1))
         rewards[:, :, 0] = 1.0

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_count, check_room, unknown_name
 from simulators.random import uniforms
 from simulators.records import Floats, Ints, Policy, Rollouts, Scored, Truth
+from simulators.runs import asked, started
 
 __all__ = ["FEATURES", "Queries", "Scenes", "costs", "gradient", "match", "matches", "predict", "scenes"]
 
@@ -191,14 +192,14 @@ class Queries(Scored):
     def __init__(self, scenes: int = 4, *, objects: int = 4) -> None:
         self.prompts = check_count("scenes", scenes, least=1)
         self.objects = check_count("objects", objects, least=2)
+        check_room(8 * _TEST * objects * max(_TEST_QUERIES, objects), objects=objects)
 
     def __repr__(self) -> str:
         return f"Queries(scenes={self.prompts}, objects={self.objects})"
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """A map of zeros and the initial objectness for each seed: parameters [S, 26]."""
-        start = np.append(np.zeros(2 * FEATURES), [_SHARP, 0.0])
-        return Policy(np.tile(start, (len(seeds), 1)), np.asarray(seeds).astype(np.uint64))
+        return started(np.append(np.zeros(2 * FEATURES), [_SHARP, 0.0]), seeds)
 
     def rollout(
         self, policy: Policy, group_size: int = _TEST_QUERIES, step: int = 0, *, attempt: int = 0,
@@ -219,10 +220,9 @@ class Queries(Scored):
         Raises:
             ValueError: Fewer queries than objects, or a field.
         """
+        _, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=64 + 8 * self.objects)
         if group_size < self.objects:
             raise ValueError(f"group_size must be at least the {self.objects} objects of a scene, not {group_size}")
-        for field in fields:
-            raise unknown_name("field of the queries world", field, self.provides)
         scene = (attempt * _STEPS + step) * self.prompts + np.arange(self.prompts)
         number = np.tile(scene, (policy.seeds.size, 1))
         drawn = self._scenes(policy, number, group_size)

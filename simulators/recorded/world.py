@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.records import Floats, Policy, Rollouts, World
+from simulators.runs import started
 
 __all__ = ["Recorded"]
 
@@ -38,7 +39,7 @@ class Recorded(World):
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The initial policy, of which nothing is known but its log-probabilities of these rollouts."""
-        return Policy(np.zeros((len(seeds), 0)), np.asarray(seeds, dtype=np.uint64))
+        return started(np.zeros(0), seeds)
 
     def rollout(
         self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.errors import check_count
+from simulators.errors import check_count, check_room
 from simulators.random import uniforms
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
+from simulators.runs import asked, seeded
 
 __all__ = ["BASE", "GOLD", "PROXY", "Outcome", "RewardHacks", "graders", "metrics"]
 
@@ -82,6 +83,7 @@ class RewardHacks(World):
         self.prompts = check_count("tasks", tasks, least=1)
         self.families = check_count("families", families, least=1)
         self.trained = check_count("trained", trained, least=1)
+        check_room(2 * self.prompts * (self.families + NOISE_FEATURES), tasks=tasks, families=families)
         if self.trained > self.families:
             raise ValueError(f"trained must be at most the number of families, {self.families}, not {self.trained}")
         self.shared = bool(shared)
@@ -106,9 +108,7 @@ class RewardHacks(World):
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The weights W [S, A, 1 + F + 8] before training, for S seeds."""
-        keys = np.array([check_count("seed", s, least=0) for s in seeds], np.uint64)
-        if not keys.size:
-            raise ValueError("seeds must be one or more integers of at least 0")
+        keys = seeded(seeds)
         shape = self.answers, 1 + self.families + NOISE_FEATURES
         weights = np.stack([_rng(s, _WEIGHTS).normal(0, WOBBLE, shape) for s in keys])
         weights[..., 0] += self.base
@@ -122,13 +122,11 @@ class RewardHacks(World):
         Raises:
             ValueError: for G < 1, a negative counter, or any field: this world has none.
         """
-        size = check_count("group_size", group_size, least=1)
-        if fields:
-            raise ValueError(f"world {self.name!r} provides no optional field, so not {', '.join(fields)}")
+        size, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=8)
         families, features = self._tasks(policy)
         pi = _softmax(policy.parameters, features)
         u = uniforms(
-            policy.seeds[:, None, None], step=check_count("step", step, least=0), attempt=attempt,
+            policy.seeds[:, None, None], step=step, attempt=attempt,
             prompt=np.arange(self.prompts)[:, None], rollout=np.arange(size),
         )  # fmt: skip
         actions = (u[..., None] >= pi.cumsum(axis=-1)[:, :, None, :-1]).sum(axis=-1)

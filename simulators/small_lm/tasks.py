@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulators.errors import unknown_name
+from simulators.errors import one_of
 
 __all__ = ["COMPONENTS", "END", "FORM", "TAGS", "TASKS", "Problem", "Task", "marked", "score", "shown", "task"]
 
@@ -95,9 +95,7 @@ def task(name: str) -> Task:
     Raises:
         ValueError: no such task; the nearest names are offered.
     """
-    if name not in TASKS:
-        raise unknown_name("task", name, TASKS)
-    return TASKS[name]
+    return one_of("task", name, TASKS)
 
 
 def _solution(thought: str, answer: str) -> str:

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_count, check_room
 from simulators.random import DRAWS, uniforms
 from simulators.records import Floats, Policy, Rollouts, World
+from simulators.runs import asked, seeded
 from simulators.small_lm.model import Cache, Shape, Transformer, Weights
 from simulators.small_lm.pretrain import cached, imitate
 from simulators.small_lm.tasks import COMPONENTS, END, TAGS, Problem, score, shown, task
@@ -75,7 +76,8 @@ class SmallLM(World):
             raise ValueError(f'precision={precision!r}; it is "float32" or "bfloat16"')
         self.prompts, self.device = check_count("prompts", prompts, least=1), _device(device)
         torch.set_num_threads(1)  # runs are the parallel work, and numbers do not depend on the cores
-        self._problems(task, check_count("problems", problems, least=10), seed)
+        check_room(64 * check_count("problems", problems, least=10), problems=problems)
+        self._problems(task, problems, seed)
         needed = max(len(p.solution) for p in self.train) + 1
         self.length = check_count("length", length or needed, least=1)
         self.shape = Shape(len(self.tokens), layers, width, heads)
@@ -119,8 +121,8 @@ class SmallLM(World):
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The pretrained weights [S, N] for S seeds: a tensor on the world's device."""
-        keys = [check_count("seed", s, least=0) for s in seeds]
-        return Policy(self._start.repeat(len(keys), 1), np.array(keys, np.uint64))
+        keys = seeded(seeds)
+        return Policy(self._start.repeat(len(keys), 1), keys)
 
     def rollout(
         self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
@@ -138,11 +140,8 @@ class SmallLM(World):
         Raises:
             ValueError: G < 1, a negative counter, or a field that this world does not provide.
         """
-        groups = check_count("group_size", group_size, least=1)
-        for field in fields:
-            if field not in self.provides:
-                raise unknown_name("field of the small-lm world", field, self.provides)
-        counters = {"step": check_count("step", step, least=0), "attempt": check_count("attempt", attempt, least=0)}
+        groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=8 * self.length)
+        counters = {"step": step, "attempt": attempt}
         chosen = uniforms(policy.seeds[:, None], **counters, prompt=np.arange(self.prompts), draw=_PROBLEM)
         prompt = (chosen * len(self.train)).astype(np.int64)
         rollouts, entropy = self._answered(policy, prompt, groups, **counters)

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_count, check_room, one_of
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
-from simulators.softmax import Tables, tables
+from simulators.runs import asked, started
+from simulators.softmax import Tables, initial, tables
 from simulators.stride import Stride
 from simulators.stride import warm as warm_stride
 from simulators.toy_lm import kernels
@@ -78,7 +79,7 @@ class ToyLM(World):
             _padded([getattr(m, name) for m in machines]) for name in ("following", "payoffs")
         )
         self.worth = self.payoffs.sum(axis=-1)
-        self.logits = _checked_logits(logits, (self.prompts, self.length, self.vocabulary, self.vocabulary))
+        self.logits = initial(logits, (self.prompts, self.length, self.vocabulary, self.vocabulary), "[P, T, V, V]")
         self.together = max(_LEAST_TOGETHER, _CACHE // (5 * self.logits.nbytes))
 
     def __repr__(self) -> str:
@@ -100,10 +101,7 @@ class ToyLM(World):
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The initial logits [S, P, T, V, V] for S seeds, integers from 0 to 2**64 − 1."""
-        keys = [check_count("seed", s, least=0) for s in seeds]
-        if not keys or max(keys) >= 2**64:
-            raise ValueError("seeds must be one or more integers from 0 to 2**64 - 1")
-        return Policy(np.tile(self.logits, (len(keys), 1, 1, 1, 1)), np.array(keys, np.uint64))
+        return started(self.logits, seeds)
 
     def rollout(
         self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
@@ -124,11 +122,8 @@ class ToyLM(World):
         Raises:
             ValueError: for G < 1, a negative counter, or a field that this world does not provide.
         """
-        groups = check_count("group_size", group_size, least=1)
-        counters = np.uint64(check_count("step", step, least=0)), np.uint64(check_count("attempt", attempt, least=0))
-        for field in fields:
-            if field not in self.provides:
-                raise unknown_name("field of the toy-lm world", field, self.provides)
+        groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=4 * self.length)
+        counters = np.uint64(step), np.uint64(attempt)
         table = self._tables(policy)
         shape = (policy.seeds.size, self.prompts, groups, self.length)
         rewards = np.empty((*shape[:3], len(COMPONENTS)))
@@ -268,12 +263,13 @@ def warm() -> None:
 
 def _machines(tasks: Any, prompts: int, vocabulary: int, length: int, seed: int) -> list[Machine]:
     """The machine of each task, its share of the prompts made."""
-    given = [tasks] if isinstance(tasks, str | Machine) else list(tasks)
+    given = list(tasks) if isinstance(tasks, Sequence) and not isinstance(tasks, str) else [tasks]
     sizes = {"vocabulary": (vocabulary, 2), "length": (length, 1), "prompts": (prompts, max(1, len(given)))}
     for name, (value, least) in sizes.items():
         check_count(name, value, least=least)
     if not given or length >= _MOST_DRAWS:
         raise ValueError(f"one task or more, and a length below {_MOST_DRAWS}; not {given!r} and {length}")
+    check_room(prompts * length * vocabulary * (vocabulary + 4), prompts=prompts, length=length, vocabulary=vocabulary)
     shares = [len(part) for part in np.array_split(np.arange(prompts), len(given))]
     machines = [_made(t, n, vocabulary, length, seed) for t, n in zip(given, shares, strict=True)]
     found = {m.following.shape[1::2] for m in machines}
@@ -285,9 +281,7 @@ def _machines(tasks: Any, prompts: int, vocabulary: int, length: int, seed: int)
 def _made(task: str | Machine, prompts: int, vocabulary: int, length: int, seed: int) -> Machine:
     if isinstance(task, Machine):
         return task
-    if task not in TASKS:
-        raise unknown_name("task", task, TASKS)
-    return TASKS[task](prompts, vocabulary, length, check_count("seed", seed, least=0))
+    return one_of("task", task, TASKS)(prompts, vocabulary, length, check_count("seed", seed, least=0))
 
 
 def _padded(tables_of: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -299,16 +293,6 @@ def _padded(tables_of: Sequence[NDArray[Any]]) -> NDArray[Any]:
         widths[2] = (0, most - table.shape[2])
         wider.append(np.pad(table, widths))
     return np.ascontiguousarray(np.concatenate(wider))
-
-
-def _checked_logits(logits: ArrayLike, shape: tuple[int, ...]) -> Floats:
-    table = np.asarray(logits, np.float64)
-    if not np.isfinite(table).all():
-        raise ValueError("initial logits must be finite")
-    try:
-        return np.broadcast_to(table, shape).copy()
-    except ValueError:
-        raise ValueError(f"logits {table.shape} do not broadcast to [P, T, V, V] {shape}") from None
 
 
 def _checked_components(weights: ArrayLike) -> Floats:

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_count, check_room, one_of
 from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
-from simulators.softmax import Tables, tables
+from simulators.runs import asked, started
+from simulators.softmax import Tables, initial, tables
 from simulators.turns import kernels
 from simulators.turns.tasks import TASKS, Episode
 
@@ -59,10 +60,9 @@ class Turns(World):
         shared: bool = False,
         logits: ArrayLike | None = None,
     ) -> None:
-        if isinstance(task, str) and task not in TASKS:
-            raise unknown_name("task", task, TASKS)
-        self.task = TASKS[task]() if isinstance(task, str) else task
+        self.task = task if isinstance(task, Episode) else one_of("task", task, TASKS)()
         self.prompts = check_count("prompts", prompts, least=1)
+        check_room(self.prompts * (self.task.logits.size + 3), prompts=self.prompts)
         self.tokens = (self.task.actions,) * self.prompts
         self.turns = check_count("turns", self.task.turns if turns is None else turns, least=1)
         if self.turns > _MOST_TURNS:
@@ -70,7 +70,7 @@ class Turns(World):
         self.length = self.turns + (self.task.closing >= 0)
         self.starts = np.resize(np.array(self.task.starts, np.int64), self.prompts)
         self.rows = np.zeros(self.prompts, np.int64) if shared else np.arange(self.prompts)
-        self.logits = _checked_logits(self.task.logits if logits is None else logits, self._shape)
+        self.logits = initial(self.task.logits if logits is None else logits, self._shape, "[R, O, A]")
 
     def __repr__(self) -> str:
         return f"Turns({self.task.name}, prompts={self.prompts}, turns={self.turns})"
@@ -89,10 +89,7 @@ class Turns(World):
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The initial logits [S, R, O, A] for S seeds, integers from 0 to 2**64 − 1."""
-        keys = [check_count("seed", s, least=0) for s in seeds]
-        if not keys or max(keys) >= 2**64:
-            raise ValueError("seeds must be one or more integers from 0 to 2**64 - 1")
-        return Policy(np.tile(self.logits, (len(keys), 1, 1, 1)), np.array(keys, np.uint64))
+        return started(self.logits, seeds)
 
     def rollout(
         self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
@@ -113,11 +110,8 @@ class Turns(World):
         Raises:
             ValueError: for G < 1, a negative counter, or a field that this world does not provide.
         """
-        groups = check_count("group_size", group_size, least=1)
-        counters = np.uint64(check_count("step", step, least=0)), np.uint64(check_count("attempt", attempt, least=0))
-        for field in fields:
-            if field not in self.provides:
-                raise unknown_name("field of the world of turns", field, self.provides)
+        groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=6 * self.length)
+        counters = np.uint64(step), np.uint64(attempt)
         table, task = self._tables(policy), self.task
         shape = (policy.seeds.size, self.prompts, groups, self.length)
         out = Rollouts(
@@ -258,16 +252,6 @@ def warm() -> None:
     world.gradient(policy, rollouts, world.log_prob(policy, rollouts))
     world.truth(policy, rollouts)
     world.entropy(policy)
-
-
-def _checked_logits(logits: ArrayLike, shape: tuple[int, ...]) -> Floats:
-    table = np.asarray(logits, np.float64)
-    if not np.isfinite(table).all():
-        raise ValueError("initial logits must be finite")
-    try:
-        return np.broadcast_to(table, shape).copy()
-    except ValueError:
-        raise ValueError(f"logits {table.shape} do not broadcast to [R, O, A] {shape}") from None
 
 
 def _checked_weight(weights: ArrayLike) -> float:

@@ -194,7 +194,7 @@ WORLD, START = Bandit([[0.5, 0.5]]), Bandit([[0.5, 0.5]]).init([0])
         (lambda: Bandit([0.5, 0.5], logits=[1.0, 2.0, 3.0]), "do not broadcast"),
         (lambda: Bandit([0.5, 0.5], logits=NAN), "initial logits must be finite"),
         (lambda: WORLD.init([]), "one or more integers"),
-        (lambda: WORLD.init([2**64]), "from 0 to 2\\*\\*64"),
+        (lambda: WORLD.init([2**64]), "seed must be at most 18446744073709551615, not 18446744073709551616"),
         (lambda: WORLD.init([-1]), "seed must be at least 0, not -1"),
         (lambda: WORLD.rollout(START, 0, 0), "group_size must be at least 1, not 0"),
         (lambda: WORLD.rollout(START, 2, -1), "step must be at least 0, not -1"),

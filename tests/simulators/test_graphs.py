@@ -85,7 +85,7 @@ def test_edges_go_forward() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"agents": 1}, "agents must be at least 2"),
+        ({"members": 1}, "members must be at least 2"),
         ({"critical": [10]}, r"different edges in 0\.\.9"),
         ({"critical": [1, 1]}, "different edges"),
         ({"easiness": []}, "one number per query"),

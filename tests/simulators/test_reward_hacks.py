@@ -192,7 +192,7 @@ def test_training_on_the_proxy_measures_the_gold_beside_it() -> None:
         (lambda: RewardHacks().init([]), "one or more integers"),
         (
             lambda: RewardHacks().rollout(RewardHacks().init([0]), 2, 0, fields=["turn"]),
-            "no optional field, so not turn",
+            "unknown field of the reward-hacks world 'turn'",
         ),
         (lambda: RewardHacks().outcome(RewardHacks().init([0]), tasks=0), "tasks must be at least 1"),
         (lambda: list(RewardHacks().imitate(RewardHacks().init([0]), share=1.5)), "share must be from 0 to 1"),

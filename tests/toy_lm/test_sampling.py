@@ -214,7 +214,7 @@ def other(**changes: object) -> Rollouts:
         (lambda: small(logits=[1.0, 2.0, 3.0]), "do not broadcast to \\[P, T, V, V\\]"),
         (lambda: small([TASKS["copy"](2, 4, 4, 0), TASKS["copy"](2, 5, 4, 0)]), "one length and vocabulary"),
         (lambda: WORLD.init([]), "one or more integers"),
-        (lambda: WORLD.init([2**64]), "from 0 to 2\\*\\*64"),
+        (lambda: WORLD.init([2**64]), "seed must be at most 18446744073709551615, not 18446744073709551616"),
         (lambda: WORLD.rollout(START, 0, 0), "group_size must be at least 1, not 0"),
         (lambda: WORLD.rollout(START, 2, -1), "step must be at least 0, not -1"),
         (lambda: WORLD.rollout(START, 2, 0, attempt=-1), "attempt must be at least 0"),
