@@ -81,7 +81,8 @@ for report in lab.advantages.check("grpo"):
 # ## Noise: the sign that comes out wrong
 #
 # With noisy rewards a good answer can fall below the mean of its group. Then it is pushed *down*. How often depends on
-# the number of rollouts and on the law of the noise.
+# the number of rollouts and on the law of the noise. Here a sign is wrong against the drawn reward: a rollout that was
+# paid more than the mean of the law deserves a positive advantage.
 
 # %%
 from lab.studies import sign_flip_study
@@ -108,14 +109,17 @@ curves(trace.summary(["value"]), metric="value", label="expected reward", theme=
 
 # %% [markdown]
 # **Reading the picture.** Height is the expected reward of the policy, 1 is the best possible, the start is chance
-# (0.5). The bands are 95% intervals over seeds: where they overlap, the run does not tell the rules apart.
+# (0.5). The bands are 95% intervals over seeds. All rules met the same draws, so they are compared seed by seed: where
+# the interval of that difference leaves out 0, two rules are told apart, even if their bands overlap.
 
 # %%
-curves(trace.summary(["sign_flip"]), metric="sign_flip", label="sign-flip rate", percent=True, theme="light")
+curves(trace.summary(["sign_flip"]), metric="sign_flip", label="wrong sign", percent=True, theme="light")
 
 # %% [markdown]
-# MC-GRPO gives fewer wrong signs. Whether that wins is another matter: its advantages have no bound, so its gradient
-# must be clipped. Look at `largest advantage` before you believe a sign.
+# Here a sign is wrong *against the action's expected reward*: an arm is judged by what it earns on average. Above,
+# where groups came from a law alone, a sign was wrong *against the drawn reward*. MC-GRPO gives fewer wrong signs.
+# Whether that wins is another matter: its advantages have no bound, so its gradient must be clipped. Look at
+# `largest advantage` before you believe a sign.
 
 # %%
 trace.summary(["advantage_max"]).group_by("variant", maintain_order=True).agg(largest=pl.col("mean").max())

@@ -79,8 +79,9 @@ parts = {"reward_1": "right answer", "reward_2": "format", "reward_3": "length"}
 training(trace.summary(), metrics=[*parts, "reward", "no_signal", "entropy"], labels=parts)
 
 # %% [markdown]
-# **Reading the picture.** With so few seeds the bands are wide, and where they overlap nothing is told apart. What
-# counts in the end is what the network can do on problems that it was not trained on:
+# **Reading the picture.** With so few seeds the bands are wide. Both variants met the same draws, so they are compared
+# seed by seed (`lab.trace.lead`), which can tell them apart even where bands overlap. What counts in the end is what
+# the network can do on problems that it was not trained on:
 
 # %%
 trained = dataclasses.replace(world.init(range(SEEDS)), parameters=torch.as_tensor(trace.parameters("grpo")))

@@ -193,7 +193,8 @@ def _outcome(found: Run) -> None:
         return
     shown = [m for m in METRICS if any(m in of for of in cells.values())]
     table(
-        ["variant", *(KNOWN[m].label for m in shown)], [[v, *(of.get(m, "") for m in shown)] for v, of in cells.items()]
+        ["variant", *(KNOWN[m].label.replace(" against ", "\nagainst ") for m in shown)],
+        [[v, *(of.get(m, "") for m in shown)] for v, of in cells.items()],
     )
     ends = ", ".join(KNOWN[m].label for m in shown if m in ("value", *HELD_OUT))
     print(f"{f'At the last step: {ends}; the others: mean' if ends else 'Mean'} over all steps; ± 95% over the seeds.")

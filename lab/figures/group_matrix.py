@@ -18,7 +18,8 @@ _STRONG = 2.0  # an advantage of this magnitude has the full colour
 
 @figure(
     guide="A column is a rollout. Blue pushes it up, orange down, stronger colour harder; an empty cell takes no part. "
-    "A framed number has another sign than the truth or, in a log without a known truth, than the logged advantage.",
+    "A framed number has the wrong sign against the action's expected reward or, in a log, which does not know it, "
+    "another sign than the logged advantage.",
     columns=("row", "kind", "rollout", "value", "wrong"),
 )
 def group_matrix(frame: pl.DataFrame, *, theme: str, row_height: int = 34) -> go.Figure:

@@ -14,8 +14,9 @@ __all__ = ["advantage_bars"]
 
 @figure(
     guide="Each column is a rollout: its reward above, what every rule makes of it below, all on one scale. A rollout "
-    "whose reward is above the true mean deserves a positive advantage; where a rule says the opposite the bar is "
-    "hollow and crossed. An arrow marks a bar beyond the scale; a row without bars teaches nothing.",
+    "whose reward is above the true mean deserves a positive advantage; where a rule says the opposite (a wrong sign "
+    "against the drawn reward) the bar is hollow and crossed. An arrow marks a bar beyond the scale; a row without "
+    "bars teaches nothing.",
     columns=("variant", "prompt", "rollout", "reward", "true_advantage", "advantage", "flipped"),
 )
 def advantage_bars(frame: pl.DataFrame, *, theme: str, scale: float = 3.0, row_height: int = 84) -> go.Figure:

@@ -43,8 +43,9 @@ def thin(values: NDArray, buckets: int) -> NDArray:
 
 
 @figure(
-    guide="Lines are means over seeds, bands their 95% intervals: curves whose bands overlap were not told apart. "
-    "All variants met the same random draws. Long traces keep the smallest and largest value of each stretch.",
+    guide="Lines are means over seeds, bands their 95% intervals. All variants met the same random draws, so two are "
+    "compared by their difference seed by seed, which can be sure where their bands overlap. Long traces keep the "
+    "smallest and largest value of each stretch.",
     columns=("variant", "step", "metric", "mean", "low", "high"),
 )
 def curves(

@@ -15,6 +15,7 @@ import polars as pl
 from lab.figures.figure import figure
 from lab.figures.marks import SHARE, points
 from lab.figures.theme import ramp, style
+from lab.measures.metrics import AGAINST_DRAWN, AGAINST_EXPECTED
 
 __all__ = ["flips_by_law", "flips_by_size", "levels_by_size", "silence", "silence_by_size"]
 
@@ -22,18 +23,20 @@ __all__ = ["flips_by_law", "flips_by_size", "levels_by_size", "silence", "silenc
 @figure(
     guide="Points are draws with 95% intervals; where all groups can be listed, a line shows the exact rate (otherwise "
     "a dotted line only joins the points). Lower is better; half is a coin. A rate that falls with the group size is "
-    "the baseline's own noise.",
+    "the baseline's own noise. The axis says what a sign is held against: the reward that a rollout drew from a law, "
+    "or in a world what its action earns on average.",
     columns=("variant", "group_size", "kind", "rate", "low", "high"),
 )
 def flips_by_size(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Figure:
     """Sign-flip rate against the group size under one reward law, a line per variant.
 
     Args:
-        frame: `lab.studies.sign_flip_study` for one law.
+        frame: `lab.studies.sign_flip_study` for one law, or `lab.experiment.by_group_size` of "sign_flip".
         theme: "light" or "dark".
         height: In pixels.
     """
-    return _by_size(frame, theme, height, "rollouts with the wrong sign")
+    against = AGAINST_DRAWN if "law" in frame.columns else AGAINST_EXPECTED
+    return _by_size(frame, theme, height, f"rollouts of the wrong sign<br>{against}")
 
 
 @figure(
@@ -79,7 +82,7 @@ def _by_size(frame: pl.DataFrame, theme: str, height: int, title: str) -> go.Fig
 @figure(
     guide="One column per reward law, one point per variant with its 95% interval; a dash is the exact rate where all "
     "groups can be listed. Lower is better; half is a coin. With right-or-wrong rewards a mean lies between the two, "
-    "so no sign is ever wrong; tails and skew pull mean and median apart.",
+    "so no sign is ever wrong against the reward that was drawn; tails and skew pull mean and median apart.",
     columns=("variant", "law", "kind", "rate", "low", "high"),
 )
 def flips_by_law(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Figure:
@@ -108,7 +111,7 @@ def flips_by_law(frame: pl.DataFrame, *, theme: str, height: int = 420) -> go.Fi
     names = [law.replace("_", "<br>") for law in laws]
     drawn.update_xaxes(tickvals=list(range(len(laws))), ticktext=names, range=[-0.5, len(laws) - 0.5], showgrid=False)
     drawn.update_layout(height=height, hovermode="closest")
-    drawn.update_yaxes(title="rollouts with the wrong sign", **SHARE)
+    drawn.update_yaxes(title=f"rollouts of the wrong sign<br>{AGAINST_DRAWN}", **SHARE)
     return drawn
 
 

@@ -29,8 +29,10 @@ _BESIDE, _BELOW = 0.065, 0.18  # room between panels, as shares of the picture
 
 
 @figure(
-    guide="Lines are means over seeds, bands their 95% intervals; all variants met the same draws, so small gaps "
-    "count. A coin has a sign-flip rate of one half; a cosine of 1 is the exact gradient, 0 no relation to it. "
+    guide="Lines are means over seeds, bands their 95% intervals; all variants met the same draws, so two are "
+    "compared by their difference seed by seed, which can be sure where their bands overlap. A sign is held against "
+    "what the action earns on average, not against the reward that was drawn: a coin is wrong half of the time. A "
+    "cosine of 1 is the exact gradient, 0 no relation to it. "
     "The axis of the gradient norm is logarithmic; where the norm is zero it has no point.",
     columns=("variant", "step", "metric", "mean", "low", "high"),
 )

@@ -43,10 +43,14 @@ MOST_AGENTS = 4
 #: Reward components whose mean is measured; further ones have none.
 MOST_COMPONENTS = 4
 
+#: What a sign can be wrong against. A rollout's own reward above the expected reward deserves a positive advantage; an
+#: action that earns more than the policy on average deserves one, whatever it was paid this time.
+AGAINST_DRAWN, AGAINST_EXPECTED = "against the drawn reward", "against the action's expected reward"
+
 _ROWS = (
     ("reward", "mean reward", "reward", "higher", "basic", "mean over the sampled rollouts, components added"),
     ("value", "expected reward", "reward", "higher", "basic", "exact expectation under the policy, mean over prompts"),
-    ("sign_flip", "sign-flip rate", "share of rollouts", "lower", "basic",
+    ("sign_flip", f"wrong sign {AGAINST_EXPECTED}", "share of rollouts", "lower", "basic",
      "rollouts whose advantage has the other sign than their true advantage, among those where neither is zero"),
     ("no_signal", "groups without signal", "share of groups", "lower", "basic",
      "groups all of whose advantages are zero (below 1e-9), or that a filter dropped"),

@@ -82,17 +82,17 @@ def reading(shares: pl.DataFrame, counts: pl.DataFrame, variant: str) -> str:
     if hard.height:
         small, large = hard.row(0, named=True), hard.row(-1, named=True)
         parts.append(
-            f"Where one rollout in ten is right, **{small['share']:.0%}** of groups of {small['group_size']} teach "
-            f"**{variant}** nothing"
+            f"Where one rollout in ten is right, all advantages of **{variant}** are zero in "
+            f"**{small['share']:.0%}** of the groups of {small['group_size']}"
         )
-        parts[0] += f", and {large['share']:.0%} of groups of {large['group_size']}" if hard.height > 1 else ""
+        parts[0] += f", in {large['share']:.0%} of those of {large['group_size']}" if hard.height > 1 else ""
     last = counts.filter(pl.col("group_size") == pl.col("group_size").max()).sort("levels")
     most, least = last.row(-1, named=True), last.row(0, named=True)
     if most["levels"] > least["levels"]:
         parts.append(
-            f"With {COUNT[most['components']]} each, "
-            f"**{most['rule']}** tells {most['levels']:,} groups of {most['group_size']} apart, "
-            f"**{least['rule']}** {least['levels']:,}"
+            f"Groups of {most['group_size']} with {COUNT[most['components']]} each can come out in many ways; "
+            f"**{most['rule']}** answers them with {most['levels']:,} different sets of advantages, "
+            f"**{least['rule']}** with {least['levels']:,}, so it trains alike on groups that differ"
         )
     return ". ".join(parts) + "."
 
@@ -124,7 +124,7 @@ def of_right_or_wrong() -> None:
         with st.container():
             st.subheader("Different advantages in a group while training", anchor=False)
             page.show(curves, summary, metric="levels", label="levels per group (mean)", key="levels")
-    page.finish(lines(), shares)
+    page.finish(lines(), shares, "the groups that teach nothing, by success")
 
 
 def lines() -> str:
@@ -172,7 +172,7 @@ def of_a_world() -> None:
         'lab.figures.curves(summary, metric="no_signal", label="groups without signal", percent=True)',
         'lab.figures.curves(summary, metric="levels", label="levels per group (mean)")',
     ]
-    page.finish("\n".join(shown), rates)
+    page.finish("\n".join(shown), rates, "the groups that teach nothing, at the first policy")
 
 
 state = page.open()

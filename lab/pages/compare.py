@@ -13,12 +13,17 @@ from lab.figures.implied_reward import implied_distances
 from lab.figures.lines import curves
 from lab.figures.training import training
 from lab.pages.places import PLACES, SCENES, given, group_size
-from lab.pages.runs import absent, code, controls, fitting, goal, measured, settings, trained
+from lab.pages.runs import absent, asked, code, controls, fitting, goal, measured, settings, trained
 from lab.pages.shell import Page
+from lab.pages.words import head_start
 from lab.trace import leads, standing
 
-MEASURE = ("value", "sign_flip", "no_signal", "advantage_max", "entropy", "levels")
-SHOWN = ("sign_flip", "levels", "no_signal", "advantage_max")
+MEASURE = ("value", "sign_flip", "no_signal", "grad_norm", "advantage_max", "entropy", "levels")
+SHOWN = ("grad_norm", "sign_flip", "levels", "no_signal", "advantage_max")
+PAIRED = (
+    "Each seed's difference on the same draws, averaged, with its 95% interval over seeds: where the band leaves out "
+    "0, the two are told apart, even if their own bands overlap."
+)
 SHORT = {
     "shift": "blind to a shift of all rewards", "scale": "blind to their scale", "permutation": "order is no matter",
     "zero_sum": "sums to zero in a group", "bounded": "bounded", "silent": "equal rewards teach nothing",
@@ -72,13 +77,17 @@ def declared(variant: str) -> frozenset[str]:
     return lab.advantages.rule(lab.variant(variant).advantage).properties
 
 
-def reading(frame: pl.DataFrame, ahead: pl.DataFrame, distances: pl.DataFrame | None, base: str) -> str:
-    """The sentence: who ends where, which differences are told apart, and who climbs another reward."""
+def reading(frame: pl.DataFrame, ahead: pl.DataFrame, distances: pl.DataFrame | None, base: str, *, plain: bool) -> str:
+    """The sentence: who ends where, which differences are told apart, and who climbs another reward.
+
+    `plain` says that a step's length follows the gradient's, so that first steps can be compared.
+    """
     metric, words = goal(frame)
     first = standing(frame, metric, last=1).filter(pl.col("variant") == base).row(0, named=True)
     sentence = f"**{base}** ends at {words} of {first['mean']:.3f}"
     parts = [_beside(row) for row in ahead.iter_rows(named=True)]
-    sentence += f"; on the same draws {', '.join(parts)}. " if parts else ". "
+    sentence += f"; on the same draws {', '.join(parts)}." if parts else "."
+    sentence += (head_start(frame) if plain else "") + " "
     if distances is None:
         return sentence
     known = distances.drop_nulls("distance").sort("distance")
@@ -86,9 +95,13 @@ def reading(frame: pl.DataFrame, ahead: pl.DataFrame, distances: pl.DataFrame | 
         return sentence + "None of them has an implied reward here."
     far = known.row(-1, named=True)
     if far["low"] < 0.0005:
-        return sentence + "On average the true reward is climbed."
-    most = "is furthest from the true one, by" if known.height > 1 else "is away from the true one by"
-    return sentence + f"The reward that **{far['variant']}** climbs {most} {far['distance']:.2f}."
+        return sentence + "Averaged over draws, the true reward is climbed."
+    most = "furthest, " if known.height > 1 else ""
+    return (
+        f"{sentence}Averaged over draws an update climbs the mean advantage of each response, not its reward; under "
+        f"**{far['variant']}** the two lie {most}{far['distance']:.2f} apart (0: the true reward is climbed, 1: no "
+        f"relation)."
+    )
 
 
 def _beside(row: dict[str, Any]) -> str:
@@ -117,7 +130,8 @@ def lines() -> str:
         shown += [
             "",
             "from lab.trace import leads",
-            f'lab.figures.curves(leads(trace.frame, {metric!r}, {base!r}), metric="lead", label="above {base}")',
+            f"ahead = leads(trace.frame, {metric!r}, {base!r})",
+            f'lab.figures.curves(ahead, metric="lead", label="{label} above {base}")',
         ]
     if distances is not None:
         shown += [
@@ -142,7 +156,8 @@ gaps = page.ask(leads, trace.frame, metric, base)
 distances = None
 if PLACES[state["world"]].here.listed:
     distances = page.ask(implied, state["world"], given(state), state["variants"], size, state["seed"])
-page.say(reading(trace.frame, gaps.filter(pl.col("step") == pl.col("step").max()), distances, base))
+plain = asked(state).get("optimizer", "sgd") == "sgd"  # under Adam a step's length does not follow the gradient's
+page.say(reading(trace.frame, gaps.filter(pl.col("step") == pl.col("step").max()), distances, base, plain=plain))
 with page.panels():
     with st.container():
         st.subheader(label[:1].upper() + label[1:], anchor=False)
@@ -150,7 +165,7 @@ with page.panels():
     with st.container():
         st.subheader(f"The same, less that of {base}, seed by seed", anchor=False)
         if gaps.height:
-            page.show(curves, gaps, metric="lead", label=f"{label} above {base}", key="lead")
+            page.show(curves, gaps, metric="lead", label=f"{label} above {base}", key="lead", guide=PAIRED)
         else:
             st.caption("Choose a second variant, and its lead over the first is drawn here.")
     if distances is not None:
@@ -162,4 +177,4 @@ with page.panels():
 st.subheader("Where the difference comes from", anchor=False)
 page.show(training, summary, metrics=shared, columns=2, height=280 * -(-len(shared) // 2))
 absent(state, MEASURE, trace.frame)
-page.finish(lines(), summary)
+page.finish(lines(), summary, "all curves but the lead")

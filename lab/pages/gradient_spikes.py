@@ -16,13 +16,14 @@ from lab.figures.prompt_norms import prompt_norms
 from lab.measures import agent_spikes, agent_tails, spikes
 from lab.measures.agents import agent_prompts, agent_rows, highest_spikes
 from lab.measures.causes import Cause, cause, cause_rows, prompt_shares, spike_counts, worst_spikes
-from lab.measures.metrics import MOST_AGENTS
+from lab.measures.metrics import AGAINST_EXPECTED, MOST_AGENTS
 from lab.pages.places import SCENES, made
 from lab.pages.runs import asked, code, controls, fitting, settings, trained
 from lab.pages.shell import Page
 from lab.pages.state import Number, Whole
 
 #: What is measured: everything basic, or in a world of agents the gradient norm of each.
+RING, AGENT_RING = ("variant", "seed", "step"), ("variant", "agent", "seed", "step")
 BASIC, NORMS = "basic", ("grad_norm", *(f"grad_norm_agent_{n}" for n in range(MOST_AGENTS)))
 
 page = Page(
@@ -52,27 +53,37 @@ page = Page(
 )  # fmt: skip
 
 
+def replay_options(state: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the run that a replay needs."""
+    return {name: value for name, value in asked(state).items() if name not in ("steps", "seeds")}
+
+
 @st.cache_resource(max_entries=24, show_spinner=False)
 def taken_apart(state: dict[str, Any], variant: str, seed: int, step: int) -> Replay:
     """The step of a spike, computed again."""
-    options = {name: value for name, value in asked(state).items() if name not in ("steps", "seeds")}
-    return replay(made(state), variant, seed=seed, step=step, **options)
+    return replay(made(state), variant, seed=seed, step=step, **replay_options(state))
+
+
+def named(spike: dict[str, Any]) -> str:
+    """Which spike it is, and how far it leaps."""
+    leap = f"a gradient {spike['score']:,.0f} usual deviations above that of the {state['window']} steps before it"
+    leap = "a gradient after steps that had none" if math.isinf(spike["score"]) else leap
+    return f"{spike['variant']}, seed {spike['seed']}, step {spike['step']}: {leap}"
 
 
 def reading(counts: pl.DataFrame, spike: dict[str, Any] | None, found: Cause | None) -> str:
     """The sentence: who spikes how often, and what the chosen spike comes from."""
     each = [f"{name} {n}" for name, n in counts.select("variant", "spikes").iter_rows()]
     first = counts.row(0, named=True)
-    sentence = f"**{first['variant']}** has {first['spikes']} spikes in {first['runs']} runs"
+    number = f"{first['spikes']} spike{'s' * (first['spikes'] != 1)}"
+    sentence = f"The gradient of **{first['variant']}** has {number} in {first['runs']} runs"
     sentence += f", {' and '.join(each[1:])}. " if each[1:] else ". "
     if spike is None or found is None:
         return sentence + "Nothing leaps here."
-    score = "out of a stretch without any gradient" if math.isinf(spike["score"]) else f"score {spike['score']:.0f}"
-    wrong = ", of the wrong sign" if found.flipped else ""
+    wrong = f", of the wrong sign {AGAINST_EXPECTED}" if found.flipped else ""
     return sentence + (
-        f"The ringed one ({spike['variant']}, seed {spike['seed']}, step {spike['step']}, {score}) comes to "
-        f"{found.share:.0%} from prompt {found.prompt}: a reward of {found.reward:.3g} became an advantage of "
-        f"{found.advantage:.3g}{wrong}."
+        f"The ringed one ({named(spike)}) comes to {found.share:.0%} from prompt {found.prompt}: a reward of "
+        f"{found.reward:.3g} became an advantage of {found.advantage:.3g}{wrong}."
     )
 
 
@@ -126,11 +137,9 @@ def agents_reading(tails: pl.DataFrame, spike: dict[str, Any] | None, found: dic
         + (f" (99th percentile {row['tail']:.1f} medians)" if row["tail"] else "")
         for row in own.iter_rows(named=True)
     ]
-    score = "out of a stretch without any gradient" if math.isinf(spike["score"]) else f"score {spike['score']:.0f}"
     return (
         f"The gradient of the **{spike['agent']}** has the highest leap of all: {', '.join(each)}. The ringed one "
-        f"({spike['variant']}, seed {spike['seed']}, step {spike['step']}, {score}) comes to {found['share']:.0%} from "
-        f"prompt {found['prompt']}."
+        f"({named(spike)}) comes to {found['share']:.0%} from prompt {found['prompt']}."
     )
 
 
@@ -138,22 +147,47 @@ def lines(spike: dict[str, Any] | None) -> str:
     """The code of the page."""
     given = "" if page.state["threshold"] == 6 and page.state["window"] == 20 else (
         f", threshold={page.state['threshold']:g}, window={page.state['window']}")  # fmt: skip
+    ringed = "" if spike is None else f", ring={ring(spike, *(AGENT_RING if several else RING))}"
     draws = (
-        [f"marked = lab.measures.agent_spikes(trace.frame, world.agents{given})", "lab.figures.agent_norms(marked)"]
+        [f"marked = lab.measures.agent_spikes(trace.frame, world.agents{given})",
+         f"lab.figures.agent_norms(marked{ringed})"]
         if several else
-        [f"marked = lab.measures.spikes(trace.frame{given})", "lab.figures.gradient_norms(marked)"]
+        [f"marked = lab.measures.spikes(trace.frame{given})", f"lab.figures.gradient_norms(marked{ringed})"]
     )  # fmt: skip
     shown = [*code(state, NORMS if several else BASIC), *draws]
-    if spike is None:
-        return "\n".join(shown)
-    return "\n".join([
-        *shown,
-        "",
-        "from lab.experiment import replay",
-        f"seen = replay(world, {spike['variant']!r}, seed={spike['seed']}, step={spike['step']},",
-        f"              group_size={state['group_size']}, lr={state['lr']:g}, epochs={state['epochs']})",
-        "seen.prompt_norm, seen.frame",
-    ])  # fmt: skip
+    return "\n".join(shown if spike is None else [*shown, "", *(agent_lines if several else apart_lines)(spike)])
+
+
+def replayed(spike: dict[str, Any]) -> str:
+    """The line that computes the step of a spike again, with all that the run had."""
+    options = "".join(f", {name}={value!r}" for name, value in replay_options(state).items())
+    given = f"world, {spike['variant']!r}, seed={spike['seed']}, step={spike['step']}{options}"
+    return f"seen = lab.experiment.replay({given})"
+
+
+def apart_lines(spike: dict[str, Any]) -> list[str]:
+    """The code of the pictures of one spike."""
+    return [
+        "from lab.measures.causes import cause, cause_rows, prompt_shares",
+        replayed(spike),
+        "found = cause(seen.frame, seen.prompt_norm)",
+        "lab.figures.prompt_norms(prompt_shares(seen.prompt_norm))",
+        "lab.figures.group_matrix(cause_rows(seen.frame, found.prompt))",
+    ]
+
+
+def agent_lines(spike: dict[str, Any]) -> list[str]:
+    """The code of the pictures of one agent's spike."""
+    return [
+        "from lab.measures.agents import agent_prompts, agent_rows",
+        "from lab.measures.causes import prompt_shares",
+        replayed(spike),
+        f"agent = world.agents.index({spike['agent']!r})",
+        "shares = prompt_shares(agent_prompts(seen.moment.gradient, world.agent_axis, agent))",
+        "prompt = shares.filter('largest')['prompt'][0]",
+        "lab.figures.prompt_norms(shares)",
+        "lab.figures.group_matrix(agent_rows(seen.moment, seen.truth.advantage, prompt, world.agents))",
+    ]
 
 
 def picked(found: pl.DataFrame) -> dict[str, Any] | None:
@@ -178,11 +212,11 @@ options = {"threshold": state["threshold"], "window": state["window"]}
 if several:
     marked = page.ask(agent_spikes, trace.frame, agents_of(state), **options)
     chosen = picked(highest_spikes(marked))
-    page.show(agent_norms, marked, ring=ring(chosen, "variant", "agent", "seed", "step"))
+    page.show(agent_norms, marked, ring=ring(chosen, *AGENT_RING))
     page.say(agents_reading(agent_tails(marked), chosen, agents_apart(chosen) if chosen else None))
 else:
     marked = page.ask(spikes, trace.frame, **options)
     chosen = picked(worst_spikes(marked))
-    page.show(gradient_norms, marked, ring=ring(chosen, "variant", "seed", "step"))
+    page.show(gradient_norms, marked, ring=ring(chosen, *RING))
     page.say(reading(spike_counts(marked), chosen, apart(chosen) if chosen else None))
-page.finish(lines(chosen), marked)
+page.finish(lines(chosen), marked, "the gradient norms")

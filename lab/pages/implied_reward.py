@@ -10,6 +10,7 @@ from lab.figures.implied_reward import implied_lift, implied_over_success
 from lab.methods import names
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Number, seed
+from lab.pages.words import listed
 
 SIZES = [2, 4, 8, 16, 32, 64]
 SUCCESS = [0.02, *(i / 20 for i in range(1, 20)), 0.98]
@@ -49,21 +50,23 @@ def study(variants: list[str], sizes: list[int], beside: float, groups: int, see
 def reading(here: pl.DataFrame, size: int, beside: float) -> str:
     """The sentence: who is furthest from the true reward on a hard prompt, and who is not away at all."""
     hard = here.filter(pl.col("success") == 0.1).drop_nulls("distance").sort("distance", maintain_order=True)
-    place = f"With groups of {size}, a prompt of success 10% beside one of {beside:.0%}"
+    place = f"One prompt succeeds in 10%, another in {beside:.0%}, groups of {size}"
     if hard.is_empty():
-        return f"{place} has no implied reward under these variants: they refuse it, or read what a bandit lacks."
+        return (
+            f"{place}: these variants have no implied reward here; they refuse such rewards, or read what is lacking."
+        )
     far, true = hard.row(-1, named=True), hard.filter(pl.col("low") < 0.0005)["variant"].to_list()
-    kept = f"{joined(true)} climb{'s' if len(true) == 1 else ''} the true reward" if true else ""
+    kept = f"{listed(true)} climb{'s' if len(true) == 1 else ''} the true reward" if true else ""
     if far["low"] < 0.0005:
         return f"{place}: {kept}."
-    lift = f": a right answer to it weighs {far['lift']:.2g} times as much" if far["lift"] else ""
-    said = f"{place}: the reward that **{far['variant']}** climbs is {far['distance']:.2f} away from the true one{lift}"
+    lift = ""
+    if far["lift"]:
+        lift = f"; it counts a right answer to the first {far['lift']:.2g} times as much as one to the second, not once"
+    said = (
+        f"{place}: on average **{far['variant']}** climbs a reward that lies {far['distance']:.2f} from the true one "
+        f"(0: the same, 1: no relation){lift}"
+    )
     return f"{said}; {kept}." if kept else f"{said}."
-
-
-def joined(words: list[str]) -> str:
-    """Names as a sentence lists them."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 state = page.open()
@@ -80,6 +83,8 @@ st.subheader(f"What is lifted and what is neglected, groups of {state['group_siz
 page.show(implied_lift, here)
 page.finish(
     f"""
+import polars as pl
+
 import lab
 
 success = {SUCCESS}
@@ -89,6 +94,8 @@ lab.figures.implied_over_success(study)
 
 here = lab.studies.implied_reward_study({state["variants"]}, [{state["group_size"]}], success, **drawn)
 lab.figures.implied_lift(here)
+both = pl.concat([study, here]).unique(maintain_order=True)
 """,
     pl.concat([everywhere, here]).unique(maintain_order=True),
+    "both pictures",
 )

@@ -10,6 +10,7 @@ import streamlit as st
 import lab
 from lab import advantages
 from lab.figures.groups import advantage_bars
+from lab.measures.metrics import AGAINST_DRAWN
 from lab.pages import strip
 from lab.pages.shell import Page, plain
 from lab.pages.state import Choice, Choices, Number, Rewards, Whole, seed
@@ -200,7 +201,9 @@ def reading(summary: pl.DataFrame, precision: str) -> str:
         parts.append(f"nothing is learnt from these rewards by {by}")
     if wrong.height:
         most, of = wrong["flipped"][0], wrong["rollouts"][0]
-        parts.append(f"the wrong sign goes to up to {most} of {of} rollouts under {names_of(wrong, rules)}")
+        parts.append(
+            f"the wrong sign {AGAINST_DRAWN} goes to up to {most} of {of} rollouts under {names_of(wrong, rules)}"
+        )
         clean = summary.filter((pl.col("flipped") == 0) & ~pl.col("silent"))
         parts += [f"to none under {names_of(clean, rules)}"] if clean.height else []
     if refused.height:

@@ -270,6 +270,20 @@ def one_paper(paper: Paper, own: pl.DataFrame) -> None:
         published(paper, own)
 
 
+def lines(own: pl.DataFrame) -> str:
+    """The code of the page: what it has measured, again."""
+    known = own.filter(pl.col("value").is_not_null())["id"].to_list() or own["id"].to_list()[:1]
+    whole = f"lab.claims({'' if paper is None else f'{paper.slug!r}, '}seed={state['seed']})"
+    return "\n".join([
+        "import lab",
+        "",
+        f"measured = {known}",
+        "for result in lab.claims(*measured, seed={seed}):".format(seed=state["seed"]),
+        "    print(result.id, result.verdict, result.value, result.interval)",
+        f"# {whole} measures all {own.height}; for all papers together that takes minutes",
+    ])  # fmt: skip
+
+
 state = page.open()
 busy = working()
 table = with_ours(ledger().frame(state["seed"]))
@@ -289,12 +303,4 @@ if paper is None:
     all_papers(table)
 else:
     one_paper(paper, own)
-page.finish(
-    f"""
-import lab
-
-for result in lab.claims({"" if paper is None else f"{paper.slug!r}, "}seed={state["seed"]}):
-    print(result.id, result.verdict, result.value, result.interval)
-""",
-    own.drop("ours"),
-)
+page.finish(lines(own), own.drop("ours"), "this page, claim by claim")

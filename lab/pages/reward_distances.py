@@ -12,6 +12,7 @@ from lab.figures.reward_pairs import regret_cloud
 from lab.pages import bench
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Number, Numbers, Whole, seed
+from lab.pages.words import listed
 from lab.studies.reward_pairs import CHANGES, between, distance_shares
 from simulators.mdp import families
 from simulators.mdp.mdp import MDP
@@ -129,12 +130,6 @@ def reading(row: dict[str, Any], far: pl.DataFrame) -> str:
     )
 
 
-def listed(names: list[str]) -> str:
-    """Names as a sentence lists them."""
-    words = [f"**{name}**" for name in names]
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
-
-
 def lines(state: dict[str, Any], making: dict[str, Any]) -> str:
     """The code of the page."""
     _, family, sizes, layout, _ = WORLDS[state["world"]]
@@ -151,7 +146,7 @@ lab.figures.reward_maps(lab.studies.reward_map(mdp, {{"meant": first, "trained o
     counts = ", ".join(f"{name}={value}" for name, value in CLOUD.items())
     return f"""
 import lab
-from simulators import families
+from simulators.mdp import families
 
 mdp = families.{family}({given})
 reward = {[float(r) for r in state["reward"]]}
@@ -165,7 +160,8 @@ lab.figures.reward_way(way)
 
 cloud = lab.studies.distance_study(names, {place}{counts}, seed={state["seed"]})
 known = lab.studies.regret_correlations(cloud)
-lab.figures.regret_cloud(cloud, correlations=known, here=way.row({state["at"]}, named=True))
+here = way.row({state["at"]}, named=True)
+lab.figures.regret_cloud(cloud, correlations=known, here={{**here, "regret": here["mean_regret"]}})
 """
 
 
@@ -200,4 +196,4 @@ st.subheader("Does distance tell of regret? Random pairs of rewards", anchor=Fal
 page.control("over")
 drawn = page.ask(cloud, state["distances"], state["world"] if state["over"] == "this" else None, state["seed"])
 page.show(regret_cloud, drawn[0], correlations=drawn[1], here={**here, "regret": here["mean_regret"]})
-page.finish(lines(state, making), way)
+page.finish(lines(state, making), way, "the way from the first reward to the second")

@@ -13,12 +13,14 @@ from lab.figures.gold import parting_steps
 from lab.methods import names
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Flag, Number, Whole, seed
+from lab.pages.words import head_start
 from lab.trace import summarise
 from simulators.reward_hacks.world import BASE, RewardHacks
 
 STEPS, EVERY, TASKS = 300, 5, 64
 TRAINING = {"imitation": "demonstrations", "reinforcement": "reinforcement"}
 IMITATED = ("families", "shares", "demonstrations", "held_out")
+MEASURE = ("value", "gold", "grad_norm")
 REINFORCED = ("variants", "group_size", "lr", "steps")
 
 page = Page(
@@ -63,7 +65,7 @@ def reinforced(variants: list[str], refuse: float, shared: bool, runs: int, seed
     """The trace of training on the proxy, kept for a second look."""
     world = RewardHacks(TASKS, shared=shared, base=(*BASE[:2], refuse))
     seeds = range(seed, seed + runs)
-    return lab.train(world, variants, seeds=seeds, measure=("value", "gold"), **options).frame
+    return lab.train(world, variants, seeds=seeds, measure=MEASURE, **options).frame
 
 
 @st.cache_data(max_entries=32, show_spinner="Imitating demonstrations …")
@@ -92,9 +94,12 @@ def reading(parted: pl.DataFrame) -> str:
     row = apart.sort(pl.col("gold_best") - pl.col("gold_end"), descending=True).row(0, named=True)
     best = "before any training" if row["best"] == 0 else f"at step {row['best']}"
     ends = parted.sort("gold_end").row(-1, named=True)
-    calm = calm or (f"It ends highest under {ends['variant']} ({ends['gold_end']:.2f})." if apart.height > 1 else "")
+    calm = calm or (
+        f"The gold reward ends highest under {ends['variant']} ({ends['gold_end']:.2f})." if apart.height > 1 else ""
+    )
     return (
-        f"Under **{row['variant']}** proxy and gold part at step {row['step']}. The gold reward was best {best} "
+        f"Under **{row['variant']}** the proxy, which is trained on, and the gold reward, which is meant, part at step "
+        f"{row['step']}. The gold reward was best {best} "
         f"({row['gold_best']:.2f}) and ends at {row['gold_end']:.2f}, while the proxy rises from "
         f"{row['proxy_best']:.2f} to {row['proxy_end']:.2f}. {calm}"
     )
@@ -106,11 +111,11 @@ def lines(state: dict[str, Any]) -> str:
     shown = ["import lab", "from lab.trace import summarise"]
     if state["training"] == "reinforcement":
         shown += [
-            "from simulators.reward_hacks import RewardHacks", "",
+            "from simulators.reward_hacks.world import RewardHacks", "",
             f"world = RewardHacks({TASKS}, shared={state['shared']}, base=(2.0, 0.0, {state['refuse']:g}))",
             f"trace = lab.train(world, {state['variants']!r}, seeds={seeds}, steps={state['steps']},",
             f"                  group_size={state['group_size']}, lr={state['lr']:g}, "
-            'measure=("value", "gold")).frame',
+            f"measure={MEASURE}).frame",
         ]  # fmt: skip
     else:
         shares = [share / 100 for share in state["shares"]]
@@ -123,7 +128,7 @@ def lines(state: dict[str, Any]) -> str:
         ]
     return "\n".join([
         *shown,
-        "known = trace.drop_nulls()" if state["training"] == "imitation" else "known = trace",
+        'known = trace.drop_nulls(["value", "gold"])',
         "parted = lab.measures.parting(known)",
         'lab.figures.parting_steps(summarise(known, ["value", "gold"]), parted=parted)',
     ])  # fmt: skip
@@ -139,9 +144,9 @@ frame = page.ask(trace, state)
 known = frame.drop_nulls(["value", "gold"])
 if known.is_empty():
     page.say("With all twelve families trained on, none is left to test on: test on those, or train on fewer.")
-    page.finish(lines(state), frame)
+    page.finish(lines(state), frame, "the curves, run by run")
     st.stop()
 parted = page.ask(measures.parting, known)
-page.say(reading(parted))
+page.say(reading(parted) + head_start(frame))
 page.show(parting_steps, page.ask(summarise, known, ["value", "gold"]), parted=parted)
-page.finish(lines(state), frame)
+page.finish(lines(state), frame, "the curves, run by run")

@@ -12,6 +12,7 @@ from lab.figures.lines import curves
 from lab.figures.shaping import chain_policies, grid_policies, step_rewards
 from lab.pages.shell import Page
 from lab.pages.state import Choice, Choices, Flag, Number, Whole, seed
+from lab.pages.words import interval, listed
 from lab.studies.blending import HEURISTICS
 from lab.studies.shaping import CONSTRUCTIONS
 from lab.trace import standing, summarise
@@ -38,7 +39,7 @@ SCORES = {
 
 page = Page(
     "shaping",
-    "A dense reward learns faster. Does it still learn what is meant?",
+    "What does a dense reward teach, beside what is meant?",
     [
         Choice(name="method", label="How the dense reward is made", options=list(METHODS), names=METHODS,
                default="chain"),
@@ -127,10 +128,10 @@ def chain_words(trace: pl.DataFrame, scores: pl.DataFrame) -> str:
         return sentence + "."
     idle = standing(trace, "idle", last=5).filter(pl.col("variant") == worst["variant"])["mean"][0]
     sentence += f", **{worst['variant']}** with {interval(worst)}"
-    sentence += f": it stays where it is in {idle:.0%} of its steps" if idle > 0.3 else ""
+    sentence += f": that policy waits on the spot in {idle:.0%} of its steps" if idle > 0.3 else ""
     wrong = scores.filter(pl.col("alignment") < 1 - 1e-9)["variant"].to_list()
     if wrong:
-        return sentence + f". The best policy for {_listed(wrong)} is not the best for what is meant."
+        return sentence + f". The best policy for {listed(wrong)} is not the best for what is meant."
     return sentence + ". The best policy for each of them is also the best for what is meant."
 
 
@@ -162,15 +163,6 @@ def returns_words(trace: pl.DataFrame, study: pl.DataFrame, encoders: list[str],
 def signed(number: float) -> str:
     """A number with a true minus sign."""
     return f"{number:.1f}".replace("-", "−")
-
-
-def interval(row: dict[str, float | None]) -> str:
-    """A mean with its 95% interval, as text."""
-    return f"{row['mean']:.3f}" if row["low"] is None else f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join([", ".join(f"**{n}**" for n in names[:-1])] * (len(names) > 1) + [f"**{names[-1]}**"])
 
 
 def score_table(scores: pl.DataFrame) -> str:
@@ -216,20 +208,22 @@ def show_chain(state: dict[str, Any]) -> None:
 import lab
 from lab.trace import summarise
 from simulators.mdp.chains import Chain
-from simulators.delayed import ENCODERS
 
 chain = Chain.gate({state["success"]:g}, {state["length"]}, {state["discount"]:g}, every=3)
 rewards = {state["constructions"]!r}
 learning = dict(chain=chain, seeds=range({seeds.start}, {seeds.stop}), episodes={state["episodes"]},
                 bonus={state["bonus"]:g})
 trace = lab.studies.shaping_study(rewards, **learning)
-summary = summarise(trace, ["gold", "value", "idle"])
+summary = summarise(trace, ["gold", "value", "idle", "lured"])
 lab.figures.curves(summary, metric="gold", label="true return, discounted", unit="episode")
+lab.figures.curves(summary, metric="value", label="shaped return, discounted", unit="episode")
+lab.figures.curves(summary, metric="idle", label="share of steps that stay in place", unit="episode", percent=True)
 
 lab.figures.chain_policies(lab.studies.shaping_policies(rewards, **learning))
 lab.studies.shaping_scores(rewards, chain=chain, bonus={state["bonus"]:g})
 """,
         summary,
+        "all curves",
     )
 
 
@@ -237,12 +231,7 @@ def show_blend(state: dict[str, Any]) -> None:
     """A learned blend: the true return and the weights over outer steps, the policies at the end."""
     settings = {name: state[name] for name in ("entropy", "steps", "learn_discount")}
     trace, policies = page.ask(blended, state["heuristic"], **settings)
-    weights = ["phi1", "phi2", "phi3", *(["discount"] if state["learn_discount"] else [])]
-    learnt = trace.filter(pl.col("variant") == "BARFI").select("seed", "step", *weights)
-    names = {"phi1": "constant φ₁", "phi2": "true reward φ₂", "phi3": "heuristic φ₃", "discount": "discount γᵥ"}
-    told = learnt.rename(names, strict=False).unpivot(
-        index=["seed", "step"], variable_name="variant", value_name="weight"
-    )
+    told = page.ask(studies.blend_weights, trace, discount=state["learn_discount"])
     page.say(blend_words(trace))
     with page.panels():
         with st.container():
@@ -266,11 +255,15 @@ from lab.trace import summarise
 
 settings = dict(entropy={state["entropy"]:g}, steps={state["steps"]}, learn_discount={state["learn_discount"]})
 trace = lab.studies.blend_study({state["heuristic"]!r}, **settings)
-lab.figures.curves(summarise(trace, ["value"]), metric="value", label="true return", unit="outer step")
+lab.figures.curves(summarise(trace, ["value"]), metric="value",
+                   label="true return of the trained policy", unit="outer step")
+weights = lab.studies.blend_weights(trace, discount={state["learn_discount"]})
+lab.figures.curves(summarise(weights, ["weight"]), metric="weight", label="weight in the blend", unit="outer step")
 
 lab.figures.grid_policies(lab.studies.blend_policies({state["heuristic"]!r}, **settings))
 """,
         trace,
+        "both curves",
     )
 
 
@@ -300,19 +293,27 @@ def show_returns(state: dict[str, Any]) -> None:
             page.show(step_rewards, episode)
     page.finish(
         f"""
+import polars as pl
+
 import lab
 from lab.trace import summarise
 
 encoders, seeds = {state["encoders"]!r}, range({seeds.start}, {seeds.stop})
 trace = lab.studies.redistribution_training(["return only", *encoders, "true step rewards"], seeds=seeds,
     episodes={state["collected"]}, group_size={state["group_size"]}, horizon={state["horizon"]})
-lab.figures.curves(summarise(trace, ["gold"]), metric="gold", label="true return")
+summary = summarise(trace, ["gold", "value"])
+lab.figures.curves(summary, metric="gold", label="true return")
+lab.figures.curves(summary, metric="value", label="return of the learned rewards")
 
-lab.studies.redistribution_study(encoders, {SIZES}, seeds=seeds)
+told = lab.studies.redistribution_study(encoders, {SIZES}, seeds=seeds)
+told = told.rename({{"encoder": "variant", "episodes": "step", "correlation": "mean"}})
+lab.figures.curves(told.with_columns(metric=pl.lit("correlation")), metric="correlation",
+                   label="correlation with the true rewards", unit="episodes learned from")
 lab.figures.step_rewards(
     lab.studies.redistributed_episode(encoders, episodes={state["collected"]}, seed={seeds.start}))
 """,
         summary,
+        "the curves of training",
     )
 
 

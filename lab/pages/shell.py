@@ -17,7 +17,7 @@ How to write a page (`lab/pages/name.py`, listed in `app.py`):
     frame = page.ask(study, state["sizes"], seed=state["seed"])   # an error of a door is shown with its text
     page.say("Groups of 2 teach nothing half of the time.")
     page.show(signal_share, frame)           # a figure function of lab.figures, with its guide
-    page.finish(code="...", frame=frame)     # lines that make this picture; the data behind it
+    page.finish("...", frame)                # lines that make these pictures; the data, `of=` says behind which
 
 The list of properties is the page's whole state: it is written into the address on every run, and a preset, a link and
 the reset are values for it. `state` is a plain dictionary. A page computes nothing: it asks doors and shows what they
@@ -51,6 +51,11 @@ SHOWN_ROWS = 200
 _AT_ONCE, _IN_ALL = 9, 12  # questions in sight, the others one click away, where a page has more than this in all
 WAY_OUT = "Change a setting, or choose *Back to the defaults* under *Link*."
 CHIP = {"light": "#0067b5", "dark": "#2b6fd0"}  # behind the white words of what is chosen in a list
+FIGURE_ALONE = re.compile(r"^(lab\.figures\.\w+|picture)\(", re.MULTILINE)  # a picture that no name is given to
+IN_A_SCRIPT = """
+
+# A notebook shows the last picture of a cell; in a script, and for the others, end its call with
+# .show() or .write_html("picture.html")."""
 PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 
 
@@ -179,13 +184,13 @@ class Page:
         if guide:
             st.caption(figure.guide if guide is True else guide)
 
-    def finish(self, code: str, frame: pl.DataFrame) -> None:
-        """Fills the places of Code and Data."""
+    def finish(self, code: str, frame: pl.DataFrame, of: str = "this picture") -> None:
+        """Fills the places of Code and Data; `of` says which of the page's pictures the frame is drawn in."""
         with self._code:
-            st.caption("These lines make this picture, in a notebook or a script.")
-            st.code(code.strip(), language="python")
+            st.caption("These lines make the pictures of this page, in a notebook or a script.")
+            st.code(code.strip() + IN_A_SCRIPT * bool(FIGURE_ALONE.search(code)), language="python")
         with self._data:
-            self._downloads(frame)
+            self._downloads(frame, of)
 
     def _read(self) -> list[str]:
         """State of this run: the address where it is news, the session otherwise. Returns notes on the address."""
@@ -252,7 +257,7 @@ class Page:
         if chosen:
             self.set(**self.presets[chosen])
 
-    def _downloads(self, frame: pl.DataFrame) -> None:
+    def _downloads(self, frame: pl.DataFrame, of: str) -> None:
         with st.container(horizontal=True):
             for ending, (name, write) in {"csv": ("CSV", _csv), "parquet": ("Parquet", _parquet)}.items():
                 st.download_button(
@@ -260,7 +265,7 @@ class Page:
                     key=f"{self.slug}-{ending}", icon=":material/download:",
                 )  # fmt: skip
         rows = f"the first {SHOWN_ROWS} of {frame.height} rows" if frame.height > SHOWN_ROWS else f"{frame.height} rows"
-        st.caption(f"The data behind this picture, tidy: {rows}, {frame.width} columns.")
+        st.caption(f"The data behind {of}, tidy: {rows}, {frame.width} columns.")
         st.dataframe(frame.head(SHOWN_ROWS), hide_index=True, height=320, key=f"{self.slug}-rows")
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from lab import studies
 from lab.figures.lines import curves
 from lab.figures.rates import flips_by_law, flips_by_size
+from lab.measures.metrics import AGAINST_DRAWN, AGAINST_EXPECTED
 from lab.methods import names
 from lab.pages.places import about
 from lab.pages.runs import left, legend, narrowed
@@ -18,6 +19,7 @@ from simulators import reward_laws
 
 SIZES = [2, 4, 8, 16, 32, 64]
 FEWER = SIZES[:-1]
+AXIS = f"rollouts of the wrong sign<br>{AGAINST_EXPECTED}"
 LAWS = {law.name: law.name.replace("_", " ") for law in reward_laws.named()} | {"bernoulli": "right or wrong"}
 
 page = Page(
@@ -56,19 +58,20 @@ def study(variants: list[str], laws: list[str], sizes: list[int], prompts: int, 
     return studies.sign_flip_study(variants, laws, sizes, prompts=prompts, seed=seed)
 
 
-def reading(here: pl.DataFrame, place: str) -> str:
+def reading(here: pl.DataFrame, place: str, against: str) -> str:
     """The sentence: who errs most and who least in this place, and whether they can be told apart."""
     known = here.drop_nulls("rate").unique("variant", keep="first", maintain_order=True).sort("rate")
     if known.is_empty():
         return f"{place} no rollout has a sign to get wrong."
     least, most = known.row(0, named=True), known.row(-1, named=True)
     if most["high"] == 0:
-        return f"{place} no sign is ever wrong: the baseline always lies between right and wrong."
+        why = ": the baseline always lies between right and wrong" if against == AGAINST_DRAWN else ""
+        return f"{place} no sign is ever wrong {against}{why}."
     if known.height == 1:
-        return f"{place} **{most['variant']}** gives {most['rate']:.1%} of the rollouts the wrong sign."
-    apart = "" if least["high"] < most["low"] else ", which these draws do not tell apart"
+        return f"{place} **{most['variant']}** gives {most['rate']:.1%} of the rollouts the wrong sign {against}."
+    apart = "" if least["high"] < most["low"] else "; their intervals overlap, so more draws may turn this round"
     return (
-        f"{place} **{most['variant']}** gives {most['rate']:.1%} of the rollouts the wrong sign, "
+        f"{place} **{most['variant']}** gives {most['rate']:.1%} of the rollouts the wrong sign {against}, "
         f"**{least['variant']}** {least['rate']:.1%}{apart}."
     )
 
@@ -80,7 +83,7 @@ def of_a_law() -> None:
     sizes = page.ask(study, variants, [law], SIZES, **drawn)
     laws = page.ask(study, variants, list(LAWS), [size], **drawn)
     here = sizes.filter(pl.col("group_size") == size)
-    page.say(reading(here, f"With {LAWS[law]} rewards and groups of {size}"))
+    page.say(reading(here, f"With {LAWS[law]} rewards and groups of {size}", AGAINST_DRAWN))
     with page.panels():
         with st.container():
             st.subheader(f"By group size, {LAWS[law]} rewards", anchor=False)
@@ -90,6 +93,8 @@ def of_a_law() -> None:
             page.show(flips_by_law, laws)
     page.finish(
         f"""
+import polars as pl
+
 import lab
 
 variants = {variants}
@@ -99,8 +104,10 @@ lab.figures.flips_by_size(by_size)
 
 by_law = lab.studies.sign_flip_study(variants, {list(LAWS)}, [{size}], **drawn)
 lab.figures.flips_by_law(by_law)
+both = pl.concat([by_size, by_law]).unique(maintain_order=True)
 """,
         pl.concat([sizes, laws]).unique(maintain_order=True),
+        "both pictures",
     )
 
 
@@ -111,18 +118,19 @@ def of_a_world() -> None:
     summary = page.ask(short_run, world, variants, size, ("sign_flip",), state["seed"])
     here = rates.filter(pl.col("group_size") == min(size, FEWER[-1]))
     place = f"At the first policy of the world {world}, with groups of {min(size, FEWER[-1])},"
-    page.say(reading(here, place))
+    page.say(reading(here, place, AGAINST_EXPECTED))
     with page.panels():
         with st.container():
             st.subheader("By group size, at the first policy", anchor=False)
             page.show(flips_by_size, rates)
         with st.container():
             st.subheader(f"While training, groups of {size}", anchor=False)
-            page.show(curves, summary, metric="sign_flip", label="rollouts with the wrong sign", percent=True)
+            page.show(curves, summary, metric="sign_flip", label=AXIS, percent=True)
     page.finish(
         short_code(world, variants, FEWER, size, ["sign_flip"], state["seed"]) + "\nlab.figures.flips_by_size(rates)\n"
-        'lab.figures.curves(summary, metric="sign_flip", label="rollouts with the wrong sign", percent=True)',
+        f'lab.figures.curves(summary, metric="sign_flip", label={AXIS!r}, percent=True)',
         rates,
+        "the picture by group size",
     )
 
 

@@ -31,6 +31,7 @@ from lab.pages.shell import Page, in_words, plain
 from lab.pages.state import Choice, Choices, Whole, seed
 from lab.store import Run
 from lab.world_registry import declaration
+from simulators.small_lm.tasks import TASKS
 
 RECORDED = "sorting"
 COMPONENTS = {"reward_1": "right answer", "reward_2": "format", "reward_3": "length"}
@@ -214,18 +215,23 @@ def variants(found: Run, state: Mapping[str, Any]) -> pl.DataFrame:
     return rows
 
 
-def reading(gains: pl.DataFrame, held_out: pl.DataFrame, policy: str) -> str:
+def reading(gains: pl.DataFrame, kept: pl.DataFrame, policy: str, task: str) -> str:
     """The sentence: how far right answers and format come, which gains first, and what is kept on held-out problems."""
     right, form = (gains.row(by_predicate=pl.col("metric") == m, named=True) for m in ("reward_1", "reward_2"))
     said = [
-        f"Under **{policy}** the share of well-formed answers goes from {form['start']:.0%} to {form['end']:.0%}"
-        f"{interval(form)}, that of right ones from {right['start']:.0%} to {right['end']:.0%}{interval(right)}.",
+        f"The task: {plain(TASKS[task].words)} Under **{policy}** the share of well-formed answers goes from "
+        f"{form['start']:.0%} to {form['end']:.0%}{interval(form)}, that of right ones from {right['start']:.0%} to "
+        f"{right['end']:.0%}{interval(right)}.",
         order(right, form),
     ]
-    if held_out.height:
-        start, end = held_out.row(0, named=True), held_out.row(-1, named=True)
-        said.append(f"On held-out problems the likeliest answer is right in {start['mean']:.0%} before and "
-                    f"{end['mean']:.0%} after.")  # fmt: skip
+    if kept.height:
+        row = kept.row(0, named=True)
+        unsure = row["gain_low"] is not None and row["gain_low"] <= 0 <= row["gain_high"]
+        chance = f", which {row['runs']} runs do not tell from no change" if unsure else ""
+        said.append(
+            f"On problems that it was not trained on its likeliest answer is right in {row['start']:.0%} before and "
+            f"{row['end']:.0%} after{interval(row)}{chance}."
+        )
     return " ".join(said)
 
 
@@ -249,9 +255,9 @@ def interval(row: Mapping[str, Any]) -> str:
 
 
 def held_out(found: Run, policy: str) -> pl.DataFrame:
-    """Greedy accuracy of one variant on held-out problems, where it was tried; no rows elsewhere."""
+    """Greedy accuracy of one variant on held-out problems, first and last; no rows where it was not tried."""
     known = [m for m in ("greedy",) if m in found.frame.columns]
-    return found.summary(known).filter(variant=policy).drop_nulls("mean")
+    return half_gains(found.frame.filter(variant=policy), known, share=0.0)
 
 
 def look(state: dict[str, Any], known: list[str]) -> None:
@@ -264,8 +270,8 @@ def look(state: dict[str, Any], known: list[str]) -> None:
         page.control(name)
 
 
-def code(state: Mapping[str, Any], step: int) -> str:
-    """Lines that make these pictures."""
+def code(state: Mapping[str, Any], steps: Mapping[str, int]) -> str:
+    """Lines that make these pictures; `steps` are those of before, halfway and after."""
     made = [f"run = lab.store.Run(lab.logs.bundled_run({RECORDED!r}))"]
     if state["source"] == "here":
         config = configured(state).model_dump(exclude_defaults=True, exclude={"variants"})
@@ -273,20 +279,30 @@ def code(state: Mapping[str, Any], step: int) -> str:
         made = [f"config = lab.experiment.Config(\n    variants={state['variants']!r},\n    {given},\n)",
                 "run = lab.experiment.run(config, 'small-model', resume=True)"]  # fmt: skip
     return "\n".join([
+        "import polars as pl",
+        "",
         "import lab",
         "",
         *made,
-        f"lab.figures.training(run.summary(), metrics={CURVES!r},",
+        f"curves = run.summary([m for m in {CURVES!r} if m in run.frame.columns]).drop_nulls('mean')",
+        f"lab.figures.training(curves, metrics={CURVES!r},",
         f"                     labels={COMPONENTS!r})",
         "",
-        f"rows = run.rollouts.filter(variant={state['policy']!r}, step={step}, seed=run.config.numbers[0])",
-        "moments, skipped = lab.experiment.review(rows)",
-        f"for name in {state['by']!r}:",
-        "    world = lab.measures.recorded(rows)",
-        f"    frame = lab.measures.token_weights(moments[name], world, prompt={state['prompt'] - 1})",
-        "    lab.figures.coloured_text(frame)",
+        "def rows(step):",
+        f"    return run.rollouts.filter(variant={state['policy']!r}, step=step, seed=run.config.numbers[0])",
+        "",
+        "shown = []",
+        f"for when, step in {[(when, steps[when]) for when in state['when']]!r}:",
+        f"    moments, skipped = lab.experiment.review(rows(step), {state['by']!r})",
+        "    world = lab.measures.recorded(rows(step))",
+        f"    shown += [lab.measures.token_weights(moment, world, variant=name, prompt={state['prompt'] - 1})",
+        "              .with_columns(when=pl.lit(when)) for name, moment in moments.items()]",
+        "text = pl.concat(shown)",
+        "pictures = [lab.figures.coloured_text(frame.drop('when'), among=text) for frame in shown]",
+        "",
+        f"moments, skipped = lab.experiment.review(rows({steps[state['when'][-1]]}))",
         f"table = lab.measures.answer_rows(moments, {state['prompt'] - 1}, {list(COMPONENTS.values())!r},",
-        f"                                    base={state['policy']!r})",
+        f"                                 base={state['policy']!r})",
         "lab.figures.group_matrix(table)",
     ])  # fmt: skip
 
@@ -303,8 +319,10 @@ found = (trained(state) if state["source"] == "here" else None) or page.ask(lamb
 with row:
     look(state, [v.label or v.name for v in found.config.variants])
 gains = page.ask(half_gains, found.frame, list(COMPONENTS)).filter(variant=state["policy"])
-page.say(reading(gains, held_out(found, state["policy"]), state["policy"]))
+task = str((state if state["source"] == "here" else found.config.world.options)["task"])
+page.say(reading(gains, held_out(found, state["policy"]), state["policy"], task))
 sections = {"text": partial(text, found, state), "learning": partial(learning, found),
             "variants": partial(variants, found, state)}  # fmt: skip
 frames = {name: sections[name]() for name in sorted(sections, key=lambda name: name != state["view"])}
-page.finish(code(state, sampled(found, state["policy"])[state["when"][-1]]), frames[state["view"]])
+of = {"text": "the coloured text", "learning": "the curves", "variants": "the answers under every variant"}
+page.finish(code(state, sampled(found, state["policy"])), frames[state["view"]], of[state["view"]])

@@ -5,13 +5,12 @@ from __future__ import annotations
 import polars as pl
 
 from lab.figures.training import GLANCE, training
-from lab.methods import variant
+from lab.measures.metrics import AGAINST_EXPECTED
 from lab.pages.places import SCENES
 from lab.pages.runs import absent, asked, code, controls, fitting, goal, measured, settings, trained
 from lab.pages.shell import Page
+from lab.pages.words import head_start, interval
 from lab.trace import lead, standing
-
-_MUCH = 3.0  # times as long: from here on curves may part by the length of the steps alone
 
 page = Page(
     "train",
@@ -61,31 +60,15 @@ def wrong_signs(frame: pl.DataFrame) -> str:
         return ""
     fewest, most = flips.row(0, named=True), flips.row(-1, named=True)
     if flips.height == 1:
-        return f" Over the run **{most['variant']}** gave {most['mean']:.0%} of the rollouts the wrong sign."
+        share = f"{most['mean']:.0%} of the rollouts the wrong sign {AGAINST_EXPECTED}"
+        return f" Over the run **{most['variant']}** gave {share}."
     gap = lead(frame, "sign_flip", most["variant"], fewest["variant"])["low"][0]
     if gap is None or gap <= 0:
-        return f" Over the run the variants were not told apart by their wrong signs ({most['mean']:.0%} at most)."
+        wrong = f"their wrong signs {AGAINST_EXPECTED} ({most['mean']:.0%} at most)"
+        return f" Over the run the variants were not told apart by {wrong}."
     return (
-        f" Over the run **{most['variant']}** gave the most wrong signs ({most['mean']:.1%}), {fewest['variant']} the "
-        f"fewest ({fewest['mean']:.1%})."
-    )
-
-
-def head_start(frame: pl.DataFrame) -> str:
-    """Whose first step was much longer than whose: at one learning rate, that alone parts the curves."""
-    if "grad_norm" not in frame.columns:
-        return ""
-    limit = pl.col("variant").replace_strict({v: variant(v).max_grad_norm for v in frame["variant"].unique()})
-    first = frame.filter(step=0).with_columns(pl.min_horizontal("grad_norm", limit.cast(pl.Float64)))
-    steps = standing(first, "grad_norm").filter(pl.col("mean") > 0).sort("mean")
-    if steps.height < 2 or steps["mean"][-1] < _MUCH * steps["mean"][0]:
-        return ""
-    longest, shortest = steps.row(-1, named=True), steps.row(0, named=True)
-    ratio = longest["mean"] / shortest["mean"]
-    times = f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
-    return (
-        f" At the same learning rate {longest['variant']}'s first step was {times} times as long as "
-        f"{shortest['variant']}'s; that alone may move their curves apart."
+        f" Over the run **{most['variant']}** gave the most wrong signs {AGAINST_EXPECTED} ({most['mean']:.1%}), "
+        f"{fewest['variant']} the fewest ({fewest['mean']:.1%})."
     )
 
 
@@ -97,20 +80,13 @@ def ahead(frame: pl.DataFrame, metric: str, first: str, second: str) -> str:
     return f", {interval(gap)} above {second}"
 
 
-def interval(row: dict[str, float | None]) -> str:
-    """A mean with its 95% interval, as text."""
-    if row["low"] is None:
-        return f"{row['mean']:.3f}"
-    return f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
-
-
 state = page.open()
 controls(page, state)
 state = fitting(page)
 measure = page.ask(measured, state, GLANCE)
 trace = trained(page, state, measure)
 summary = page.ask(trace.summary)
-plain = "optimizer" not in asked(state)  # under Adam a step's length does not follow the gradient's
+plain = asked(state).get("optimizer", "sgd") == "sgd"  # under Adam a step's length does not follow the gradient's
 page.say(reading(trace.frame) + (head_start(trace.frame) if plain else ""))
 page.show(training, summary, metrics=measure, height=290 * -(-summary["metric"].n_unique() // 3))
 absent(state, GLANCE, trace.frame)

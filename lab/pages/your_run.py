@@ -170,6 +170,13 @@ def code(state: dict[str, Any], found: Diagnosis) -> str:
         f"found = lab.diagnose(table{lengths})",
         "print(*found.findings, sep='\\n')",
         "lab.figures.sign_changes(found.changes)",
+        "by_variant = found.by_variant",
+        "",
+        "from lab.logs.frames import group_map_frame, group_rows, recomputed",
+        "lab.figures.group_map(group_map_frame(found))",
+        f"lab.figures.group_matrix(group_rows(found, {step}, {group}, {state['rules']!r}))",
+        "lab.figures.log_steps(found.steps)",
+        *["lab.figures.agreement(recomputed(found))"] * (again.height > 0),
     ])  # fmt: skip
 
 
@@ -218,4 +225,4 @@ with page.panels():
             page.show(agreement, again)
 if found.skipped:
     st.caption(plain("Rules left out: " + "; ".join(found.skipped.values()) + "."))
-page.finish(code(state, found), found.by_variant)
+page.finish(code(state, found), found.by_variant, "the signs that other rules would change, rollout by rollout")

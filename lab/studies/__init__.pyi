@@ -4,6 +4,9 @@ from .blending import (
 from .blending import (
     blend_study as blend_study,
 )
+from .blending import (
+    blend_weights as blend_weights,
+)
 from .collapse import (
     level_counts as level_counts,
 )

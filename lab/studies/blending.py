@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lab.reward_models.barfi import Blend
 
-__all__ = ["HEURISTICS", "VARIANTS", "blend_policies", "blend_study"]
+__all__ = ["HEURISTICS", "VARIANTS", "blend_policies", "blend_study", "blend_weights"]
 
 #: What a designer may have guessed, see `simulators.mdp.families.goal_grid`.
 HEURISTICS = ("helpful", "reversed", "farmable")
@@ -134,3 +134,19 @@ def blend_policies(heuristics: str | Iterable[str] = HEURISTICS, **settings: Any
                        "probability": policy.max(axis=-1), "visits": mdp.occupancy(policy).sum(axis=-1)}  # fmt: skip
             frames.append(pl.DataFrame({"heuristic": name, "variant": variant, **columns}))
     return pl.concat(frames)
+
+
+def blend_weights(trace: pl.DataFrame, *, discount: bool = False) -> pl.DataFrame:
+    """The weights of the learned blend over its outer steps, as a trace for `lab.trace.summarise`.
+
+    Args:
+        trace: `blend_study` of one heuristic.
+        discount: Whether the learner's discount, learnt too, is among them.
+
+    Returns:
+        Table seed, step, variant (what is weighed), weight.
+    """
+    names = {"phi1": "constant φ₁", "phi2": "true reward φ₂", "phi3": "heuristic φ₃"}
+    names |= {"discount": "discount γᵥ"} if discount else {}
+    learnt = trace.filter(variant="BARFI").select("seed", "step", *names).rename(names)
+    return learnt.unpivot(index=["seed", "step"], variable_name="variant", value_name="weight")

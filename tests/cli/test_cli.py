@@ -13,6 +13,7 @@ from lab import bench, papers
 from lab.cli import app, dashboard, main
 from lab.config import Config
 from lab.experiment import run
+from lab.measures.metrics import AGAINST_EXPECTED
 from lab.papers.record import Result
 from lab.store import Run
 
@@ -41,7 +42,7 @@ def test_a_run_from_start_to_table(advlab: Advlab, tmp_path: Path) -> None:
     status, out, _ = advlab(DEMO)
     assert status == 0
     assert Run(tmp_path / "runs" / "demo").complete
-    for words in ("grpo", "mc-grpo", "expected reward", "sign-flip rate", "groups without signal", "gradient norm"):
+    for words in ("grpo", "mc-grpo", "expected reward", "groups without signal", "gradient norm", AGAINST_EXPECTED):
         assert words in out
     assert re.search(r"mc-grpo +0\.\d+ ± 0\.\d+ ", out)
     status, shown, _ = advlab("show demo")

@@ -7,11 +7,15 @@ import pytest
 
 import lab
 from lab.errors import InputError
+from lab.experiment import by_group_size
 from lab.figures.groups import advantage_bars
 from lab.figures.lines import curves, thin
 from lab.figures.rates import flips_by_law, flips_by_size, levels_by_size, silence
 from lab.figures.theme import PALETTES, palette, style
+from lab.measures.metrics import AGAINST_DRAWN, AGAINST_EXPECTED, METRICS
+from lab.studies import sign_flip_study
 from lab.studies.what_if import advantage_table
+from lab.trace import leads, summarise
 
 
 @pytest.fixture
@@ -154,3 +158,32 @@ def test_figures_do_not_depend_on_the_default_template():
     finally:
         plotly.io.templates.default = before
     assert isinstance(silence(study), go.Figure)
+
+
+def test_each_meaning_of_a_wrong_sign_has_its_own_name():
+    law = sign_flip_study(["grpo"], ["normal"], [4], prompts=64)
+    place = by_group_size(lab.world("bandit"), ["grpo"], [4], "sign_flip", seeds=2)
+    assert AGAINST_DRAWN != AGAINST_EXPECTED
+    for drawn, against in (
+        (lab.figures.flips_by_size(law), AGAINST_DRAWN),
+        (lab.figures.flips_by_law(law), AGAINST_DRAWN),
+        (lab.figures.flips_by_size(place), AGAINST_EXPECTED),
+    ):
+        assert drawn.layout.yaxis.title.text == f"rollouts of the wrong sign<br>{against}"
+    assert METRICS["sign_flip"].label == f"wrong sign {AGAINST_EXPECTED}"
+    assert AGAINST_DRAWN in lab.figures.advantage_bars.guide
+
+
+@pytest.mark.parametrize("name", ["curves", "training"])
+def test_paired_runs_are_not_said_to_be_alike_because_their_bands_overlap(name):
+    guide = getattr(lab.figures, name).guide
+    assert "difference seed by seed, which can be sure where their bands overlap" in guide
+
+
+def test_bands_that_overlap_may_hide_a_sure_difference():
+    base = np.arange(8.0)
+    frame = pl.DataFrame({"variant": ["a"] * 8 + ["b"] * 8, "seed": [*range(8)] * 2, "step": [0] * 16,
+                          "value": [*base, *(base + 0.1 + 0.01 * (-1) ** base)]})  # fmt: skip
+    low, high = (summarise(frame).sort("variant")[name].to_list() for name in ("low", "high"))
+    assert low[1] < high[0], "the bands overlap"
+    assert leads(frame, "value", "a")["low"][0] > 0.08

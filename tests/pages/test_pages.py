@@ -4,8 +4,12 @@ import ast
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
+
+import lab
+from tests.pages.looking import look, untold
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS = 90
@@ -88,11 +92,33 @@ def test_the_whole_state_is_in_the_address(page):
     assert sentence(again) == sentence(test)
 
 
-def test_the_lines_under_code_run(page, tmp_path, monkeypatch):
-    test = opened(page, **({"paper": "ngrpo"} if page.endswith("papers.py") else {}))  # all papers take minutes
-    lines = next(each.value for each in test.code if each.language == "python")
+def test_the_lines_under_code_repeat_every_picture_and_the_data(page, monkeypatch):
     monkeypatch.chdir(ROOT)
-    exec(compile(lines, f"{page}: code", "exec"), {})
+    seen = look(page, {"paper": "ngrpo"} if page.endswith("papers.py") else {})
+    assert seen.problems == []
+    shown = next(each.value for each in seen.test.code if each.language == "python")
+    alone = any(line.startswith(("lab.figures.", "picture(")) for line in seen.code.splitlines())
+    assert shown.startswith(seen.code.strip()) and (".write_html(" in shown) == alone
+    captions = [each.value for each in seen.test.caption]
+    of = next(text for text in captions if text.startswith("The data behind"))
+    assert "this picture" not in of or len(seen.pictures) < 2, "of several pictures it is said which"
+    if page.endswith("papers.py"):  # what was measured is as it is, and takes as long as it takes
+        claims = lab.claims(*measured_ids(seen.code))
+        assert {c.id for c in claims} <= set(seen.data["id"]) and all(c.id.startswith("ngrpo.") for c in claims)
+    else:
+        assert untold(seen) == []
+
+
+def measured_ids(code):
+    """The claims that the code of the page Papers measures."""
+    return ast.literal_eval(next(line for line in code.splitlines() if line.startswith("measured = "))[11:])
+
+
+def test_the_lines_of_all_papers_measure_what_the_page_has_measured_and_no_more():
+    seen = look("lab/pages/papers.py", {})
+    asked = measured_ids(seen.code)
+    known = seen.data.filter(pl.col("value").is_not_null())["id"].to_list()
+    assert asked == (known or seen.data["id"].to_list()[:1]) and len(asked) < seen.data.height
 
 
 def test_a_broken_link_is_said_and_survived(page):

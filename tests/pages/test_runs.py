@@ -89,7 +89,7 @@ def test_the_noise_is_asked_for_where_there_is_some(opened):
 def test_spikes_can_be_taken_apart_one_by_one(opened):
     test = settled(opened("gradient_spikes"))
     first = test.markdown[0].value
-    assert "spikes in 8 runs" in first and "became an advantage of" in first
+    assert " in 8 runs" in first and "usual deviations above" in first and "became an advantage of" in first
     test.number_input(key="gradient-spikes:rank").set_value(2).run()
     assert settled(test).markdown[0].value != first
 
@@ -97,7 +97,7 @@ def test_spikes_can_be_taken_apart_one_by_one(opened):
 def test_where_nothing_leaps_the_page_says_so(opened):
     test = settled(opened("gradient_spikes", law="normal", noise="0", variants="dr_grpo", steps="50", threshold="50"))
     assert not test.exception and not test.error
-    assert test.markdown[0].value == "**dr_grpo** has 0 spikes in 8 runs. Nothing leaps here."
+    assert test.markdown[0].value == "The gradient of **dr_grpo** has 0 spikes in 8 runs. Nothing leaps here."
 
 
 AGENTS = {"world": "agents", "variants": "dr-mas-global~dr-mas", "steps": "50", "runs": "4"}
@@ -142,17 +142,43 @@ def test_a_longer_first_step_is_named_beside_who_ends_highest(opened):
     assert said and float(said[1]) == pytest.approx(
         norm["mc-grpo"].clip(0, 1).mean() / norm["dr_grpo"].mean(), rel=0.05
     )
-    alike = settled(opened("train", variants="grpo~rloo", steps="50", runs="2"))
+    alike = settled(opened("train", variants="grpo~grpo@trl", steps="50", runs="2"))
     assert "first step" not in alike.markdown[0].value
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [("compare", {"variants": "grpo~dr_grpo"}), ("reward_hacking", {"variants": "grpo~dr_grpo", "steps": "25"})],
+)
+def test_a_difference_that_longer_steps_may_make_is_not_given_to_the_variants_alone(opened, name, address):
+    assert re.search(r"grpo's first step was [\d.]+ times as long as dr_grpo's", sentence(opened(name, **address)))
+    assert "first step" not in sentence(opened(name, **address | {"variants": "grpo~grpo@trl"}))
+
+
+def sentence(test):
+    settled(test)
+    assert not test.exception and not test.error
+    return test.markdown[0].value
+
+
+@pytest.mark.slow
+def test_where_steps_do_not_follow_the_gradient_their_length_is_not_told(opened):
+    test = opened("compare", world="small-lm", variants="grpo~dr_grpo", steps="50", runs="2", prompts="2")
+    assert "mean reward" in sentence(test) and "first step" not in test.markdown[0].value
 
 
 def test_wrong_signs_part_variants_only_where_their_difference_is_sure(opened):
     sure = settled(opened("train", variants="grpo~mc-grpo", law="contaminated_normal", steps="50")).markdown[0].value
-    assert re.search(r"\*\*\S+\*\* gave the most wrong signs \([\d.]+%\), \S+ the fewest \([\d.]+%\)\.", sure)
+    against = "against the action's expected reward"
+    assert re.search(
+        rf"\*\*\S+\*\* gave the most wrong signs {against} \([\d.]+%\), \S+ the fewest \([\d.]+%\)\.", sure
+    )
     alike = settled(opened("train", variants="grpo~rloo", steps="50", runs="2")).markdown[0].value
     assert "not told apart by their wrong signs" in alike
     one = settled(opened("train", variants="grpo", steps="50")).markdown[0].value
-    assert re.search(r"\*\*grpo\*\* gave \d+% of the rollouts the wrong sign\.", one)
+    assert re.search(
+        r"\*\*grpo\*\* gave \d+% of the rollouts the wrong sign against the action's expected reward\.", one
+    )
 
 
 def test_where_no_variant_can_train_the_page_says_so(opened):
