@@ -56,29 +56,41 @@ def dr_mas(
     agent: Array,
     mask: Array | None = None,
     turn_rewards: Array | None = None,
+    pool: str = "agent",
     std: bool = True,
     eps: float = 1e-6,
     single: str = "raw",
 ) -> Array:
     """Dr. MAS: A = (s - mean)/(std + eps) over EVERY call of the same agent on the same prompt.
 
-    A trajectory that calls an agent three times counts three times in that agent's mean and deviation.
+    A trajectory that calls an agent three times counts three times in that agent's mean and deviation. With one pool
+    for all agents, the baseline of the paper, the scores of a trajectory's calls are averaged first and every call gets
+    its trajectory's advantage: GRPO over trajectories.
 
     Args:
         rewards: Total rewards of the trajectories [..., P, G].
         agent: Which agent acted [..., P, G, T].
         mask: Which calls took place [..., P, G, T]; None for all.
         turn_rewards: Score of each call, its penalties included [..., P, G, T]; None: the trajectory's reward.
+        pool: What is compared: the calls of each agent ("agent"), or trajectories, whoever acted ("all").
         std: Divide by the sample deviation; False only centres.
         eps: Floor of the deviation, in units of reward.
-        single: The only call of an agent keeps its score over 1 + eps ("raw", as released) or gets 0 ("zero").
+        single: The only call of a pool (or its only trajectory) keeps its score over 1 + eps ("raw", as released) or
+            gets 0 ("zero").
 
     Returns:
-        Advantages [..., P, G, T]; 0 where no call took place and where all scores of an agent are equal.
+        Advantages [..., P, G, T]; 0 where no call took place and where all scores of a pool are equal.
 
-    Source: arXiv 2602.08847; golden file dr-mas.json.
+    Source: arXiv 2602.08847; golden file dr-mas.json (`dr_mas`, `global_grpo`).
     """
+    if pool not in ("agent", "all"):
+        raise InputError(f"dr-mas: pool={pool!r}; it must be 'agent' or 'all'")
     scores = call_scores(rewards, agent, mask, turn_rewards)
+    if pool == "all":
+        calls = scored(scores)[..., 0]
+        whole = np.where(calls > 0, np.nansum(scores, axis=-1) / np.maximum(calls, 1), scores.dtype.type(np.nan))
+        shared = _against_pool(whole, std, eps, single)[..., None]
+        return np.where(np.isnan(scores), scores.dtype.type(0), shared)
     out = np.zeros_like(scores)
     for n in np.unique(agent):
         own = np.where(agent == n, scores, scores.dtype.type(np.nan))
@@ -87,37 +99,10 @@ def dr_mas(
     return out
 
 
-@register(
-    "advantage",
-    "dr-mas-global",
-    paper="dr-mas",
-    equation="A = (mean score of the trajectory − mean) / (std + ε), over the trajectories of the prompt",
-    properties={"shift", "scale", "permutation", "zero_sum", "silent", "groupwise", "bounded"},
-    bound=lambda shape: (shape.group_size - 1) / math.sqrt(shape.group_size),
-)
-def dr_mas_global(
-    rewards: Array,
-    *,
-    agent: Array,
-    mask: Array | None = None,
-    turn_rewards: Array | None = None,
-    std: bool = True,
-    eps: float = 1e-6,
-    single: str = "raw",
-) -> Array:
-    """GRPO over trajectories, the baseline of Dr. MAS: all agents share one mean and one deviation.
-
-    The scores of a trajectory's calls are averaged first; every call gets its trajectory's advantage. Arguments and
-    result [..., P, G, T] as in `dr_mas`; `single` is what the only trajectory of a prompt gets.
-
-    Source: arXiv 2602.08847; golden file dr-mas.json (`global_grpo`).
-    """
-    scores = call_scores(rewards, agent, mask, turn_rewards)
-    calls = scored(scores)[..., 0]
-    whole = np.where(calls > 0, np.nansum(scores, axis=-1) / np.maximum(calls, 1), scores.dtype.type(np.nan))
-    shared = _against_pool(whole, std, eps, single)[..., None]
-    return np.where(np.isnan(scores), scores.dtype.type(0), shared)
-
-
+preset("advantage", "dr-mas-global", "dr-mas", "one mean and deviation for all agents, the baseline of Dr. MAS",
+       {"shift", "scale", "permutation", "zero_sum", "silent", "groupwise", "bounded"},
+       lambda shape: (shape.group_size - 1) / math.sqrt(shape.group_size), pool="all",
+       equation="A = (mean score of the trajectory − mean) / (std + ε), over the trajectories of the prompt",
+       )  # fmt: skip
 preset("advantage", "dr-mas@zero-single", "dr-mas", "an agent's only call on a prompt gets 0",
        {"shift", "scale", "permutation", "silent", "groupwise", "bounded"}, _largest, single="zero")  # fmt: skip

@@ -43,12 +43,12 @@ def _largest_population(shape: Shape) -> float:
 
 def _worked(rewards: Array, prompt: int, rollout: int, options: Mapping[str, Any]) -> str:
     """One rollout's numbers, divided by what `scale` says."""
-    total = weighted_total(rewards, options["weights"])
-    mean, std = mean_std(total, options["ddof"], options["single"])
-    centred = f"{total[prompt, rollout]:.4g} − {mean[prompt, 0]:.4g}"
+    summed = weighted_total(rewards, options["weights"])
+    mean, std = mean_std(summed, options["ddof"], options["single"])
+    centred = f"{summed[prompt, rollout]:.4g} − {mean[prompt, 0]:.4g}"
     if options["scale"] == "none":
         return centred
-    spread = (batch_mean_std(total, options["ddof"])[1] if options["scale"] == "batch" else std[prompt]).item()
+    spread = (batch_mean_std(summed, options["ddof"])[1] if options["scale"] == "batch" else std[prompt]).item()
     return f"({centred}) / ({spread:.4g} + {options['eps']:.4g})" if spread + options["eps"] > 0 else centred
 
 
@@ -138,7 +138,7 @@ def rloo(rewards: Array) -> Array:
     """RLOO: each rollout against the mean of the others, R - mean_others = (R - mean) G/(G-1).
 
     Args:
-        rewards: Total rewards [..., P, G]; a group of one keeps its raw reward.
+        rewards: Total rewards [..., P, G]; a group of one has no others and keeps its raw reward: plain REINFORCE.
 
     Source: arXiv 2402.14740; golden file baselines.json.
     """
@@ -164,10 +164,9 @@ def opo(rewards: Array, *, mask: Array | None = None) -> Array:
     if rewards.shape[-1] == 1:
         return rewards.copy()
     length = token_counts(rewards, mask)
-    mean, std = mean_std(rewards)
+    mean = mean_std(rewards)[0]
     weight = length.sum(-1, keepdims=True)
-    baseline = mean + over(np.nansum(length * (rewards - mean), axis=-1, keepdims=True), weight)
-    return rewards - np.where(std == 0, mean, baseline)
+    return rewards - (mean + over(np.nansum(length * (rewards - mean), axis=-1, keepdims=True), weight))
 
 
 @register(
@@ -218,7 +217,7 @@ def grpo_passk(rewards: Array, *, ddof: int = 1, eps: float = 1e-6) -> Array:
     missing = np.isnan(rewards)
     ordered = np.sort(np.where(missing, rewards.min(where=~missing, initial=0), rewards), axis=-1)
     lead = over(ordered[..., -1:] - ordered[..., -2:-1], mean_std(rewards, ddof)[1] + eps)
-    return np.where((rewards == ordered[..., -1:]) & (scored(rewards) > 1), lead, rewards.dtype.type(0))
+    return np.where(rewards == ordered[..., -1:], lead, rewards.dtype.type(0))
 
 
 preset(

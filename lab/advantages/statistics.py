@@ -33,6 +33,7 @@ __all__ = [
     "normalise",
     "over",
     "scored",
+    "task_mean_std",
     "token_counts",
     "token_moments",
     "total",

@@ -5,68 +5,55 @@ The scores stand where other objectives have log-probabilities, one each on the 
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 
 from lab.composites import method
 from lab.errors import InputError
+from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array
-from lab.registry import register
-from lab.rewards.grqo import EPS, slopes
+from lab.rewards.grqo import EPS, kept, muted_share, slopes
 
 _MATCHED, _BOTH, _REWARD = ("match",), ("match", "reward"), ("reward",)
 
 
-def _check(new: Array, scores: tuple[str, ...]) -> None:
-    if new.shape[-1] != len(scores):
-        raise InputError(f"the last axis must hold the scores {', '.join(scores)}; logp_new has shape {new.shape}")
+def _mean(t: Terms, scores: tuple[str, ...]) -> float:
+    """1/(P·Q), once the last axis is seen to hold the scores."""
+    if t.new.shape[-1] != len(scores):
+        raise InputError(f"the last axis must hold the scores {', '.join(scores)}; logp_new has shape {t.new.shape}")
+    return 1.0 / (t.new.shape[-3] * t.new.shape[-2])
 
 
-def _kept(new: Array, advantage: Array) -> Array:
-    """1 for the queries that have an advantage, 0 for muted ones and for scenes without a signal [..., P, Q]."""
-    return 1.0 * ((advantage if advantage.ndim == new.ndim - 1 else advantage[..., 0]) != 0)
+def _contrast(t: Terms, muted: float, eps: float) -> Formula:
+    """The mean over scenes and queries of A, 0 for muted queries, as a function of the last score: ascended."""
+    r, mean = t.new[..., -1], 1.0 / (t.new.shape[-3] * t.new.shape[-2])
+    teaches = (t.per_rollout != 0).any(axis=-1, keepdims=True)
+    c = kept(r.shape[-1], muted_share(r.shape[-1], muted)) * np.ones(r.shape)
+
+    def loss() -> Array:
+        away = r - r.mean(axis=-1, keepdims=True)
+        std = np.sqrt((away**2).sum(axis=-1, keepdims=True) / max(r.shape[-1] - 1, 1))
+        return -np.asarray((c * teaches * away / (std + eps)).mean(axis=(-2, -1)))
+
+    return Formula(lambda: np.where(teaches, mean * slopes(r, c, eps), 0.0), loss)
 
 
-def _mean(new: Array) -> float:
-    """1/(P·Q)."""
-    return 1.0 / (new.shape[-3] * new.shape[-2])
-
-
-def _contrast(new: Array, advantage: Array, eps: float) -> Array:
-    """Mean over the scenes and queries of the standardised reward of kept queries, one number per run."""
-    r = new[..., -1]
-    away = r - r.mean(axis=-1, keepdims=True)
-    std = np.sqrt((away**2).sum(axis=-1, keepdims=True) / max(r.shape[-1] - 1, 1))
-    return np.asarray((_kept(new, advantage) * away / (std + eps)).mean(axis=(-2, -1)))
-
-
-def _push(new: Array, advantage: Array, alpha: float, eps: float) -> Array:
-    """Slope of α times the contrast [..., P, Q]."""
-    kept = _kept(new, advantage)
-    some = kept.any(axis=-1, keepdims=True)
-    return np.where(some, alpha * _mean(new) * slopes(new[..., -1], kept, eps), 0.0)
-
-
-def _grqo_loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
-    return -o.alpha * _contrast(new, advantage, o.eps)
-
-
-@register(
-    "objective",
+@formula(
     paper="grqo",
-    equation="w = α/(P·Q)·((c − mean c)/(s + ε) − d Σ c d/((Q − 1) s (s + ε)²)) on ∇r,  c = 1 where A ≠ 0",
-    loss=_grqo_loss,
+    equation="w = α/(P·Q)·((c − mean c)/(s + ε) − d Σ c d/((Q − 1) s (s + ε)²)) on ∇r,  c = 0 for the last third",
+    reads=(),
     scores=_REWARD,
     coupled=True,
 )
-def grqo(logp_new: Array, advantage: Array, *, alpha: float = 0.01, eps: float = EPS) -> Array:
+def grqo(t: Terms, *, alpha: float = 0.01, muted: float = 1 / 3, eps: float = EPS) -> Formula:
     """GRQO: the advantage α A itself is ascended, through the reward, its mean and its deviation.
 
+    The scores are the differentiable rewards r of the queries [..., P, Q, 1]. Of the advantages only is read whether a
+    scene has any: one whose rewards are all equal teaches nothing.
+
     Args:
-        logp_new: Differentiable rewards r of the queries [..., P, Q, 1].
-        advantage: Standardised rewards, 0 for muted queries [..., P, Q]; only which are 0 is read.
+        t: Terms of the batch.
         alpha: α.
+        muted: Share of the queries, the last ones, that are muted; as in the advantage rule.
         eps: ε.
 
     Returns:
@@ -76,47 +63,38 @@ def grqo(logp_new: Array, advantage: Array, *, alpha: float = 0.01, eps: float =
     Source: DINO-R1, arXiv 2505.24025; golden file grqo.json through `lab.rewards.grqo`. Its penalty is the variant's k3
     on the objectness.
     """
-    _check(logp_new, _REWARD)
-    return _push(logp_new, advantage, alpha, eps)[..., None]
+    _mean(t, _REWARD)
+    made = _contrast(t, muted, eps)
+    return Formula(lambda: alpha * made.weights()[..., None], lambda: alpha * made.loss())
 
 
-def _matched_loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
-    return np.asarray(-new[..., 0].mean(axis=(-2, -1)))
-
-
-@register("objective", paper="grqo", equation="w = 1/(P·Q) on ∇match", loss=_matched_loss, scores=_MATCHED)
-def matched(logp_new: Array, advantage: Array) -> Array:
+@formula(paper="grqo", equation="w = 1/(P·Q) on ∇match", reads=(), scores=_MATCHED)
+def matched(t: Terms) -> Formula:
     """Supervision alone: every query matched with an object is drawn to it, the others are not.
 
+    The scores are minus the matched queries' errors, scaled so that their mean over queries is that over objects
+    [..., P, Q, 1]. Advantages are not read.
+
     Args:
-        logp_new: Minus the matched queries' errors, scaled so that their mean over queries is that over objects
-            [..., P, Q, 1].
-        advantage: Not read [..., P, Q].
+        t: Terms of the batch.
 
     Returns:
         Weights on the gradient of each score [..., P, Q, 1].
 
     Source: DINO-R1, arXiv 2505.24025, the supervised baseline with Hungarian matching.
     """
-    _check(logp_new, _MATCHED)
-    return np.full(logp_new.shape, _mean(logp_new))
+    mean = _mean(t, _MATCHED)
+    return Formula(lambda: np.full(t.new.shape, mean), lambda: np.asarray(-t.new[..., 0].mean(axis=(-2, -1))))
 
 
-def _dino_loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
-    return _matched_loss(new, advantage, o) + _grqo_loss(new, advantage, o)
-
-
-@register(
-    "objective", "dino-r1", paper="grqo", equation="w = 1/(P·Q) on ∇match, GRQO's on ∇r", loss=_dino_loss, scores=_BOTH,
-    coupled=True,
-)  # fmt: skip
-def dino_r1(logp_new: Array, advantage: Array, *, alpha: float = 0.01, eps: float = EPS) -> Array:
-    """DINO-R1: supervision and GRQO added, as published.
+@formula("dino-r1", paper="grqo", equation="w = 1/(P·Q) on ∇match, GRQO's on ∇r", reads=(), scores=_BOTH, coupled=True)
+def dino_r1(t: Terms, *, alpha: float = 0.01, muted: float = 1 / 3, eps: float = EPS) -> Formula:
+    """DINO-R1: supervision and GRQO added, as published; the scores are those of `matched` and of `grqo`.
 
     Args:
-        logp_new: The scores of `matched` and of `grqo` [..., P, Q, 2].
-        advantage: As in `grqo` [..., P, Q].
+        t: Terms of the batch.
         alpha: α.
+        muted: As in `grqo`.
         eps: ε.
 
     Returns:
@@ -124,25 +102,23 @@ def dino_r1(logp_new: Array, advantage: Array, *, alpha: float = 0.01, eps: floa
 
     Source: DINO-R1, arXiv 2505.24025.
     """
-    _check(logp_new, _BOTH)
-    push = _push(logp_new, advantage, alpha, eps)
-    return np.stack([np.full(push.shape, _mean(logp_new)), push], axis=-1)
+    mean, made = _mean(t, _BOTH), _contrast(t, muted, eps)
+
+    def weights() -> Array:
+        push = alpha * made.weights()
+        return np.stack([np.full(push.shape, mean), push], axis=-1)
+
+    return Formula(weights, lambda: -t.new[..., 0].mean(axis=(-2, -1)) + alpha * made.loss())
 
 
-def _dense_loss(new: Array, advantage: Array, o: SimpleNamespace) -> Array:
-    return np.asarray(_matched_loss(new, advantage, o) - o.share * new[..., 1].mean(axis=(-2, -1)))
-
-
-@register(
-    "objective", "matched-dense", paper="grqo", equation="w = 1/(P·Q) on ∇match, λ/(P·Q) on ∇r", loss=_dense_loss,
-    scores=_BOTH,
-)  # fmt: skip
-def matched_dense(logp_new: Array, advantage: Array, *, share: float = 1.0) -> Array:
+@formula("matched-dense", paper="grqo", equation="w = 1/(P·Q) on ∇match, λ/(P·Q) on ∇r", reads=(), scores=_BOTH)
+def matched_dense(t: Terms, *, share: float = 1.0) -> Formula:
     """Supervision and the plain reward: every query is also drawn to its nearest object, nothing is standardised.
 
+    The scores are those of `matched` and of `grqo`. Advantages are not read.
+
     Args:
-        logp_new: The scores of `matched` and of `grqo` [..., P, Q, 2].
-        advantage: Not read [..., P, Q].
+        t: Terms of the batch.
         share: λ.
 
     Returns:
@@ -150,8 +126,11 @@ def matched_dense(logp_new: Array, advantage: Array, *, share: float = 1.0) -> A
 
     Source: the comparison that GRQO's dense reward calls for; no paper.
     """
-    _check(logp_new, _BOTH)
-    return np.asarray(np.array([1.0, share]) * np.full(logp_new.shape, _mean(logp_new)))
+    mean = _mean(t, _BOTH)
+    return Formula(
+        lambda: np.array([1.0, share]) * np.full(t.new.shape, mean),
+        lambda: np.asarray(-(t.new[..., 0] + share * t.new[..., 1]).mean(axis=(-2, -1))),
+    )
 
 
 method("grqo", advantage="grqo", objective="grqo", kl="k3", kl_beta=0.04, paper="grqo",

@@ -7,13 +7,22 @@ import numpy as np
 from lab.advantages.statistics import Array
 from lab.errors import InputError
 
-__all__ = ["EPS", "advantages", "loss", "reward_weights", "score_weights", "slopes"]
+__all__ = ["EPS", "advantages", "kept", "loss", "muted_share", "reward_weights", "score_weights", "slopes"]
 
 EPS = 2e-9
 
 
-def _kept(queries: int, muted: int) -> Array:
-    """1 for the first queries, 0 for the last `muted` ones [Q]."""
+def muted_share(queries: int, share: float) -> int:
+    """How many of the queries a share of them is, rounded to whole ones (300 of 900 as published)."""
+    return int(np.round(queries * share))
+
+
+def kept(queries: int, muted: int) -> Array:
+    """1 for the first queries, 0 for the last `muted` ones [Q].
+
+    Raises:
+        InputError: More are muted than there are.
+    """
     if not 0 <= muted <= queries:
         raise InputError(f"grqo: muted={muted}; it must be from 0 to the {queries} queries")
     return (np.arange(queries) < queries - muted).astype(np.float64)
@@ -44,7 +53,7 @@ def advantages(rewards: Array, muted: int, eps: float = EPS) -> Array:
     Source: DINO-R1, arXiv 2505.24025; golden file grqo.json.
     """
     away, std = _standard(rewards, eps)
-    return away / (std + eps) * _kept(rewards.shape[-1], muted)
+    return away / (std + eps) * kept(rewards.shape[-1], muted)
 
 
 def loss(
@@ -92,7 +101,7 @@ def reward_weights(rewards: Array, muted: int, alpha: float = 0.01, eps: float =
     Source: DINO-R1, arXiv 2505.24025; golden file grqo.json.
     """
     images, queries = rewards.shape[-2:]
-    return alpha / (images * queries) * slopes(rewards, _kept(queries, muted), eps)
+    return alpha / (images * queries) * slopes(rewards, kept(queries, muted), eps)
 
 
 def slopes(rewards: Array, kept: Array, eps: float = EPS) -> Array:

@@ -14,22 +14,33 @@ from lab.registry import register
 
 __all__ = ["bmas", "box_overlap", "chart", "keeps_format", "matching", "mixed_reward"]
 
-_CHOICE = re.compile(r"\(?([A-Za-z])\)?")
-_FRAME = re.compile(r"\s*<think>.*?</think>\s*<answer>.*?</answer>\s*", re.DOTALL)
+_CHOICE = re.compile(r"\(([A-Za-z])\)|\b([A-Z])(?=[.):,]|$)")
+_FRAME = re.compile(r"\s*<think>((?!<answer>|</?think>).)*</think>\s*<answer>((?!</?answer>).)*</answer>\s*", re.DOTALL)
 
 
 def _plain(text: str) -> str:
-    """Stripped, lower case, without a final full stop; a choice such as "(B)" is its letter."""
+    """Stripped, lower case, without a final full stop."""
+    return text.strip().rstrip(".").strip().lower()
+
+
+def _letter(text: str) -> str | None:
+    """The choice that an answer names: its first letter in parentheses or alone, "(B) it is", "B. Paris" or "b"."""
     cleaned = text.strip().rstrip(".").strip()
-    choice = _CHOICE.fullmatch(cleaned)
-    return (choice[1] if choice else cleaned).lower()
+    found = cleaned if len(cleaned) == 1 and cleaned.isalpha() else next(map(_named, _CHOICE.finditer(cleaned)), None)
+    return None if found is None else found.lower()
+
+
+def _named(choice: re.Match[str]) -> str:
+    return choice[1] or choice[2]
 
 
 def matching(answer: str, truth: str) -> float:
-    """1 if both say the same once normalised, else 0.
+    """1 if both say the same once normalised, else 0; where the truth is a letter, the answer's first choice counts.
 
     Source: arXiv 2505.24164, matching reward; the normalisation is the lab's.
     """
+    if len(_plain(truth).strip("()")) == 1 and (letter := _letter(truth)):
+        return float(_letter(answer) == letter)
     return float(_plain(answer) == _plain(truth))
 
 
@@ -93,7 +104,7 @@ def bmas(response: Array, truth: Array) -> tuple[float, float, float]:
 
 
 def keeps_format(text: str) -> float:
-    """1 if a response is <think>...</think> followed by <answer>...</answer>, else 0.
+    """1 if a response is one <think>...</think> followed by one <answer>...</answer>, else 0.
 
     Source: arXiv 2505.24164, format reward as summaries describe it.
     """

@@ -74,3 +74,14 @@ def test_the_variant_learns() -> None:
     trace = lab.train(Bandit(success=[0.2, 0.8]), "drpo", steps=60, seeds=4)
     value = trace.frame.sort("step")["value"].to_numpy()
     assert value[-4:].mean() > 0.7
+
+
+def test_rewards_that_are_neither_right_nor_wrong_are_in_no_set():
+    rewards = [[1, 0.9, 0.2, 0], [0.5, 0.5, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0], [1, 0, 0, 1]]
+    signs = lab.advantages.compute("drpo", rewards)
+    assert signs.tolist() == [[1, 0, 0, -1], [0] * 4, [0] * 4, [0] * 4, [1, -1, -1, 1]]
+    new = np.full((5, 4, 1), -1.0)
+    w = lab.objectives.weights("drpo", new, signs, logp=new)[..., 0]
+    assert w * 5 == pytest.approx(np.array([[1, 0, 0, -1], [0] * 4, [0] * 4, [0] * 4, [0.5, -0.5, -0.5, 0.5]]))
+    assert lab.variant("drpo").advantage == "drpo"
+    assert lab.advantages.compute("drpo", [2.0, -1.0, 0.0], correct=2.0, wrong=-1.0).tolist() == [1, -1, 0]

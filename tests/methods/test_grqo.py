@@ -134,31 +134,40 @@ def test_all_images_at_once_are_matched_as_one_by_one(objects):
 
 
 LOSSES = {
-    "grqo": lambda score, a: -0.01 * contrast(score[..., 0], a),
-    "matched": lambda score, a: -score[..., 0].mean(),
-    "dino-r1": lambda score, a: -score[..., 0].mean() - 0.01 * contrast(score[..., 1], a),
-    "matched-dense": lambda score, a: -score[..., 0].mean() - score[..., 1].mean(),
+    "grqo": lambda score: -0.01 * contrast(score[..., 0]),
+    "matched": lambda score: -score[..., 0].mean(),
+    "dino-r1": lambda score: -score[..., 0].mean() - 0.01 * contrast(score[..., 1]),
+    "matched-dense": lambda score: -score[..., 0].mean() - score[..., 1].mean(),
 }
 
 
-def contrast(r, a):
-    """Mean of the standardised rewards of the queries that have an advantage."""
+def contrast(r):
+    """Mean of the standardised rewards, 0 for the last third of the queries."""
     standard = (r - r.mean(-1, keepdim=True)) / (r.std(-1, keepdim=True) + 2e-9)
-    return (standard * (a != 0)).mean()
+    return torch.cat([standard[..., :6], 0 * standard[..., 6:]], -1).mean()
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_objectives_are_minus_the_gradient_of_their_losses(name):
     scores = lab.objectives.rule(name).extras["scores"]
     value = np.random.default_rng(3).normal(size=(2, 9, len(scores)))
+    value[0, :, -1] = [0.5, 0.25, 0.0, 1.0, 0.25, 0.75, 1.0, 0.25, 0.5]  # the first query is at the mean, and kept
     a = lab.advantages.compute("grqo", value[..., -1])
     score = torch.tensor(value, requires_grad=True)
-    loss = LOSSES[name](score, torch.tensor(a))
+    loss = LOSSES[name](score)
     loss.backward()
     assert lab.objectives.weights(name, value, a) == pytest.approx(-score.grad.numpy(), rel=1e-9, abs=1e-15)
     assert lab.objectives.loss(name, value, a).item() == pytest.approx(loss.item(), rel=1e-12)
     with pytest.raises(InputError, match="the last axis must hold the scores"):
         lab.objectives.weights(name, np.zeros((2, 9, 5)), a)
+
+
+def test_a_kept_query_at_the_mean_is_pushed_up_and_a_muted_one_down():
+    """c is 1, 1, 0 and d 0, 1, −1, so Σ c d = 1 and s = 1: w ∝ c − 2/3 − d/2."""
+    value = np.array([[[0.5], [1.5], [-0.5]]])
+    found = lab.objectives.weights("grqo", value, lab.advantages.compute("grqo", value[..., 0]), alpha=3.0)
+    assert found[0, :, 0] == pytest.approx([1 / 3, 1 / 3 - 1 / 2, -2 / 3 + 1 / 2], abs=1e-8)
+    assert lab.variant("grqo", muted=0.5).given("objective")["muted"] == 0.5
 
 
 def test_a_scene_without_a_spread_teaches_nothing():

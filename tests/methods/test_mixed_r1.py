@@ -10,7 +10,26 @@ from lab.rewards.mixed import bmas, box_overlap, chart, keeps_format, matching
 
 @pytest.mark.parametrize(
     ("answer", "truth", "reward"),
-    [(" Yes. ", "yes", 1), ("(B)", "b", 1), ("B.", "(B)", 1), ("no", "yes", 0), ("", "yes", 0)],
+    [
+        (" Yes. ", "yes", 1),
+        ("(B)", "b", 1),
+        ("B.", "(B)", 1),
+        ("no", "yes", 0),
+        ("", "yes", 0),
+        ("(B) it is because A is wrong", "B", 1),
+        ("B. Paris", "B", 1),
+        ("B) Paris", "(B)", 1),
+        ("b", "B", 1),
+        ("A.", "B", 0),
+        ("The answer is (c).", "C", 1),
+        ("The answer is C", "C", 1),
+        ("A cat", "A", 0),
+        ("I think (B)", "B", 1),
+        ("Paris", "B", 0),
+        ("", "B", 0),
+        ("(B) Paris", "Paris", 0),
+        ("7", "7", 1),
+    ],
 )
 def test_matching(answer: str, truth: str, reward: float) -> None:
     assert matching(answer, truth) == reward
@@ -54,6 +73,10 @@ def test_format() -> None:
     assert keeps_format("<think>a\nb</think>\n<answer>c</answer>") == 1
     assert keeps_format("<answer>c</answer>") == 0
     assert keeps_format("well, <think>a</think><answer>c</answer>") == 0
+    assert keeps_format("<think>a</think><answer>b</answer><answer>c</answer>") == 0
+    assert keeps_format("<think>a</think><answer>b</answer> no <answer>c</answer>") == 0
+    assert keeps_format("<think>a</think><think>b</think><answer>c</answer>") == 0
+    assert keeps_format("<think>a < b</think>\n<answer>x <= 2</answer>\n") == 1
 
 
 def test_the_total_adds_half_the_format_bit() -> None:
