@@ -79,7 +79,7 @@ def _text(frame: pl.DataFrame, name: str, file: Path) -> pl.Series:
 
 def _number(frame: pl.DataFrame, name: str, where: str) -> pl.Series:
     """Float64 with NaN as null; where `_file` and `_row` are known they name the place."""
-    column = frame[name]
+    column = frame[name].alias("")  # a method of a series, too, may read its name as a pattern
     if not (column.dtype.is_numeric() or column.dtype in (pl.Null, pl.Boolean)):
         raise InputError(f"{where}: column {name!r} is {column.dtype}; it must hold numbers")
     values = column.cast(pl.Float64).fill_nan(None)

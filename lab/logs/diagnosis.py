@@ -125,7 +125,7 @@ def diagnose(table: RolloutTable, variants: Sequence[str] | None = None, *, leng
     found, skipped = all_advantages(table, chosen, counts)
     logged = table.frame["advantage"].to_numpy()
     by_variant = table.frame.select("step", "group", "rollout", pl.col("advantage").alias(LOGGED)).with_columns(
-        pl.Series(name, values, nan_to_null=True) for name, values in found.items()
+        pl.Series(name, values, pl.Float64, nan_to_null=True) for name, values in found.items()
     )
     groups = _groups(table)
     rules = reproduction(table, counts)

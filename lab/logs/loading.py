@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +24,16 @@ _RENAMED = {"group": "group_logged", "rollout": "rollout_logged", "reward": "rew
 _INNER = ("_file", "_row", "_run", "_group")
 
 
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Names and paths of a log stand in errors, too; whatever they hold, an error is one printable line."""
+    try:
+        yield
+    except InputError as reason:
+        raise InputError(printable(reason)) from None
+
+
+@_in_one_line()
 def load(
     path: str | Path,
     *,

@@ -80,6 +80,8 @@ def advantages_of(table: RolloutTable, name: str, *, precision: str = "float64",
     lacking = [field for field in rule(name).required if field != "mask"]
     if lacking:
         raise MissingFieldError(f"{name} reads {', '.join(lacking)}, which the log does not have")
+    if not rule(name).components and table.frame["reward"].is_infinite().any():
+        raise InputError(f"{name} reads the sum of the rewards, which is not finite here")
     ragged = reads_lengths(name)
     if ragged and counts is None:
         raise MissingFieldError(f"{name} reads the response lengths; lengths= names the column that holds them")
@@ -105,7 +107,8 @@ def _credit(table: RolloutTable, name: str, batch: Batch, precision: str, counts
             )
         fields["mask"] = np.arange(max(counts.max(), 1)) < counts.reshape(*batch.advantages.shape, 1)
     weights = table.reward_weights
-    made = credit(name, batch.rewards, weights=weights, precision=precision, missing="skip", **fields)
+    with np.errstate(over="ignore", invalid="ignore"):
+        made = credit(name, batch.rewards, weights=weights, precision=precision, missing="skip", **fields)
     advantage = per_rollout(np.asarray(made.advantage, dtype=np.float64), fields.get("mask"), batch.advantages.ndim)
     return advantage if made.keep is None else np.where(made.keep, advantage, np.nan)
 

@@ -79,3 +79,18 @@ def test_a_correction_is_taken_over(new_page: Opener, app_url: str) -> None:
     box.press("Enter")
     expect(page.locator(".st-key-reading")).to_contain_text("192 groups")
     assert "group_size=4" in page.url
+
+
+def test_an_address_from_a_log_or_a_link_is_no_link(new_page: Opener, app_url: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(TWO, tmp_path / "run")
+    (folder / "trainer_state.json").unlink()
+    (folder / "run_info.json").unlink()
+    for file in (folder / "completions").iterdir():
+        frame = pl.read_parquet(file).rename({"digit_fraction": "www.evil.example/a"})
+        frame.with_columns(pl.lit(0.5).alias("https://evil.example me@evil.example")).write_parquet(file)
+    page = new_page(f"{app_url}/your_run?log=folder&path={folder}")
+    assert "evil.example" in page.locator("[data-testid=stCaptionContainer]").first.inner_text()
+    assert page.locator("a[href*=evil]").count() == 0
+    page = new_page(f"{app_url}/your_run?rules=https://evil.example+me@evil.example+www.evil.example")
+    expect(page.get_by_test_id("stAlert").first).to_contain_text("evil.example")
+    assert page.locator("a[href*=evil]").count() == 0

@@ -8,6 +8,7 @@ import lab
 from lab.errors import InputError, UnknownNameError
 from lab.logs import bundled
 from lab.logs.diagnosis import LOGGED
+from lab.logs.rules import reproduction
 from tests.logs.logs import Write
 
 
@@ -62,6 +63,15 @@ def test_an_unknown_rule_is_not_claimed(write: Write) -> None:
     assert found.best is not None
     assert not found.best["reproduces"]
     assert "No rule reproduces" in " ".join(found.findings)
+
+
+def test_signs_are_compared_where_neither_is_zero(write: Write) -> None:
+    logged = [0.0, -1.0, 1.0, 1.0]
+    log = write([[[[3.0], [0.0], [1.0], [0.0]]]], columns=lambda frame: frame.with_columns(advantage=pl.Series(logged)))
+    rules = reproduction(lab.load(log, group_size=4))
+    row = rules.row(by_predicate=(pl.col("rule") == "dr_grpo") & (pl.col("precision") == "float64"), named=True)
+    assert lab.advantages.compute("dr_grpo", [3.0, 0.0, 1.0, 0.0]).tolist() == [2.0, -1.0, 0.0, -1.0]
+    assert (row["same_sign"], row["max_error"], row["mean_error"]) == (0.5, 2.0, 1.25)
 
 
 def test_changed_signs_are_counted_by_kind(write: Write) -> None:

@@ -1,6 +1,7 @@
 """The shell: address, presets, reset, notes, errors of doors."""
 
 import logging
+import re
 import tomllib
 
 import pytest
@@ -128,6 +129,21 @@ def test_the_words_of_a_door_are_shown_and_the_page_ends(app):
     app.run()
     assert "unknown size" in app.error[0].value and not app.exception
     assert not app.text
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["www.evil.example/login", "WWW.evil.example", "https://evil.example", "HTTP://evil.example", "me@evil.example"],
+)
+def test_an_address_in_plain_text_is_no_link(address):
+    shown = plain(f"score of {address}, once")
+    assert shown.replace("\\", "").replace("\u2060", "") == f"score of {address}, once"
+    literal = re.compile(r"(https?://|www(?=\.))[-.\w]+|[-.\w+]+@[-\w]+(\.[-\w]+)+", re.IGNORECASE)
+    assert literal.search(address) and not literal.search(shown.replace("\\", ""))
+
+
+def test_plain_text_is_one_line():
+    assert plain("a\n# b\u2028c\x1b[0m") == "a \\# b c�\\[0m"
 
 
 def test_plain_text_has_no_markup():

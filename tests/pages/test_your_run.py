@@ -1,5 +1,6 @@
 """Your run: what is typed and uploaded, and what is said when it cannot be read."""
 
+import ast
 import shutil
 
 import polars as pl
@@ -114,3 +115,42 @@ def test_a_log_without_advantages_is_compared_with_nothing(opened, copy):
     test = opened(log="folder", path=str(copy))
     assert not test.exception and not test.error
     assert "Logged against recomputed" not in [each.value for each in test.subheader]
+
+
+NAME = 'x\nimport os; os.system("touch pwned")  #'
+LINK = "www.evil.example/login https://evil.example me@evil.example"
+
+
+@pytest.fixture
+def strange(copy):
+    """The bundled log with a name that would be code, and one that would be links."""
+    for file in (copy / "completions").iterdir():
+        frame = pl.read_parquet(file).rename({"digit_fraction": NAME, "starts_with_digit": "^.*$"})
+        frame.with_columns(pl.lit(0.5).alias(LINK)).write_parquet(file)
+    (copy / "trainer_state.json").unlink()
+    (copy / "run_info.json").unlink()
+    return copy
+
+
+def test_a_name_from_the_log_is_no_code_no_pattern_and_no_link(opened, strange):
+    test = opened(log="folder", path=str(strange))
+    assert not test.exception and not test.error
+    lines = next(each.value for each in test.code if each.value.startswith("import lab"))
+    assert sum(isinstance(node, ast.Import) for node in ast.parse(lines).body) == 1
+    assert {NAME, "^.*$", LINK} <= set(rows(test).columns)
+    shown = [each.value.replace("\\", "") for each in [*test.caption, *test.markdown]]
+    assert any("me@\u2060evil.example" in text for text in shown)
+    assert not any("www.evil" in text or "//evil.example" in text.replace("\u2060//", "") for text in shown)
+
+
+def test_a_home_that_nobody_has_is_said(opened):
+    test = opened(log="folder", path="~nosuch-user/run")
+    assert not test.exception
+    assert "is no path: Could not determine home directory" in test.error[0].value.replace("\\", "")
+
+
+def test_logs_of_every_reader_are_opened(opened, tmp_path):
+    table = lab.load(lab.logs.bundled()["two_rewards"])
+    test = opened(log="folder", path=str(lab.save_log(table, tmp_path / "run.csv")))
+    assert not test.exception and not test.error
+    assert "96 groups" in test.markdown[0].value
