@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from lab.papers.record import Measurement
 from simulators.records import Policy, Rollouts, Truth, World
 
 if TYPE_CHECKING:
+    from lab.studies.fair import Comparison
     from lab.trace import Trace
     from simulators.bandit.world import Bandit
     from simulators.reward_laws import Law
@@ -25,9 +26,11 @@ __all__ = [
     "binary",
     "exact",
     "excludes",
+    "fair",
     "interval",
     "last_values",
     "policies",
+    "promised",
     "rewards_of",
     "runs",
 ]
@@ -114,6 +117,28 @@ def last_values(
     trace = train(world, list(names), steps=steps, seeds=seeds, measure=["value"], every=steps - 1, **settings)
     last = trace.frame.filter(step=steps - 1).sort("seed")
     return {name: last.filter(variant=name)["value"].to_numpy() for name in names}
+
+
+def fair(
+    world: Any, variants: Sequence[Any], seed: int, *, number: int = 64, tuned: int = 16, **settings: Any
+) -> Comparison:
+    """`lab.compare` on a fair track: `number` runs to judge on, `tuned` others on which learning rates are chosen."""
+    from lab import compare
+    from lab.studies.fair import TUNING
+
+    tuning = [TUNING[0] + s for s in runs(seed, tuned)]
+    return compare(world, variants, fair=True, seeds=runs(seed, number), tuning=tuning, **settings)
+
+
+def promised(found: Mapping[str, Comparison], ours: str, *others: str) -> Measurement:
+    """A headline: the lead over the best of the others in the first setting; where else it holds stands in the rows."""
+    value, bounds = next(iter(found.values())).lead(ours, *others)
+    rows = [
+        {"where": where, "variant": r["variant"], "value": r["mean"], "low": r["low"], "high": r["high"], "lr": r["lr"]}
+        for where, compared in found.items()
+        for r in compared.frame.iter_rows(named=True)
+    ]
+    return Measurement(value, bounds[0] > 0, bounds, rows)
 
 
 class OnePolicy(World):
