@@ -65,6 +65,7 @@ types: install-dev
 
 layers: install-dev
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q tests/house/test_circles.py
 
 format: install-dev ## put the code into the house style
 	$(BIN)/ruff check --fix $(CODE)

@@ -127,9 +127,9 @@ def reader(name: str, *, recognises: Callable[[Path], bool], holds: str) -> Call
 
 def readers() -> dict[str, Reader]:
     """All readers by name; those of the lab first, in alphabetical order."""
-    from lab.logs.readers import HERE
+    import lab.logs.readers as own
 
-    return {name: _READERS[name] for name in [*HERE, *_READERS] if name in _READERS}
+    return dict(sorted(_READERS.items(), key=lambda item: not item[1].read.__module__.startswith(own.__name__)))
 
 
 def reader_of(path: Path, name: str | None = None) -> Reader | None:

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.compiled import kernel
 from simulators.errors import check_count, check_room
+from simulators.hidden_lm import kernels
 from simulators.records import Floats, Policy, Rollouts, Truth, World
 from simulators.runs import asked, seeded
 from simulators.softmax import Tables, tables
-from simulators.sums import inner
 from simulators.toy_lm.tasks import Machine
 from simulators.toy_lm.world import ToyLM
 
@@ -164,14 +163,14 @@ class HiddenLM(World):
             table = held[1] if held else Policy(np.empty((len(weights), *self.table.logits.shape)), policy.seeds)
             kept = np.array(weights, np.float64)
             out = table.parameters.reshape(len(kept), -1, wanted[1])
-            _unembed(_rows(self.features), kept, _rows(self.table.logits), out)
+            kernels.unembed(_rows(self.features), kept, _rows(self.table.logits), out)
             held = policy.memo["table"] = kept, table
         found: Policy = held[1]
         return found
 
     def _pulled(self, gradient: Floats) -> Floats:
         out = np.zeros((len(gradient), self.vocabulary, self.features.shape[-1]))
-        _pull_back(_rows(self.features), gradient.reshape(len(gradient), -1, self.vocabulary), out)
+        kernels.pull_back(_rows(self.features), gradient.reshape(len(gradient), -1, self.vocabulary), out)
         return out
 
     def _contexts(self, rollouts: Rollouts) -> tuple[NDArray[Any], ...]:
@@ -218,24 +217,3 @@ def _checked_features(features: ArrayLike, contexts: tuple[int, ...]) -> Floats:
 
 def _rows(array: Floats) -> Floats:
     return array.reshape(-1, array.shape[-1])
-
-
-@kernel
-def _unembed(features: Any, weights: Any, fixed: Any, out: Any) -> None:
-    """out[s, n, v] = W[s, v] · h[n] + b[n, v]."""
-    for s in range(out.shape[0]):
-        for n in range(out.shape[1]):
-            for v in range(out.shape[2]):
-                out[s, n, v] = inner(weights[s, v], features[n]) + fixed[n, v]
-
-
-@kernel
-def _pull_back(features: Any, gradient: Any, out: Any) -> None:
-    """Add gradient[s, n, v] h[n] to out[s, v]."""
-    for s in range(gradient.shape[0]):
-        for n in range(gradient.shape[1]):
-            for v in range(gradient.shape[2]):
-                g = gradient[s, n, v]
-                if g != 0:
-                    for d in range(features.shape[1]):
-                        out[s, v, d] += g * features[n, d]

@@ -153,7 +153,7 @@ class SmallLM(World):
         if not {"hidden", "prediction_error"}.isdisjoint(fields):
             further |= self._inside(policy.parameters, before, rollouts, fields)
         rollouts = replace(rollouts, **further)
-        policy.memo["rollouts"], policy.memo["entropy"] = rollouts, entropy
+        policy.memo.update(rollouts=rollouts, entropy=entropy, moves=policy.parameters._version)
         return rollouts
 
     def _answered(
@@ -312,17 +312,19 @@ class SmallLM(World):
 
     def entropy(self, policy: Policy) -> Floats:
         """Entropy of the response [S], nats: mean over the last rollouts of the sum of each choice's entropy."""
-        if "entropy" not in policy.memo:
-            self.rollout(policy, 8, 0)
-        return policy.memo["entropy"]
+        return self._last(policy)[1]
 
     @torch.no_grad()
     def kl(self, policy: Policy, other: Policy) -> Floats:
         """KL(policy ‖ other) of the response [S], nats: mean of log π/π' over the policy's last rollouts."""
-        if "rollouts" not in policy.memo:
-            self.rollout(policy, 8, 0)
-        last = policy.memo["rollouts"]
+        last, _ = self._last(policy)
         return (self.log_prob(policy, last) - self.log_prob(other, last)).sum(-1).mean((1, 2))
+
+    def _last(self, policy: Policy) -> tuple[Rollouts, Floats]:
+        """Rollouts of the policy as it is now and the entropy of a response [S]; drawn where there are none."""
+        if policy.memo.get("moves") != policy.parameters._version:
+            self.rollout(policy, 8, 0)
+        return policy.memo["rollouts"], policy.memo["entropy"]
 
     def evaluate(self, policy: Policy, samples: int = 8, problems: int = 128) -> dict[str, Floats]:
         """Accuracy on held-out problems [S]: "greedy", "sampled" and "pass", right at least once in `samples`."""

@@ -245,6 +245,22 @@ def test_the_pretrained_model_answers_as_often_as_asked_and_learns_more():
     assert reward[-30:].mean() > reward[:30].mean() + 0.05
 
 
+def test_entropy_and_kl_answer_for_the_weights_as_they_are():
+    """Equal logits: each of V tokens is as likely, so a token has the entropy log V, and KL is that to uniform."""
+    world = SmallLM(**SIZES)
+    policy, start, zero = (world.init([0, 1]) for _ in range(3))
+    before = world.entropy(policy)
+    assert np.array_equal(world.kl(policy, start), [0, 0])
+    policy.parameters[...] = 0
+    zero.parameters[...] = 0
+    world.rollout(zero, 8, 0)
+    assert np.array_equal(world.entropy(policy), world.entropy(zero))
+    assert not np.allclose(world.entropy(policy), before)
+    mask = policy.memo["rollouts"].mask
+    assert world.entropy(policy) == pytest.approx(mask.sum(-1).mean((1, 2)) * np.log(len(world.tokens)))
+    assert np.array_equal(world.kl(policy, zero), [0, 0]) and (world.kl(policy, start) > 0).all()
+
+
 def test_bad_input_is_refused():
     for wrong, words in (({"device": "cuda:97"}, "auto"), ({"device": "abacus"}, "cpu"), ({"accuracy": 2}, "from 0"),
                          ({"width": 15}, "even"), ({"task": "sums"}, "task"), ({"prompts": 0}, "prompts"),
