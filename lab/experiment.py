@@ -234,7 +234,8 @@ class Replay:
         moment: Rollouts, rewards, advantages, weights and gradient of the step, with S = 1.
         truth: What the world knows about it, the exact gradient included; None where it can't know.
         prompt_norm: Norm of each prompt's share of the gradient [P]; the shares add up to the gradient.
-        frame: One row per rollout: prompt, rollout, action, reward, advantage, true_advantage, keep.
+        frame: One row per rollout: slot (place among the step's prompts), prompt, rollout, action, reward, advantage,
+            true_advantage, keep.
     """
 
     moment: Moment
@@ -392,6 +393,4 @@ def review(frame: pl.DataFrame, variants: Sequence[str] | None = None) -> tuple[
 
 def prompt_norms(walk: Walk, moment: Moment) -> Array:
     """Norm of what each prompt adds to the gradient of the first run [P], from one gradient per prompt."""
-    slots = np.arange(moment.weights.shape[1]) % walk.world.prompts  # sampled again, prompts stand in the same order
-    shares = [np.where((slots == p)[None, :, None, None], moment.weights, 0.0) for p in range(walk.world.prompts)]
-    return np.array([norm(walk.world.gradient(walk.policy, moment.rollouts, w))[0] for w in shares])
+    return np.array([norm(share)[0] for share in walk.shares(moment)])

@@ -264,7 +264,8 @@ def variants(presets: bool = True) -> pl.DataFrame:
         v = _find(name)
         rule = find("advantage", v.advantage)
         weighs = find("objective", v.objective)
-        reads = {*rule.fields, *weighs.fields, *weighs.extras.get("scores", ())} - {"logp", "mask", "clip_scale"}
+        reads = {*rule.fields, *weighs.fields, *weighs.extras.get("scores", ())}
+        reads -= {"logp", "mask", "clip_scale", "scores"}
         rows.append(
             {
                 "name": v.name, "advantage": v.advantage, "objective": v.objective, "filter": v.filter or "",
@@ -316,9 +317,10 @@ def objective(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator: `rule(logp_new, advantage, *, logp, mask, ...) -> weights` becomes an objective and a variant.
 
-    With `scores`, names of scores that a world offers beside log π (see `simulators.Scored`), the first argument holds
-    these scores, one each on the T axis, and the weights act on their gradients. `coupled` says that a rollout's weight
-    depends on the others of its group (`lab.objectives.couples` tries it): such groups are never cut.
+    With `scores`, names of scores that a world offers beside log π (see `simulators.World.scores_of`), the rule reads
+    them by name as its field `scores` and returns the weights of each by name, on whose gradients they act. `coupled`
+    says that a rollout's weight depends on the others of its group (`lab.objectives.couples` tries it): such groups are
+    never cut.
     """
     if loss is not None and not callable(loss):
         raise InputError("objective: loss must be a function (logp_new, advantage, options) -> number per run")

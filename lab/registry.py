@@ -40,9 +40,12 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: What a rule may read beside its positional inputs: the fields of rollouts, and what an advantage rule adds to them.
+#: What a rule may read beside its positional inputs: the fields of rollouts, and what the loop adds to them.
 FIELDS: Mapping[str, Field] = ChainMap(
-    {"clip_scale": Field("SPGT", "factor on the clip range of each token, from the advantage rule", everywhere=True)},
+    {
+        "clip_scale": Field("SPGT", "factor on the clip range of each token, from the advantage rule", everywhere=True),
+        "scores": Field("SPGT", "the world's scores that an objective weighs, by name", everywhere=True),
+    },
     records.FIELDS,
 )
 

@@ -17,9 +17,6 @@ from .records import (
     Rollouts as Rollouts,
 )
 from .records import (
-    Scored as Scored,
-)
-from .records import (
     Truth as Truth,
 )
 from .records import (

@@ -15,6 +15,8 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.errors import unknown_name
+
 __all__ = [
     "FIELDS",
     "Bools",
@@ -23,7 +25,6 @@ __all__ = [
     "Ints",
     "Policy",
     "Rollouts",
-    "Scored",
     "Truth",
     "World",
     "adopted",
@@ -191,7 +192,7 @@ class World:
         prompts: number of prompts P.
         provides: names of the optional fields of `Rollouts` that the world can fill.
         components: names of the reward components [K]; none where they need no names.
-        scores: names of the scores beside log π whose gradient can be taken, see `Scored`.
+        scores: names of the scores beside "logp" whose gradient can be taken, see `scores_of` and `pull`.
         agents: names of the agents, where several act.
         agent_axis: axis of the parameters and of a gradient along which the agents stand.
         together: most runs that one thread should walk side by side; None: any number.
@@ -237,6 +238,24 @@ class World:
     def gradient(self, policy: Policy, rollouts: Rollouts, weights: Floats) -> Any:
         """Σ w ∇log π over prompts, rollouts and tokens, like the parameters (weights [S,P,G,T])."""
         raise self._cannot("gradient")
+
+    def scores_of(self, policy: Policy, rollouts: Rollouts, names: Sequence[str]) -> dict[str, Floats]:
+        """Scores by name [S, P, G, T]: "logp", which every world has, and those of `scores`.
+
+        Raises:
+            ValueError: No such score.
+        """
+        for name in names:
+            if name != "logp":
+                raise unknown_name(f"score of the {self.name} world", name, ("logp", *self.scores))
+        return {name: self.log_prob(policy, rollouts) for name in names}
+
+    def pull(self, policy: Policy, rollouts: Rollouts, weights: Mapping[str, Floats]) -> Any:
+        """Σ w ∇score over the scores that are weighed, like the parameters; the weights of each are [S, P, G, T].
+
+        A world whose policy has further blocks gives the gradient of each block by name, "policy" among them.
+        """
+        return self.gradient(policy, rollouts, weights["logp"])
 
     def truth(
         self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True, weights: NDArray[Any] | None = None
@@ -344,15 +363,3 @@ def adopted(given: Any) -> World:
     if missing:
         raise TypeError(f"world={given!r}: it has no {', no '.join(missing)}; simulators.World says what they do")
     return world
-
-
-class Scored(World):
-    """A world with scores beside log π whose gradient can be taken, such as a reward that is a smooth function."""
-
-    def score(self, policy: Policy, rollouts: Rollouts, names: Sequence[str]) -> Floats:
-        """The scores of these names under `policy` [S, P, G, len(names)]."""
-        raise self._cannot("score")
-
-    def score_gradient(self, policy: Policy, rollouts: Rollouts, weights: Floats, names: Sequence[str]) -> Any:
-        """Σ w ∇score, like the parameters (weights [S, P, G, len(names)])."""
-        raise self._cannot("score_gradient")

@@ -20,25 +20,28 @@ class Cause:
     """The prompt that adds most to a gradient, and its loudest rollout.
 
     Attributes:
-        prompt: Index of the prompt.
+        slot: Its place among the step's prompts.
+        prompt: Its name: the same number, or that of a scene or a problem.
         share: Its norm over the sum of the norms of all prompts.
         rollout: Index of its rollout with the largest advantage in magnitude.
         reward: That rollout's reward.
         advantage: Its advantage.
-        true_advantage: What it deserved.
+        true_advantage: What it deserved; None where the world can't know.
     """
 
+    slot: int
     prompt: int
     share: float
     rollout: int
     reward: float
     advantage: float
-    true_advantage: float
+    true_advantage: float | None
 
     @property
     def flipped(self) -> bool:
         """Whether the advantage has the wrong sign."""
-        return abs(self.true_advantage) > NO_TRUTH and (self.advantage > 0) != (self.true_advantage > 0)
+        truth = self.true_advantage or 0.0
+        return abs(truth) > NO_TRUTH and (self.advantage > 0) != (truth > 0)
 
 
 def spike_counts(marked: pl.DataFrame) -> pl.DataFrame:
@@ -58,42 +61,44 @@ def worst_spikes(marked: pl.DataFrame) -> pl.DataFrame:
     return marked.filter("spike").sort("score", "grad_norm", descending=True)
 
 
-def prompt_shares(prompt_norm: ArrayLike) -> pl.DataFrame:
-    """Each prompt's part in a gradient: prompt, norm, share (of the sum of norms), largest.
+def prompt_shares(prompt_norm: ArrayLike, rollouts: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Each prompt's part in a gradient: slot, prompt, norm, share (of the sum of norms), largest.
 
     Args:
         prompt_norm: Norm of each prompt's share of the gradient [P].
+        rollouts: `Replay.frame`, for the name of the prompt in each slot; None: it is the slot.
     """
     norm = np.asarray(prompt_norm, dtype=float)
     total = norm.sum()
     share = norm / total if total > 0 else np.zeros_like(norm)
-    return pl.DataFrame({"prompt": np.arange(norm.size), "norm": norm, "share": share}).with_columns(
-        largest=pl.col("prompt") == int(norm.argmax())
-    )
+    slots = np.arange(norm.size)
+    names = slots if rollouts is None else rollouts.unique("slot", keep="first").sort("slot")["prompt"].to_numpy()
+    largest = slots == norm.argmax()
+    return pl.DataFrame({"slot": slots, "prompt": names, "norm": norm, "share": share, "largest": largest})
 
 
 def cause(rollouts: pl.DataFrame, prompt_norm: ArrayLike) -> Cause:
     """The main cause of one step's gradient.
 
     Args:
-        rollouts: `Replay.frame`: prompt, rollout, reward, advantage, true_advantage, keep.
+        rollouts: `Replay.frame`: slot, prompt, rollout, reward, advantage, true_advantage, keep.
         prompt_norm: `Replay.prompt_norm` [P].
     """
     first = prompt_shares(prompt_norm).filter("largest").row(0, named=True)
-    own = rollouts.filter((pl.col("prompt") == first["prompt"]) & pl.col("keep"))
-    found: dict[str, Any] = own.sort(pl.col("advantage").abs(), descending=True).row(0, named=True)
-    names = ("rollout", "reward", "advantage", "true_advantage")
-    return Cause(first["prompt"], first["share"], **{name: found[name] for name in names})
+    own = rollouts.filter(pl.col("slot") == first["slot"])
+    found: dict[str, Any] = own.sort("keep", pl.col("advantage").abs(), descending=True).row(0, named=True)
+    names = ("slot", "prompt", "rollout", "reward", "advantage", "true_advantage")
+    return Cause(share=first["share"], **{name: found[name] for name in names})
 
 
-def cause_rows(rollouts: pl.DataFrame, prompt: int) -> pl.DataFrame:
-    """One prompt's rollouts row by row, as `lab.figures.group_matrix` draws them.
+def cause_rows(rollouts: pl.DataFrame, slot: int) -> pl.DataFrame:
+    """The rollouts of the prompt in one slot row by row, as `lab.figures.group_matrix` draws them.
 
     Returns:
         Columns row, kind, rollout, value, wrong: reward, the advantage that was deserved, the advantage that was given
         (null where the rollout takes no part; wrong where its sign is not the deserved one).
     """
-    own = rollouts.filter(pl.col("prompt") == prompt).sort("rollout")
+    own = rollouts.filter(pl.col("slot") == slot).sort("rollout")
     truth, given = pl.col("true_advantage"), pl.col("advantage")
     signed = (truth.abs() > NO_TRUTH) & (given.abs() > NO_SIGNAL) & pl.col("keep")
     own = own.with_columns(

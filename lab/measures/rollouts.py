@@ -55,7 +55,8 @@ def rollout_table(
 ) -> pl.DataFrame:
     """The rollouts of one run (index on the S axis) at one step, a row each.
 
-    Columns prompt, rollout, action, reward (after the reward rule, components added; the world's own components stand
+    Columns slot (the place of the prompt among the step's P), prompt (its name: the same number, or that of a scene or
+    a problem), rollout, action, reward (after the reward rule, components added; the world's own components stand
     beside it as `reward_1` ... where there are several), advantage, true_advantage (null without a truth), keep. An
     action of several tokens is text, separated by blanks. A prompt that was sampled again within the step numbers its
     rollouts on.
@@ -72,6 +73,7 @@ def rollout_table(
     attempt = np.arange(len(slots))[:, None] // world.prompts
     components = moment.rollouts.rewards[run].reshape(slots.size * size, -1)
     columns = {
+        "slot": np.repeat(np.arange(len(slots)) % world.prompts, size),
         "prompt": np.repeat(slots, size),
         "rollout": (attempt * size + np.arange(size)).reshape(-1),
         "action": _actions(moment, run),

@@ -29,24 +29,30 @@ def token_weights(moment: Moment, world: World, *, variant: str = "", run: int =
 
     Returns:
         variant, rollout, position (from 0), token (its word, or its number), weight, reward (of the rollout, components
-        added). The weight is in units of the mean magnitude over the valid tokens of the run's batch, so that methods
-        of different scale can stand side by side; 0 throughout where there is no signal.
+        added), score ("logp", whose gradient the weight multiplies). The weight is in units of the mean magnitude over
+        the valid tokens of the run's batch, so that methods of different scale can stand side by side; 0 throughout
+        where there is no signal. An objective on other scores has a row for each of them, positions counted on, with
+        the score's name for a token.
     """
     import polars as pl
 
-    actions = moment.rollouts.actions[run, prompt]
-    valid = np.ones(moment.weights.shape, dtype=bool) if moment.rollouts.mask is None else moment.rollouts.mask
-    mean = np.abs(moment.weights[run])[valid[run]].mean()
-    weights = moment.weights[run, prompt] / (mean if mean > 0 else 1.0)
-    words = _words(moment, world, run, prompt)
-    rollout, position = np.nonzero(valid[run, prompt])
-    return pl.DataFrame(
-        {
-            "variant": [variant] * len(rollout), "rollout": rollout, "position": position,
-            "token": [words[a] for a in actions[rollout, position].tolist()],
-            "weight": weights[rollout, position], "reward": moment.rewards[run, prompt].sum(axis=-1)[rollout],
-        }
-    )  # fmt: skip
+    real = moment.rollouts.mask
+    valid = {n: real if real is not None and real.shape == w.shape else w == w for n, w in moment.weights.items()}
+    size = np.concatenate([np.abs(w[run])[valid[n][run]] for n, w in moment.weights.items()]).mean()
+    actions, words = moment.rollouts.actions[run, prompt], _words(moment, world, run, prompt)
+    tables, first = [], 0
+    for score, w in moment.weights.items():
+        rollout, position = np.nonzero(valid[score][run, prompt])
+        told = [words[a] for a in actions[rollout, position].tolist()] if score == "logp" else [score] * len(rollout)
+        tables.append(pl.DataFrame(
+            {
+                "variant": [variant] * len(rollout), "rollout": rollout, "position": first + position, "token": told,
+                "weight": w[run, prompt, rollout, position] / (size if size > 0 else 1.0),
+                "reward": moment.rewards[run, prompt].sum(axis=-1)[rollout], "score": [score] * len(rollout),
+            }
+        ))  # fmt: skip
+        first += w.shape[-1]
+    return pl.concat(tables).sort("rollout", "position", maintain_order=True)
 
 
 def weight_spread(frame: pl.DataFrame) -> pl.DataFrame:

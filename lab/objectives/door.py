@@ -15,7 +15,10 @@ from lab.objectives.kl import kl_gradient, kl_value
 from lab.objectives.tokens import Array, aggregate, factor
 from lab.registry import Rule, find
 
-__all__ = ["bind", "call", "clip_share", "loss", "penalty", "weights"]
+__all__ = ["Weights", "bind", "call", "clip_share", "loss", "penalty", "weights"]
+
+#: Weights of each score by name, "logp" that of log pi.
+Weights = dict[str, Array]
 
 
 def weights(
@@ -27,7 +30,7 @@ def weights(
     kl_beta: float = 0.0,
     logp_ref: ArrayLike | None = None,
     **fields_and_options: Any,
-) -> Array:
+) -> Any:
     """Weight of each token on grad log pi under the objective `name`, so that grad J = sum of w * grad log pi.
 
     Args:
@@ -37,32 +40,27 @@ def weights(
         kl: Estimator of a KL penalty, see `lab.objectives.ESTIMATORS`; None for no penalty.
         kl_beta: Coefficient of the penalty; adds -kl_beta * dKL/dlogp_new to the weight of every token.
         logp_ref: Log-probabilities under the reference policy [..., P, G, T], for the penalty.
-        **fields_and_options: `logp` (under the sampling policy), `mask`, and the objective's options by name.
+        **fields_and_options: `logp` (under the sampling policy), `mask`, `scores` (by name, for an objective that
+            weighs others than log pi), and the objective's options by name.
 
     Returns:
-        Weights [..., P, G, T], 0 at masked tokens.
+        Weights [..., P, G, T], 0 at masked tokens; those of each score by name for an objective on scores.
 
     Raises:
         UnknownNameError: No such objective or option. MissingFieldError: a field that it reads is not given.
         InputError: Shapes that do not fit, NaN or infinite numbers.
     """
     rule, new, a, given = _prepare(name, logp_new, advantage, fields_and_options)
-    return call(
-        rule,
-        new,
-        a,
-        kl=kl,
-        kl_beta=kl_beta,
-        logp_ref=_logp_ref(logp_ref, new, given),
-        **given,
-    )
+    reference = _logp_ref(logp_ref, new, given)
+    found = call(rule, new, a, kl=kl, kl_beta=kl_beta, logp_ref=reference, **given)
+    return found if "scores" in rule.extras else found["logp"]
 
 
 def call(
     rule: Rule, logp_new: Array, advantage: Array, *, kl: str | None = None, kl_beta: float = 0.0,
     logp_ref: Array | None = None, **given: Any,
-) -> Array:  # fmt: skip
-    """As `weights` on checked arrays; used by the training loop."""
+) -> Weights:  # fmt: skip
+    """The weights of each score by name, from checked arrays."""
     if "logp_ref" in rule.fields:
         given["logp_ref"] = logp_ref
     _require(rule, given)
@@ -71,18 +69,23 @@ def call(
     return bind(rule, options)(logp_new, advantage, fields, kl, kl_beta, logp_ref)
 
 
-def bind(rule: Rule, options: Mapping[str, Any]) -> Callable[..., Array]:
-    """An objective with its options as a function of (logp_new, advantage, fields, kl, kl_beta, logp_ref)."""
+def bind(rule: Rule, options: Mapping[str, Any]) -> Callable[..., Weights]:
+    """An objective with its options as a function of (logp_new, advantage, fields, kl, kl_beta, logp_ref).
+
+    It gives the weights of each score by name; a KL penalty adds to those of "logp".
+    """
     rule_of = partial(rule.function, **{**rule.options, **options})
     reads_reference = "logp_ref" in rule.fields
 
-    def weigh(new: Array, a: Array, fields: dict[str, Any], kl: Any, kl_beta: float, logp_ref: Any) -> Array:
+    def weigh(new: Array, a: Array, fields: dict[str, Any], kl: Any, kl_beta: float, logp_ref: Any) -> Weights:
         if reads_reference:
             fields["logp_ref"] = logp_ref
-        w: Array = rule_of(new, a, **fields)
-        if kl is None or kl_beta == 0.0:
-            return w
-        return w + penalty(rule, {**options, **fields}, new, kl, kl_beta, logp_ref)
+        found = rule_of(new, a, **fields)
+        w = dict(found) if isinstance(found, Mapping) else {"logp": found}
+        if kl is not None and kl_beta != 0.0:
+            held = penalty(rule, {**options, **fields}, new, kl, kl_beta, logp_ref)
+            w["logp"] = w["logp"] + held if "logp" in w else held
+        return w
 
     return weigh
 
@@ -160,6 +163,8 @@ def _prepare(
     if a.shape not in (new.shape, new.shape[:-1]):
         raise InputError(f"advantage has shape {a.shape}; it must be {new.shape[:-1]} or {new.shape}")
     given |= {f: _array(f, given[f], new.shape) for f in ("logp", "mask", "clip_scale", "token_rewards") if f in given}
+    if "scores" in given:
+        given["scores"] = _scores(rule, given["scores"], new.shape)
     mask = given.get("mask")
     if mask is not None and not ((mask == 0) | (mask == 1)).all():
         raise InputError("mask holds values that are neither 0 nor 1; it says which tokens are valid")
@@ -177,6 +182,19 @@ def _array(field: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Array
     if array.shape != shape:
         raise InputError(f"{field} has shape {array.shape}; it must be that of logp_new, {shape}")
     return array
+
+
+def _scores(rule: Rule, given: Any, shape: tuple[int, ...]) -> dict[str, Array]:
+    wanted = rule.extras.get("scores", ())
+    found = {n: np.asarray(given[n], dtype=np.float64) for n in wanted if isinstance(given, Mapping) and n in given}
+    wrong = [n for n in wanted if n not in found or found[n].shape[:-1] != shape[:-1] or found[n].ndim != len(shape)]
+    if wrong:
+        shown = f"shape {found[wrong[0]].shape}" if wrong[0] in found else "nothing"
+        raise InputError(
+            f"objective {rule.name!r} weighs the scores {', '.join(wanted)}, each [..., P, G, T] with [..., P, G] = "
+            f"{shape[:-1]}; scores= has {shown} for {wrong[0]!r}"
+        )
+    return found
 
 
 def _logp_ref(logp_ref: ArrayLike | None, new: Array, given: dict[str, Any]) -> Array | None:

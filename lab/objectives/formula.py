@@ -22,12 +22,13 @@ class Formula(NamedTuple):
     """What an objective says about a batch, each part worked out when it is asked for.
 
     Attributes:
-        weights: () -> weights on grad log pi [..., P, G, T], minus the slope of the loss.
+        weights: () -> weights on grad log pi [..., P, G, T], minus the slope of the loss; or those of each score by
+            name.
         loss: () -> the loss as the paper writes it, one number per run.
         clipped: () -> where the clip acts [..., P, G, T]; None without a clip.
     """
 
-    weights: Callable[[], Array]
+    weights: Callable[[], Any]
     loss: Callable[[], Array]
     clipped: Callable[[], Array] | None = None
 

@@ -1,31 +1,35 @@
 """GRQO and its neighbours: objectives whose weights act on the gradient of a world's scores in place of log π.
 
-The scores stand where other objectives have log-probabilities, one each on the T axis, in the order of `scores`.
+The scores come by name, and so do the weights on their gradients.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from lab.composites import method
-from lab.errors import InputError
 from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array
 from lab.rewards.grqo import EPS, kept, muted_share, slopes
 
-_MATCHED, _BOTH, _REWARD = ("match",), ("match", "reward"), ("reward",)
+Scores = Mapping[str, Array]
 
 
-def _mean(t: Terms, scores: tuple[str, ...]) -> float:
-    """1/(P·Q), once the last axis is seen to hold the scores."""
-    if t.new.shape[-1] != len(scores):
-        raise InputError(f"the last axis must hold the scores {', '.join(scores)}; logp_new has shape {t.new.shape}")
-    return 1.0 / (t.new.shape[-3] * t.new.shape[-2])
+def _even(score: Array) -> Array:
+    """1/(P·Q) for every query [..., P, Q, 1]."""
+    return np.full(score.shape, 1.0 / (score.shape[-3] * score.shape[-2]))
 
 
-def _contrast(t: Terms, muted: float, eps: float) -> Formula:
-    """The mean over scenes and queries of A, 0 for muted queries, as a function of the last score: ascended."""
-    r, mean = t.new[..., -1], 1.0 / (t.new.shape[-3] * t.new.shape[-2])
+def _ascended(score: Array) -> Array:
+    """Minus the mean over scenes and queries, one number per run."""
+    return np.asarray(-score[..., 0].mean(axis=(-2, -1)))
+
+
+def _contrast(t: Terms, reward: Array, muted: float, eps: float) -> Formula:
+    """The mean over scenes and queries of A, 0 for muted queries, as a function of the reward: ascended."""
+    r, mean = reward[..., 0], 1.0 / (reward.shape[-3] * reward.shape[-2])
     teaches = (t.per_rollout != 0).any(axis=-1, keepdims=True)
     c = kept(r.shape[-1], muted_share(r.shape[-1], muted)) * np.ones(r.shape)
 
@@ -34,17 +38,17 @@ def _contrast(t: Terms, muted: float, eps: float) -> Formula:
         std = np.sqrt((away**2).sum(axis=-1, keepdims=True) / max(r.shape[-1] - 1, 1))
         return -np.asarray((c * teaches * away / (std + eps)).mean(axis=(-2, -1)))
 
-    return Formula(lambda: np.where(teaches, mean * slopes(r, c, eps), 0.0), loss)
+    return Formula(lambda: np.where(teaches, mean * slopes(r, c, eps), 0.0)[..., None], loss)
 
 
 @formula(
     paper="grqo",
     equation="w = α/(P·Q)·((c − mean c)/(s + ε) − d Σ c d/((Q − 1) s (s + ε)²)) on ∇r,  c = 0 for the last third",
     reads=(),
-    scores=_REWARD,
+    scores=("reward",),
     coupled=True,
 )
-def grqo(t: Terms, *, alpha: float = 0.01, muted: float = 1 / 3, eps: float = EPS) -> Formula:
+def grqo(t: Terms, *, scores: Scores, alpha: float = 0.01, muted: float = 1 / 3, eps: float = EPS) -> Formula:
     """GRQO: the advantage α A itself is ascended, through the reward, its mean and its deviation.
 
     The scores are the differentiable rewards r of the queries [..., P, Q, 1]. Of the advantages only is read whether a
@@ -52,6 +56,7 @@ def grqo(t: Terms, *, alpha: float = 0.01, muted: float = 1 / 3, eps: float = EP
 
     Args:
         t: Terms of the batch.
+        scores: The scores by name [..., P, Q, 1].
         alpha: α.
         muted: Share of the queries, the last ones, that are muted; as in the advantage rule.
         eps: ε.
@@ -63,13 +68,12 @@ def grqo(t: Terms, *, alpha: float = 0.01, muted: float = 1 / 3, eps: float = EP
     Source: DINO-R1, arXiv 2505.24025; golden file grqo.json through `lab.rewards.grqo`. Its penalty is the variant's k3
     on the objectness.
     """
-    _mean(t, _REWARD)
-    made = _contrast(t, muted, eps)
-    return Formula(lambda: alpha * made.weights()[..., None], lambda: alpha * made.loss())
+    made = _contrast(t, scores["reward"], muted, eps)
+    return Formula(lambda: {"reward": alpha * made.weights()}, lambda: alpha * made.loss())
 
 
-@formula(paper="grqo", equation="w = 1/(P·Q) on ∇match", reads=(), scores=_MATCHED)
-def matched(t: Terms) -> Formula:
+@formula(paper="grqo", equation="w = 1/(P·Q) on ∇match", reads=(), scores=("match",))
+def matched(t: Terms, *, scores: Scores) -> Formula:
     """Supervision alone: every query matched with an object is drawn to it, the others are not.
 
     The scores are minus the matched queries' errors, scaled so that their mean over queries is that over objects
@@ -77,22 +81,31 @@ def matched(t: Terms) -> Formula:
 
     Args:
         t: Terms of the batch.
+        scores: The scores by name [..., P, Q, 1].
 
     Returns:
         Weights on the gradient of each score [..., P, Q, 1].
 
     Source: DINO-R1, arXiv 2505.24025, the supervised baseline with Hungarian matching.
     """
-    mean = _mean(t, _MATCHED)
-    return Formula(lambda: np.full(t.new.shape, mean), lambda: np.asarray(-t.new[..., 0].mean(axis=(-2, -1))))
+    match = scores["match"]
+    return Formula(lambda: {"match": _even(match)}, lambda: _ascended(match))
 
 
-@formula("dino-r1", paper="grqo", equation="w = 1/(P·Q) on ∇match, GRQO's on ∇r", reads=(), scores=_BOTH, coupled=True)
-def dino_r1(t: Terms, *, alpha: float = 0.01, muted: float = 1 / 3, eps: float = EPS) -> Formula:
+@formula(
+    "dino-r1",
+    paper="grqo",
+    equation="w = 1/(P·Q) on ∇match, GRQO's on ∇r",
+    reads=(),
+    scores=("match", "reward"),
+    coupled=True,
+)
+def dino_r1(t: Terms, *, scores: Scores, alpha: float = 0.01, muted: float = 1 / 3, eps: float = EPS) -> Formula:
     """DINO-R1: supervision and GRQO added, as published; the scores are those of `matched` and of `grqo`.
 
     Args:
         t: Terms of the batch.
+        scores: The scores by name [..., P, Q, 1].
         alpha: α.
         muted: As in `grqo`.
         eps: ε.
@@ -102,23 +115,24 @@ def dino_r1(t: Terms, *, alpha: float = 0.01, muted: float = 1 / 3, eps: float =
 
     Source: DINO-R1, arXiv 2505.24025.
     """
-    mean, made = _mean(t, _BOTH), _contrast(t, muted, eps)
-
-    def weights() -> Array:
-        push = alpha * made.weights()
-        return np.stack([np.full(push.shape, mean), push], axis=-1)
-
-    return Formula(weights, lambda: -t.new[..., 0].mean(axis=(-2, -1)) + alpha * made.loss())
+    match, made = scores["match"], _contrast(t, scores["reward"], muted, eps)
+    return Formula(
+        lambda: {"match": _even(match), "reward": alpha * made.weights()},
+        lambda: _ascended(match) + alpha * made.loss(),
+    )
 
 
-@formula("matched-dense", paper="grqo", equation="w = 1/(P·Q) on ∇match, λ/(P·Q) on ∇r", reads=(), scores=_BOTH)
-def matched_dense(t: Terms, *, share: float = 1.0) -> Formula:
+@formula(
+    "matched-dense", paper="grqo", equation="w = 1/(P·Q) on ∇match, λ/(P·Q) on ∇r", reads=(), scores=("match", "reward")
+)
+def matched_dense(t: Terms, *, scores: Scores, share: float = 1.0) -> Formula:
     """Supervision and the plain reward: every query is also drawn to its nearest object, nothing is standardised.
 
     The scores are those of `matched` and of `grqo`. Advantages are not read.
 
     Args:
         t: Terms of the batch.
+        scores: The scores by name [..., P, Q, 1].
         share: λ.
 
     Returns:
@@ -126,10 +140,10 @@ def matched_dense(t: Terms, *, share: float = 1.0) -> Formula:
 
     Source: the comparison that GRQO's dense reward calls for; no paper.
     """
-    mean = _mean(t, _BOTH)
+    match, reward = scores["match"], scores["reward"]
     return Formula(
-        lambda: np.array([1.0, share]) * np.full(t.new.shape, mean),
-        lambda: np.asarray(-(t.new[..., 0] + share * t.new[..., 1]).mean(axis=(-2, -1))),
+        lambda: {"match": _even(match), "reward": share * _even(reward)},
+        lambda: _ascended(match) + share * _ascended(reward),
     )
 
 

@@ -94,10 +94,10 @@ def apart(spike: dict[str, Any]) -> Cause:
     with page.panels():
         with st.container():
             st.subheader("Which prompt", anchor=False)
-            page.show(prompt_norms, prompt_shares(seen.prompt_norm))
+            page.show(prompt_norms, prompt_shares(seen.prompt_norm, seen.frame))
         with st.container():
             st.subheader(f"What happened in prompt {found.prompt}", anchor=False)
-            page.show(group_matrix, cause_rows(seen.frame, found.prompt))
+            page.show(group_matrix, cause_rows(seen.frame, found.slot))
     return found
 
 

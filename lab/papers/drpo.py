@@ -77,7 +77,7 @@ def _train(
     for _ in range(_STEPS):
         moment = walk.look()
         right = moment.rewards[..., 0] == 1
-        harmed += ((moment.weights[..., 0] < -1e-12) & right).sum(axis=(1, 2)), right.sum(axis=(1, 2))
+        harmed += ((moment.weights["logp"][..., 0] < -1e-12) & right).sum(axis=(1, 2)), right.sum(axis=(1, 2))
         walk.advance(moment)
     accuracy, length = world.outcome(walk.policy)
     return {"harmed": harmed[0] / harmed[1], "accuracy": accuracy, "length": length}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.advantages import check, credit
+from lab.advantages import added, check, credit
 from lab.advantages.statistics import NO_SIGNAL
 from lab.errors import InputError, check_whole
 from lab.measures.advantage import per_rollout
@@ -155,7 +155,7 @@ def outcome(v: Variant, rewards: Array) -> tuple[Array, Array] | None:
         keep &= made.keep
     rule = v.rule("filter")
     if rule is not None:
-        keep &= rule.function(after.sum(-1), **{**rule.options, **v.options.get("filter", {})})[..., None]
+        keep &= rule.function(added(after), **{**rule.options, **v.options.get("filter", {})})[..., None]
     return advantage, keep
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,14 @@ from lab.errors import InputError, MissingFieldError, worlds_with
 from lab.measures import gradient as gradients
 from lab.measures.advantage import FLOORS, per_rollout
 from lab.methods import Variant
+from lab.objectives.door import Weights
 from lab.registry import FIELDS, Rule, find
 from lab.sampling.refill import first_slots, refill
 from lab.training.moment import Moment
 from lab.training.optimizers import Optimizer, alike, on_host
 from lab.training.settings import Settings
 from simulators.random import DRAWS, uniforms
-from simulators.records import Policy, Rollouts, Scored, World, adopted, check_fields
+from simulators.records import Policy, Rollouts, World, adopted, check_fields
 
 __all__ = ["Moment", "Settings", "Walk", "lacking", "world_of"]
 
@@ -70,9 +71,7 @@ class Walk:
         self._advantages = advantages.bind(find("advantage", variant.advantage), options, self.reward_weights)
         rule = find("objective", variant.objective)
         self._objective = objectives.bind(rule, variant.options.get("objective", {}))
-        here = ("mask", "rewards", "clip_scale")
-        self._reads = tuple(f for f in rule.fields if f not in (*here, "logp_ref"))
-        self._reads_here = tuple(f for f in rule.fields if f in here)
+        self._reads = tuple(f for f in rule.fields if f != "logp_ref")
         self._compares = variant.kl is not None or "logp_ref" in rule.fields
         self.step, self._checked = 0, False
 
@@ -114,7 +113,8 @@ class Walk:
         credit = self._credit(rewards, rollouts)
         rollouts, rewards, credit, keep, slots = self._filtered(rollouts, rewards, credit)
         mask = _kept_tokens(rollouts, keep)
-        weights, estimate = self._direction(rollouts, rewards, credit, mask, rollouts.logp, gradient)
+        weights = self._weights(rollouts, rewards, credit, mask, rollouts.logp)
+        estimate = self._pull(rollouts, weights) if gradient else None
         return Moment(self.step, rollouts, rewards, credit, keep, mask, weights, estimate, slots)
 
     def advance(self, moment: Moment) -> Array | None:
@@ -127,8 +127,8 @@ class Walk:
         logp_new = None
         for _ in range(self.settings.epochs - 1):
             logp_new = self.world.log_prob(self.policy, moment.rollouts)
-            gradient = self._direction(moment.rollouts, moment.rewards, moment.credit, moment.mask, logp_new)[1]
-            self._ascend(gradient)
+            weights = self._weights(moment.rollouts, moment.rewards, moment.credit, moment.mask, logp_new)
+            self._ascend(self._pull(moment.rollouts, weights))
         self.step += 1
         return logp_new
 
@@ -200,10 +200,10 @@ class Walk:
     def _filtered(self, rollouts: Rollouts, rewards: Array, credit: Credit) -> tuple[Rollouts, Array, Credit, Any, Any]:
         if self.filter is None:
             return rollouts, rewards, credit, credit.keep, None
-        options = {**self.filter.options, **self.variant.options.get("filter", {})}
+        rule, options = self.filter, self.variant.given("filter")
 
         def useful(scored: Array) -> Array:
-            return np.asarray(self.filter.function(scored.sum(-1), **options))  # type: ignore[union-attr]
+            return np.asarray(rule.function(advantages.added(scored, self.reward_weights), **options))
 
         kept, slots = useful(rewards), None
         if self.variant.refill and not kept.all():
@@ -232,36 +232,24 @@ class Walk:
         rollouts = self._sample(attempt)
         return rollouts, self._rewards(rollouts)
 
-    def _direction(
-        self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array, gradient: bool = True
-    ) -> tuple[Array, Any]:
-        """Weights and the gradient that they make: of log π, or of the scores with the penalty's beside it."""
-        if not self.scores:
-            weights = self._weights(rollouts, rewards, credit, mask, logp_new)
-            return weights, self.world.gradient(self.policy, rollouts, weights) if gradient else None
-        world, v = cast(Scored, self.world), self.variant
-        given = self._read(rollouts, rewards, credit, mask)
-        now = world.score(self.policy, rollouts, self.scores)
-        weights = self._objective(now, credit.advantage, given, None, 0.0, None)
-        if not gradient:
-            return weights, None
-        estimate = world.score_gradient(self.policy, rollouts, weights, self.scores)
-        if v.kl is None or not v.kl_beta:
-            return weights, estimate
-        assert self.objective is not None
-        reference = world.log_prob(self.start, rollouts)
-        held = objectives.penalty(self.objective, {"mask": mask}, logp_new, v.kl, v.kl_beta, reference)
-        return weights, estimate + world.gradient(self.policy, rollouts, held)
+    def shares(self, moment: Moment) -> list[Any]:
+        """What each of the world's prompts adds to the moment's gradient [P], like the parameters; their sum is it."""
+        prompts = self.world.prompts  # sampled again, prompts stand in the same order
+        own = np.arange(moment.rewards.shape[1]) % prompts == np.arange(prompts)[:, None]
+        return [
+            self._pull(moment.rollouts, {n: np.where(mine[:, None, None], w, 0.0) for n, w in moment.weights.items()})
+            for mine in own
+        ]
 
-    def _read(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any) -> dict[str, Any]:
-        """The fields that the objective reads."""
-        given: dict[str, Any] = {f: rollouts.get(f) for f in self._reads}
-        for f in self._reads_here:
-            given[f] = mask if f == "mask" else rewards if f == "rewards" else credit.clip_scale
-        return given
+    def _pull(self, rollouts: Rollouts, weights: Mapping[str, Array]) -> Any:
+        return self.world.pull(self.policy, rollouts, weights)
 
-    def _weights(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array) -> Array:
-        given = self._read(rollouts, rewards, credit, mask)
+    def _weights(self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array) -> Weights:
+        """Weights of each score at the present policy, the penalty's included."""
+        here = {"mask": mask, "rewards": rewards, "clip_scale": credit.clip_scale}
+        if self.scores:
+            here["scores"] = self.world.scores_of(self.policy, rollouts, self.scores)
+        given = {f: here[f] if f in here else rollouts.get(f) for f in self._reads}
         reference = self.world.log_prob(self.start, rollouts) if self._compares else None
         return self._objective(logp_new, credit.advantage, given, self.variant.kl, self.variant.kl_beta, reference)
 
@@ -273,7 +261,7 @@ class Walk:
         plain = (
             self.settings.optimizer == "sgd" and self.settings.epochs == 1 and plain_measures
             and self.reward is None and self.variant.kl is None and not self.variant.refill and not self.fields
-            and self.reward_weights is None
+            and self.reward_weights is None and not self.scores
         )  # fmt: skip
         if not plain or not self.world.can("stride"):
             return None
@@ -286,7 +274,7 @@ class Walk:
         credit = self._credit(rollouts.rewards, rollouts)
         rollouts, rewards, credit, keep, _ = self._filtered(rollouts, rollouts.rewards, credit)
         mask = rollouts.mask if keep is None else _kept_tokens(rollouts, keep)
-        weights = self._weights(rollouts, rewards, credit, mask, rollouts.logp)
+        weights = self._weights(rollouts, rewards, credit, mask, rollouts.logp)["logp"]
         advantage = credit.advantage if credit.advantage.ndim == 3 else per_rollout(credit.advantage, rollouts.mask)
         limit = np.inf if self.max_grad_norm is None else self.max_grad_norm
         if not fast.advance(advantage, keep, weights, self.settings.lr, limit, row, FLOORS):

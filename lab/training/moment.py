@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lab.advantages.credit import Credit
 from lab.measures.advantage import per_rollout
+from lab.objectives.door import Weights
 from lab.sampling.refill import first_slots
 from simulators.records import Rollouts
 
@@ -28,7 +29,7 @@ class Moment:
         credit: The advantage rule's result; `credit.advantage` [S, P, G] or [S, P, G, T].
         keep: Rollouts that take part in the update [S, P, G], or None for all.
         mask: Valid tokens of those [S, P, G, T], or None for all.
-        weights: Weights on grad log pi [S, P, G, T], or on the gradients of the objective's scores, one each on T.
+        weights: Weights on the gradient of each score by name [S, P, G, T]; "logp" is that of log π.
         gradient: The estimate, like the parameters, before clipping; None if it was not asked for.
         slots: Slots of the P axis that each run needed [S], where prompts were sampled again; None: all.
     """
@@ -39,7 +40,7 @@ class Moment:
     credit: Credit
     keep: Array | None
     mask: Array | None
-    weights: Array
+    weights: Weights
     gradient: Any
     slots: Array | None = None
 
@@ -57,5 +58,5 @@ class Moment:
         return replace(
             self, rollouts=first_slots(self.rollouts, slots), rewards=cut(self.rewards), keep=cut(self.keep),
             credit=Credit(cut(self.credit.advantage), cut(self.credit.keep), cut(self.credit.clip_scale)),
-            mask=cut(self.mask), weights=cut(self.weights),
+            mask=cut(self.mask), weights={n: cut(w) for n, w in self.weights.items()},
         )  # fmt: skip

@@ -7,7 +7,7 @@ the order of their noisy distance to the nearest object, the nearest first, as a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulators.errors import check_count, check_room, unknown_name
 from simulators.random import uniforms
-from simulators.records import Floats, Ints, Policy, Rollouts, Scored, Truth
+from simulators.records import Floats, Ints, Policy, Rollouts, Truth, World
 from simulators.runs import asked, started
 
 __all__ = ["FEATURES", "Queries", "Scenes", "costs", "gradient", "match", "matches", "predict", "scenes"]
@@ -162,7 +162,7 @@ _TEST, _TEST_QUERIES = 100, 24
 _SHARP = 4.0
 
 
-class Queries(Scored):
+class Queries(World):
     """Set prediction as a world: a scene is a prompt, its queries are the group, and nothing is sampled but scenes.
 
     The reward of a query is minus the squared distance of its prediction to the nearest object. It is a function of the
@@ -242,35 +242,43 @@ class Queries(Scored):
         out[:, -2], out[:, -1] = -(slope * drawn.distance).sum(axis=(1, 2)), slope.sum(axis=(1, 2))
         return out
 
-    def score(self, policy: Policy, rollouts: Rollouts, names: Sequence[str]) -> Floats:
-        """The scores of these names on the queries of the rollouts [S, P, Q, len(names)].
+    def scores_of(self, policy: Policy, rollouts: Rollouts, names: Sequence[str]) -> dict[str, Floats]:
+        """The scores of these names on the queries of the rollouts [S, P, Q, 1]; see the class.
 
         Raises:
             ValueError: No such score.
         """
-        _, predicted, parts = self._measured(policy, rollouts, names)
-        return np.stack([-w * ((predicted - place) ** 2).sum(-1) for place, w in parts], axis=-1)
+        own = tuple(name for name in names if name != "logp")
+        found = super().scores_of(policy, rollouts, [name for name in names if name == "logp"])
+        if own:
+            _, predicted, parts = self._measured(policy, rollouts, own)
+            for name, (place, w) in zip(own, parts, strict=True):
+                found[name] = (-w * ((predicted - place) ** 2).sum(-1))[..., None]
+        return found
 
-    def score_gradient(self, policy: Policy, rollouts: Rollouts, weights: Floats, names: Sequence[str]) -> Floats:
-        """Σ w ∇score for weights [S, P, Q, len(names)], nearest and matched objects as they are now [S, 26]."""
-        drawn, predicted, targets = self._measured(policy, rollouts, names)
-        slope = np.zeros(predicted.shape)
-        for own, (place, w) in zip(np.moveaxis(np.asarray(weights), -1, 0), targets, strict=True):
-            slope -= 2 * (own * w)[..., None] * (predicted - place)
-        moved = np.einsum("spqf,spqd->sfd", drawn.features, slope)
-        return np.concatenate([moved.reshape(len(moved), -1), np.zeros((len(moved), 2))], axis=-1)
+    def pull(self, policy: Policy, rollouts: Rollouts, weights: Mapping[str, Floats]) -> Floats:
+        """Σ w ∇score for weights [S, P, Q, 1], nearest and matched objects as they are now [S, 26]."""
+        own = tuple(name for name in weights if name != "logp")
+        out = np.zeros(policy.parameters.shape)
+        if own:
+            drawn, predicted, targets = self._measured(policy, rollouts, own)
+            slope = np.zeros(predicted.shape)
+            for name, (place, w) in zip(own, targets, strict=True):
+                slope -= 2 * (np.asarray(weights[name])[..., 0] * w)[..., None] * (predicted - place)
+            out[:, :-2] = np.einsum("spqf,spqd->sfd", drawn.features, slope).reshape(len(slope), -1)
+        return out + self.gradient(policy, rollouts, weights["logp"]) if "logp" in weights else out
 
     def truth(
         self, policy: Policy, rollouts: Rollouts, *, gradient: bool = True, weights: ArrayLike | None = None
     ) -> Truth:
         """Mean reward of each scene [S, P], each query's above it [S, P, Q], and the gradient of the mean [S, 26]."""
         scale = 1.0 if weights is None else float(np.asarray(weights, np.float64).reshape(1)[0])
-        reward = scale * self.score(policy, rollouts, ("reward",))
+        reward = scale * self.scores_of(policy, rollouts, ("reward",))["reward"]
         value = reward.mean(axis=(2, 3))
         if not gradient:
             return Truth(value, reward[..., 0] - value[..., None])
         even = np.full(reward.shape, scale / (reward.shape[1] * reward.shape[2]))
-        return Truth(value, reward[..., 0] - value[..., None], self.score_gradient(policy, rollouts, even, ("reward",)))
+        return Truth(value, reward[..., 0] - value[..., None], self.pull(policy, rollouts, {"reward": even}))
 
     def gold(self, policy: Policy) -> Floats:
         """Minus the mean distance between objects and the queries matched with them, on 100 scenes kept apart [S]."""

@@ -1,5 +1,7 @@
 """The weights of a group's tokens: the numbers, and how they are drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,7 +13,7 @@ from lab.figures.theme import PALETTES, diverging, palette
 from lab.figures.token_weights import token_weights
 from lab.measures.tokens import token_weights as table
 from lab.training.loop import Moment, Settings, Walk
-from simulators import Bandit, Turns, World
+from simulators import Bandit, Queries, Turns, World
 
 
 def look(world: World, name: str) -> Moment:
@@ -32,11 +34,27 @@ def test_rows_are_the_valid_tokens_with_their_words() -> None:
     found = table(moment, world, run=1, prompt=2)
     assert moment.mask is not None
     assert found.height == moment.mask[1, 2].sum()
-    scale = np.abs(moment.weights[1])[moment.mask[1]].mean()
-    for rollout, position, token, weight, reward in found.drop("variant").iter_rows():
+    scale = np.abs(moment.weights["logp"][1])[moment.mask[1]].mean()
+    assert set(found["score"]) == {"logp"}
+    for rollout, position, token, weight, reward in found.drop("variant", "score").iter_rows():
         assert token == world.task.actions[moment.rollouts.actions[1, 2, rollout, position]]
-        assert weight * scale == pytest.approx(moment.weights[1, 2, rollout, position])
+        assert weight * scale == pytest.approx(moment.weights["logp"][1, 2, rollout, position])
         assert reward == moment.rewards[1, 2, rollout, 0]
+
+
+def test_an_objective_on_scores_has_a_row_for_each_with_its_name() -> None:
+    world = Queries(2)
+    moment = look(world, "dino-r1")
+    moment = replace(moment, weights=moment.weights | {"logp": -2 * moment.weights["match"]})
+    found = table(moment, world, run=1, prompt=1)
+    assert tuple(moment.weights) == ("match", "reward", "logp")
+    assert found.filter(rollout=3).select("position", "token", "score").rows() == [
+        (0, "match", "match"), (1, "reward", "reward"), (2, "0", "logp"),
+    ]  # fmt: skip
+    scale = np.abs(np.stack([w[1] for w in moment.weights.values()])).mean()
+    for rollout, score, weight in found.select("rollout", "score", "weight").iter_rows():
+        assert weight * scale == pytest.approx(moment.weights[score][1, 1, rollout, 0])
+    assert token_weights(found).data
 
 
 def test_a_world_without_words_shows_numbers_and_a_silent_batch_zeros() -> None:

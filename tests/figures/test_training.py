@@ -123,8 +123,12 @@ def test_agents_stand_below_and_variants_beside_each_other(marked, theme):
 
 
 def test_the_prompt_that_moved_the_policy_stands_out():
-    frame = pl.DataFrame({"prompt": [0, 1, 2], "norm": [0.1, 3.0, 0.2], "share": [0.03, 0.91, 0.06],
+    frame = pl.DataFrame({"slot": [0, 1, 2], "prompt": [40, 718, 3], "norm": [0.1, 3.0, 0.2],
+                          "share": [0.03, 0.91, 0.06],
                           "largest": [False, True, False]})  # fmt: skip
     drawn = prompt_norms(frame)
+    assert list(drawn.data[0].x) == list(drawn.layout.xaxis.tickvals) == [0, 1, 2]
+    assert list(drawn.layout.xaxis.ticktext) == ["40", "718", "3"]
+    assert drawn.data[0].customdata.tolist() == [[0.03, 40], [0.91, 718], [0.06, 3]]
     colors = drawn.data[0].marker.color
     assert colors[1] == palette().flip and colors[0] == colors[2] != colors[1]

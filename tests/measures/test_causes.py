@@ -14,7 +14,8 @@ from simulators.bandit.families import graded
 
 ROLLOUTS = pl.DataFrame(
     {
-        "prompt": [0, 0, 1, 1, 1],
+        "slot": [0, 0, 1, 1, 1],
+        "prompt": [40, 40, 718, 718, 718],
         "rollout": [0, 1, 0, 1, 2],
         "reward": [1.0, 0.0, 9.0, 1.0, -50.0],
         "advantage": [0.7, -0.7, 8.0, -0.5, -60.0],
@@ -26,13 +27,36 @@ ROLLOUTS = pl.DataFrame(
 
 def test_the_cause_is_the_loudest_rollout_of_the_loudest_prompt_that_takes_part():
     found = cause(ROLLOUTS, [0.1, 0.9])
-    assert (found.prompt, found.rollout, found.reward, found.advantage) == (1, 0, 9.0, 8.0)
+    assert (found.slot, found.prompt, found.rollout, found.reward, found.advantage) == (1, 718, 0, 9.0, 8.0)
     assert found.share == pytest.approx(0.9) and found.flipped
     assert not cause(ROLLOUTS, [0.9, 0.1]).flipped
 
 
 def test_shares_of_no_gradient_are_zero():
     assert prompt_shares([0.0, 0.0])["share"].to_list() == [0, 0]
+
+
+def test_a_prompt_has_a_slot_and_a_name():
+    named = prompt_shares([0.1, 0.3], ROLLOUTS)
+    assert named.select("slot", "prompt", "largest").rows() == [(0, 40, False), (1, 718, True)]
+    assert prompt_shares([0.1, 0.3])["prompt"].to_list() == [0, 1]
+
+
+def test_a_cause_without_a_truth_or_without_a_rollout_that_takes_part_is_told_all_the_same():
+    unknown = ROLLOUTS.with_columns(true_advantage=pl.lit(None, pl.Float64), keep=pl.lit(False))
+    found = cause(unknown, [0.1, 0.9])
+    assert (found.rollout, found.true_advantage, found.flipped) == (2, None, False)
+
+
+@pytest.mark.parametrize("name", ["grpo", "grqo", "dino-r1"])
+def test_a_scene_that_moved_the_policy_is_found_by_its_slot(name):
+    place = lab.world("queries")
+    seen = replay(place, name, seed=0, step=3, group_size=8)
+    found = cause(seen.frame, seen.prompt_norm)
+    assert found.slot == int(np.argmax(seen.prompt_norm)) and found.prompt == 3 * place.prompts + found.slot
+    own = seen.frame.filter(pl.col("slot") == found.slot)
+    assert found.advantage == own["advantage"][own["advantage"].abs().arg_max()]
+    assert cause_rows(seen.frame, found.slot).height == 3 * 8
 
 
 def test_rows_mark_wrong_signs_and_leave_out_what_takes_no_part():

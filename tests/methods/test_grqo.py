@@ -9,7 +9,7 @@ import lab
 from lab.errors import InputError, MissingFieldError
 from lab.rewards import grqo
 from lab.training.loop import Settings, Walk
-from simulators import Bandit, Policy, Queries, Scored, World
+from simulators import Bandit, Policy, Queries, World
 from simulators.queries.world import FEATURES, costs, gradient, match, matches, predict, scenes
 
 torch = pytest.importorskip("torch")
@@ -87,11 +87,12 @@ def moved(seeds, size=0.1):
 
 def test_the_world_keeps_the_protocol_and_finds_its_scenes_again():
     policy, drawn = moved([3, 4])
-    assert isinstance(WORLD, World) and isinstance(WORLD, Scored)
+    assert isinstance(WORLD, World)
     assert drawn.rewards.shape == drawn.logp.shape == drawn.actions.shape == (2, 3, 8, 1)
     assert drawn.prompt.tolist() == [[15, 16, 17]] * 2
     assert np.array_equal(WORLD.log_prob(policy, drawn), drawn.logp)
-    assert np.array_equal(WORLD.score(policy, drawn, ("reward",)), drawn.rewards)
+    assert np.array_equal(WORLD.scores_of(policy, drawn, ("reward",))["reward"], drawn.rewards)
+    assert np.array_equal(WORLD.scores_of(policy, drawn, ("logp", "match"))["logp"], drawn.logp)
     alone = WORLD.init([4])
     alone.parameters[:] = policy.parameters[1:]
     assert np.array_equal(WORLD.rollout(alone, 8, 5).rewards[0], drawn.rewards[1])
@@ -99,20 +100,22 @@ def test_the_world_keeps_the_protocol_and_finds_its_scenes_again():
     assert len({r.rewards.tobytes() for r in (drawn, *others)}) == 3
 
 
-@pytest.mark.parametrize("names", [("reward",), ("match",), ("match", "reward")])
+@pytest.mark.parametrize(
+    "names", [("logp",), ("reward",), ("match",), ("match", "reward"), ("reward", "logp", "match")]
+)
 def test_gradients_of_scores_and_of_log_pi_against_differences(names):
     policy, drawn = moved([1, 2])
     rng = np.random.default_rng(1)
-    weights, step = rng.normal(size=(2, 3, 8, len(names))), 1e-6 * rng.normal(size=policy.parameters.shape)
-    score = WORLD.score_gradient(policy, drawn, weights, names)
-    logp = WORLD.gradient(policy, drawn, weights[..., :1])
+    weights = {name: rng.normal(size=(2, 3, 8, 1)) for name in names}
+    step = 1e-6 * rng.normal(size=policy.parameters.shape)
+    pulled = WORLD.pull(policy, drawn, weights)
     ends = []
     for sign in (1, -1):
         near = Policy(policy.parameters + sign * step, policy.seeds)
-        ends.append([(weights * WORLD.score(near, drawn, names)).sum(axis=(1, 2, 3)),
-                     (weights[..., :1] * WORLD.log_prob(near, drawn)).sum(axis=(1, 2, 3))])  # fmt: skip
-    for found, up, down in zip((score, logp), *ends, strict=True):
-        assert (up - down) / 2 == pytest.approx((found * step).sum(-1), rel=1e-5, abs=1e-12)
+        scores = WORLD.scores_of(near, drawn, names)
+        ends.append(sum((weights[name] * scores[name]).sum(axis=(1, 2, 3)) for name in names))
+    assert (ends[0] - ends[1]) / 2 == pytest.approx((pulled * step).sum(-1), rel=1e-5, abs=1e-12)
+    assert pulled == pytest.approx(sum(WORLD.pull(policy, drawn, {n: w}) for n, w in weights.items()), rel=1e-12)
 
 
 def test_truth_is_the_mean_reward_of_a_scene():
@@ -121,7 +124,7 @@ def test_truth_is_the_mean_reward_of_a_scene():
     assert truth.value == pytest.approx(drawn.rewards.mean(axis=(2, 3)))
     assert truth.advantage == pytest.approx(drawn.rewards[..., 0] - truth.value[..., None])
     even = np.full(drawn.rewards.shape, 1 / 24)
-    assert np.array_equal(truth.gradient, WORLD.score_gradient(policy, drawn, even, ("reward",)))
+    assert np.array_equal(truth.gradient, WORLD.pull(policy, drawn, {"reward": even}))
     assert WORLD.kl(policy, policy) == pytest.approx([0, 0]) and (WORLD.kl(policy, WORLD.init([1, 2])) > 0).all()
     assert (WORLD.entropy(policy) > 0).all() and (WORLD.gold(policy) < 0).all()
 
@@ -152,27 +155,35 @@ def test_objectives_are_minus_the_gradient_of_their_losses(name):
     scores = lab.objectives.rule(name).extras["scores"]
     value = np.random.default_rng(3).normal(size=(2, 9, len(scores)))
     value[0, :, -1] = [0.5, 0.25, 0.0, 1.0, 0.25, 0.75, 1.0, 0.25, 0.5]  # the first query is at the mean, and kept
+    given = {name: value[..., i : i + 1] for i, name in enumerate(scores)}
     a = lab.advantages.compute("grqo", value[..., -1])
-    score = torch.tensor(value, requires_grad=True)
+    score, logp = torch.tensor(value, requires_grad=True), np.zeros((2, 9, 1))
     loss = LOSSES[name](score)
     loss.backward()
-    assert lab.objectives.weights(name, value, a) == pytest.approx(-score.grad.numpy(), rel=1e-9, abs=1e-15)
-    assert lab.objectives.loss(name, value, a).item() == pytest.approx(loss.item(), rel=1e-12)
-    with pytest.raises(InputError, match="the last axis must hold the scores"):
-        lab.objectives.weights(name, np.zeros((2, 9, 5)), a)
+    found = lab.objectives.weights(name, logp, a, scores=given)
+    assert tuple(found) == scores
+    assert np.concatenate(list(found.values()), -1) == pytest.approx(-score.grad.numpy(), rel=1e-9, abs=1e-15)
+    assert lab.objectives.loss(name, logp, a, scores=given).item() == pytest.approx(loss.item(), rel=1e-12)
+    for wrong, said in ((given | {scores[-1]: value[:1]}, "has shape"), ({}, "has nothing"), (value, "has nothing")):
+        with pytest.raises(InputError, match=rf"weighs the scores {', '.join(scores)}, each .* scores= {said}"):
+            lab.objectives.weights(name, logp, a, scores=wrong)
+    with pytest.raises(MissingFieldError, match="reads scores; pass scores="):
+        lab.objectives.weights(name, logp, a)
 
 
 def test_a_kept_query_at_the_mean_is_pushed_up_and_a_muted_one_down():
     """c is 1, 1, 0 and d 0, 1, −1, so Σ c d = 1 and s = 1: w ∝ c − 2/3 − d/2."""
     value = np.array([[[0.5], [1.5], [-0.5]]])
-    found = lab.objectives.weights("grqo", value, lab.advantages.compute("grqo", value[..., 0]), alpha=3.0)
+    a = lab.advantages.compute("grqo", value[..., 0])
+    found = lab.objectives.weights("grqo", 0 * value, a, scores={"reward": value}, alpha=3.0)["reward"]
     assert found[0, :, 0] == pytest.approx([1 / 3, 1 / 3 - 1 / 2, -2 / 3 + 1 / 2], abs=1e-8)
     assert lab.variant("grqo", muted=0.5).given("objective")["muted"] == 0.5
 
 
 def test_a_scene_without_a_spread_teaches_nothing():
     level = np.full((1, 6, 1), 0.3)
-    assert not lab.objectives.weights("grqo", level, lab.advantages.compute("grqo", level[..., 0])).any()
+    a = lab.advantages.compute("grqo", level[..., 0])
+    assert not lab.objectives.weights("grqo", level, a, scores={"reward": level})["reward"].any()
 
 
 def test_training_by_name_is_the_sum_of_the_two_gradients():
@@ -181,11 +192,11 @@ def test_training_by_name_is_the_sum_of_the_two_gradients():
     walk.policy.parameters[:, -2:] += 0.7  # the objectness has left its reference
     moment = walk.look()
     a, logp = moment.credit.advantage, moment.rollouts.logp
-    push = lab.objectives.weights("grqo", moment.rewards, a, alpha=0.5)
+    push = lab.objectives.weights("grqo", logp, a, scores={"reward": moment.rewards}, alpha=0.5)["reward"]
     held = lab.objectives.weights(
         "ppo_clip", logp, 0 * a, logp=logp, kl="k3", kl_beta=0.04, logp_ref=WORLD.log_prob(walk.start, moment.rollouts)
     )
-    parts = [WORLD.score_gradient(walk.policy, moment.rollouts, push, ("reward",)),
+    parts = [WORLD.pull(walk.policy, moment.rollouts, {"reward": push}),
              WORLD.gradient(walk.policy, moment.rollouts, held)]  # fmt: skip
     assert moment.gradient == pytest.approx(sum(parts), rel=1e-12)
     assert parts[0][:, :-2].any() and parts[1][:, -2:].any()
@@ -207,4 +218,4 @@ def test_a_world_without_the_score_is_named():
     with pytest.raises(ValueError, match="at least the 3 objects"):
         WORLD.rollout(WORLD.init([0]), 2, 0)
     with pytest.raises(ValueError, match="unknown score of the queries world 'rewards'; nearest: 'reward'"):
-        WORLD.score(*moved([0]), ("rewards",))
+        WORLD.scores_of(*moved([0]), ("rewards",))

@@ -41,9 +41,9 @@ def test_every_field_that_a_world_gives_has_its_axes(name: str) -> None:
 
 
 def test_a_rule_can_read_what_rollouts_hold() -> None:
-    assert set(READABLE) == {*FIELDS, "clip_scale"}
+    assert set(READABLE) == {*FIELDS, "clip_scale", "scores"}
     assert {name for name, f in READABLE.items() if f.everywhere} == {
-        "actions", "clip_scale", "logp", "logp_ref", "mask", "rewards",
+        "actions", "clip_scale", "logp", "logp_ref", "mask", "rewards", "scores",
     }  # fmt: skip
 
 

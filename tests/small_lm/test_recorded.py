@@ -54,16 +54,19 @@ def test_a_variant_makes_of_recorded_rollouts_what_it_made_of_them_in_the_world(
     moments, skipped = review(found.rollouts.filter(variant="grpo", step=0), [name])
     assert not skipped
     here = moments[name]
-    length = here.weights.shape[-1]
+    length = here.weights["logp"].shape[-1]
     assert np.allclose(here.advantage, there.advantage, atol=1e-6)
-    assert np.allclose(here.weights, there.weights[..., :length], atol=1e-6) and not there.weights[..., length:].any()
+    assert (
+        np.allclose(here.weights["logp"], there.weights["logp"][..., :length], atol=1e-6)
+        and not there.weights["logp"][..., length:].any()
+    )
 
 
 def test_variants_that_read_more_than_was_written_down_say_so(found):
     moments, skipped = review(found.rollouts.filter(variant="gdpo", step=4))
     assert len(moments) > 30 and not moments.keys() & skipped.keys()
     assert "reads greedy_rewards" in skipped["remax"] and "hidden" in skipped["thr"]
-    assert all(m.weights.shape[:3] == (1, 3, 4) for m in moments.values())
+    assert all(m.weights["logp"].shape[:3] == (1, 3, 4) for m in moments.values())
 
 
 def test_the_means_of_the_components_are_in_the_trace(found):

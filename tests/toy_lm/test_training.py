@@ -78,7 +78,7 @@ def test_blocks_of_seeds_do_not_matter() -> None:
 def weights(**options: Any) -> tuple[Rollouts, np.ndarray, np.ndarray]:
     world = ToyLM("length", prompts=3, vocabulary=5, length=6)
     moment = Walk(world, variant("grpo", **options), [0], Settings(6)).look()
-    return moment.rollouts, moment.advantage, moment.weights
+    return moment.rollouts, moment.advantage, moment.weights["logp"]
 
 
 @pytest.mark.parametrize("aggregation", ["token-mean", "seq-mean-token-mean"])
@@ -101,7 +101,7 @@ def test_nothing_behind_the_end_token_is_weighed() -> None:
         except LabError:
             continue
         assert moment.rollouts.mask is not None
-        assert (moment.weights[~moment.rollouts.mask] == 0).all(), name
+        assert (moment.weights["logp"][~moment.rollouts.mask] == 0).all(), name
 
 
 def test_the_overlong_reward_shortens_responses() -> None:
