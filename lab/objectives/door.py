@@ -70,20 +70,22 @@ def call(
 
 
 def bind(rule: Rule, options: Mapping[str, Any]) -> Callable[..., Weights]:
-    """An objective with its options as a function of (logp_new, advantage, fields, kl, kl_beta, logp_ref).
+    """An objective with its options as a function of (logp_new, advantage, fields, kl, kl_beta, logp_ref, mask).
 
     It gives the weights of each score by name; a KL penalty adds to those of "logp".
     """
     rule_of = partial(rule.function, **{**rule.options, **options})
     reads_reference = "logp_ref" in rule.fields
 
-    def weigh(new: Array, a: Array, fields: dict[str, Any], kl: Any, kl_beta: float, logp_ref: Any) -> Weights:
+    def weigh(
+        new: Array, a: Array, fields: dict[str, Any], kl: Any, kl_beta: float, logp_ref: Any, mask: Any = None
+    ) -> Weights:
         if reads_reference:
             fields["logp_ref"] = logp_ref
         found = rule_of(new, a, **fields)
         w = dict(found) if isinstance(found, Mapping) else {"logp": found}
         if kl is not None and kl_beta != 0.0:
-            held = penalty(rule, {**options, **fields}, new, kl, kl_beta, logp_ref)
+            held = penalty(rule, {"mask": mask, **options, **fields}, new, kl, kl_beta, logp_ref)
             w["logp"] = w["logp"] + held if "logp" in w else held
         return w
 

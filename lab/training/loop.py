@@ -251,7 +251,8 @@ class Walk:
             here["scores"] = self.world.scores_of(self.policy, rollouts, self.scores)
         given = {f: here[f] if f in here else rollouts.get(f) for f in self._reads}
         reference = self.world.log_prob(self.start, rollouts) if self._compares else None
-        return self._objective(logp_new, credit.advantage, given, self.variant.kl, self.variant.kl_beta, reference)
+        penalty = self.variant.kl, self.variant.kl_beta, reference, mask
+        return self._objective(logp_new, credit.advantage, given, *penalty)
 
     def fast_lane(self, plain_measures: bool) -> Any:
         """The world's kernel that does a whole step, where it has one and this walk is of the plain kind; else None.
