@@ -92,6 +92,7 @@ def test_a_declared_field_is_cut_and_joined_along_its_own_axis(noise: str) -> No
     assert joined.actions.shape == (2, 6, 4, 5)
 
 
+@pytest.mark.usefixtures("own_rule")
 def test_a_rule_reads_a_declared_field_of_a_world_that_has_it(noise: str) -> None:
     class Noisy(Bandit):
         provides = (*Bandit.provides, "noise")
@@ -134,6 +135,7 @@ def test_rollouts_are_made_of_what_they_hold() -> None:
     assert records.Field("SPGT", "").axis("P", np.zeros((3, 4, 5))) == 0
 
 
+@pytest.mark.usefixtures("own_rule")
 def test_the_battery_makes_up_any_field_and_moves_it_with_its_rollouts() -> None:
     @lab.advantage("per-length", properties=("permutation", "groupwise"))
     def per_length(rewards: Any, *, lengths: Any) -> Any:

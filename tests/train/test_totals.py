@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import lab
-from lab.advantages import total
+from lab.advantages import added
 from lab.advantages.credit import Credit
 from lab.integrations.rules import Rules
 from lab.studies.groups import outcome
@@ -21,9 +21,9 @@ def look(name: str, weights: tuple[float, ...] | None) -> Moment:
 
 def test_a_total_is_weighted_and_leaves_out_what_is_not_scored() -> None:
     rewards = np.array([[1.0, 2.0], [NAN, 2.0], [NAN, NAN]])
-    assert total(rewards[:2]).tolist() == [3.0, 2.0] and np.isnan(total(rewards)[2])
-    assert total(rewards[:2], np.array([2.0, -1.0])).tolist() == [0.0, -2.0]
-    assert total(rewards[:1], np.array([1.0, 0.0])).tolist() == [1.0]
+    assert added(rewards[:2]).tolist() == [3.0, 2.0] and np.isnan(added(rewards)[2])
+    assert added(rewards[:2], np.array([2.0, -1.0])).tolist() == [0.0, -2.0]
+    assert added(rewards[:1], np.array([1.0, 0.0])).tolist() == [1.0]
 
 
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (1.0, -1.0), (0.25, 3.0)])
@@ -42,12 +42,13 @@ def test_without_weights_components_are_added() -> None:
     assert np.array_equal(moment.keep.all(-1), np.ptp(moment.rewards.sum(-1), axis=-1) > 0)
 
 
+@pytest.mark.usefixtures("own_rule")
 def test_a_filter_and_a_rule_that_drops_rollouts_both_count() -> None:
     @lab.advantage("leaves-out-the-first")
     def leaves_out_the_first(rewards: np.ndarray) -> Credit:
         return Credit(rewards - rewards.mean(-1, keepdims=True), keep=np.arange(rewards.shape[-1]) > 0 * rewards)
 
-    chosen = lab.methods.Variant("both", "leaves-out-the-first", filter="uniform")
+    chosen = lab.methods.Variant("both", advantage="leaves-out-the-first", filter="uniform")
     moment = Walk(HEADS, chosen, range(8), Settings(4)).look()
     useful = np.ptp(moment.rewards.sum(-1), axis=-1) > 0
     assert moment.keep is not None and 0 < useful.sum() < useful.size
@@ -82,6 +83,7 @@ def test_a_filter_in_another_trainer_sees_the_weights() -> None:
     assert keep == {(1, 1): [False, True], (1, 0): [True, False], (0, 1): [True, True]}
 
 
+@pytest.mark.usefixtures("own_rule")
 def test_the_options_of_a_preset_reach_its_reward_rule_in_another_trainer() -> None:
     @lab.registry.register("reward", "times")
     def times(rewards: np.ndarray, *, factor: float = 1.0) -> np.ndarray:
