@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -11,12 +11,26 @@ from polars import selectors
 from lab.errors import InputError
 from lab.text import listed, printable
 
-__all__ = ["column", "join", "reward_values", "tidy"]
+__all__ = ["INNER", "column", "join", "moved", "reward_values", "tidy"]
+
+#: Columns that the lab adds while it reads: where a row stands, its run of rows, and its group as a reader tells it.
+INNER = ("_file", "_row", "_run", "_group")
 
 
 def column(name: str) -> pl.Expr:
     """The column of that very name; `pl.col` would read one that begins with ^ and ends with $ as a pattern."""
     return selectors.by_name(name).as_expr()
+
+
+def moved(frame: pl.DataFrame, names: Iterable[str]) -> dict[str, str]:
+    """New names, not yet taken, for those columns of a log whose names the table needs."""
+    given = {}
+    for name in names:
+        new = f"{name}_logged"
+        while new in frame.columns:
+            new += "_"
+        given[name] = new
+    return {name: new for name, new in given.items() if name in frame.columns}
 
 
 def tidy(frame: pl.DataFrame, file: Path, needed: Sequence[str] = ("step", "prompt", "completion")) -> pl.DataFrame:
@@ -31,7 +45,7 @@ def tidy(frame: pl.DataFrame, file: Path, needed: Sequence[str] = ("step", "prom
             f"{file} has no column {listed(map(repr, lacking))}. Found: {listed(frame.columns)}; needed: "
             f"{', '.join(needed)}, one numeric column per reward and, if logged, advantage"
         )
-    frame = frame.with_columns(
+    frame = frame.rename(moved(frame, INNER)).with_columns(
         _step(frame, file),
         *(_text(frame, c, file) if c in frame.columns else pl.lit("").alias(c) for c in ("prompt", "completion")),
     )

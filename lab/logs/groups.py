@@ -67,7 +67,9 @@ def number_groups(
 def _told_apart(frame: pl.DataFrame, known: Known) -> tuple[pl.DataFrame, bool, list[str]]:
     """The frame with `_run`, the number of the run of rows that belong together; whether a run is exactly one group."""
     if known.groups is not None:
-        missing = frame[known.groups].is_null()
+        if known.groups not in frame.columns:
+            raise InputError(f"{frame['_file'][0]}: its reader names {known.groups!r} as the group; no such column")
+        missing = frame[known.groups].alias("").is_null()
         if missing.any():
             row = int(missing.arg_max() or 0)
             where = f"{frame['_file'][row]}, row {frame['_row'][row]}"

@@ -11,12 +11,11 @@ import numpy as np
 import polars as pl
 
 from lab.errors import InputError, UnknownNameError
+from lab.logs.columns import INNER
 from lab.logs.contract import Known
 from lab.text import listed
 
 __all__ = ["drop_repeats", "reward_columns", "reward_weights"]
-
-_INNER = ("_file", "_row", "_group")  # where a row stands, and its group
 
 
 def drop_repeats(frame: pl.DataFrame, keep: bool) -> tuple[pl.DataFrame, tuple[int, ...], list[str]]:
@@ -54,7 +53,7 @@ def reward_columns(frame: pl.DataFrame, given: Sequence[str] | None, known: Know
     The caller's word comes first, then the log's own. Otherwise every floating-point column is taken: trainers write
     rewards as floating point, so an integer column is an extra one.
     """
-    candidates = [c for c in frame.columns if c not in ("step", "prompt", "completion", "advantage", *_INNER)]
+    candidates = [c for c in frame.columns if c not in ("step", "prompt", "completion", "advantage", *INNER)]
     numeric = [c for c in candidates if frame[c].dtype.is_numeric() or frame[c].dtype in (pl.Null, pl.Boolean)]
     if given is not None:
         return _named(frame, given, candidates, numeric), [f"Reward columns as given: {listed(_names(given))}."]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from lab.errors import InputError
 from lab.logs import infer
-from lab.logs.columns import column, reward_values, tidy
+from lab.logs.columns import INNER, column, moved, reward_values, tidy
 from lab.logs.contract import Raw, reader_of, readers
 from lab.logs.formats import FORMATS, names_in, tables
 from lab.logs.groups import number_groups
@@ -20,8 +21,7 @@ from lab.text import listed, printable
 
 __all__ = ["expanded", "load"]
 
-_RENAMED = {"group": "group_logged", "rollout": "rollout_logged", "reward": "reward_logged"}
-_INNER = ("_file", "_row", "_run", "_group")
+_TABLE = ("group", "rollout", "reward")  # columns of the table that a log's own must not stand in for
 
 
 @contextmanager
@@ -80,8 +80,10 @@ def load(
     columns, about_columns = infer.reward_columns(frame, reward_columns, raw.known)
     weights, about_weights = infer.reward_weights(columns, reward_weights, raw.known, raw.metrics)
     frame, missing = reward_values(frame, columns, raw.lacking)
-    frame, size, about_groups = number_groups(frame.rename(_RENAMED, strict=False), group_size, raw.known, incomplete)
-    columns = [_RENAMED.get(c, c) for c in columns]
+    names = moved(frame, _TABLE)
+    known = replace(raw.known, groups=names.get(raw.known.groups or "", raw.known.groups))
+    frame, size, about_groups = number_groups(frame.rename(names), group_size, known, incomplete)
+    columns = [names.get(c, c) for c in columns]
     notes += [*repeated, *about_columns, *about_weights, *about_groups, *missing]
     return RolloutTable(
         _assemble(frame, columns, weights),
@@ -153,7 +155,7 @@ def _assemble(frame: pl.DataFrame, columns: Sequence[str], weights: Sequence[flo
     total = pl.when(unscored).then(None).otherwise(pl.sum_horizontal(parts)).alias("reward")
     advantage = pl.col("advantage") if "advantage" in frame.columns else pl.lit(None, pl.Float64).alias("advantage")
     lead = ["step", "prompt", "group", "rollout", "completion", *columns]
-    extra = [c for c in frame.columns if c not in (*lead, "advantage", *_INNER)]
+    extra = [c for c in frame.columns if c not in (*lead, "advantage", *INNER)]
     return frame.select(*map(column, lead), total, advantage, *map(column, extra))
 
 

@@ -1,6 +1,7 @@
 """A log is read by the reader that recognises its files; what no reader knows is named."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,8 @@ def test_a_reader_of_ones_own(tmp_path: Path, own_reader: None) -> None:
     assert table.tokens is not None and table.tokens.columns == ["token"]
     assert "it holds run.mine; readers: lab (" in failure(tmp_path)
     assert "mine (one .mine file)" in failure(tmp_path)
+    (tmp_path / "run.mine").write_text("step;score\n1;1.0\n")
+    assert "its reader names 'uid' as the group; no such column" in failure(tmp_path / "run.mine")
     with pytest.raises(InputError, match="reader 'mine' exists already"):
         lab.reader("mine", recognises=lambda path: True, holds="")(lambda path, steps: Raw(pl.DataFrame()))
 
@@ -174,6 +177,35 @@ def test_a_table_by_hand(tmp_path: Path) -> None:
     assert table.rewards.ravel().tolist() == [1.0, 0.0, 0.25, 0.5]
     assert table.frame["tokens"].to_list() == [5, 6, 4, 3]
     assert lab.diagnose(table, ["grpo"]).no_signal == 0.0
+
+
+def test_the_documented_table_is_read(root: Path, tmp_path: Path) -> None:
+    text = (root / "docs" / "log_schema.md").read_text()
+    (tmp_path / "mine.csv").write_text(text.partition("```csv\n")[2].partition("```")[0])
+    (tmp_path / "mine.metrics.csv").write_text("step,grad_norm\n1,0.5\n")
+    table = lab.load(tmp_path / "mine.csv")
+    assert (table.reward_columns, table.reward_weights, table.group_size) == (("right", "short"), (1.0, 0.1), 2)
+    assert table.metrics.rows() == [(1, 0.5)]
+    assert set(contract.SCALARS) <= set(re.findall(r"`([a-z_]+)`", text))
+    assert lab.diagnose(table, ["grpo"]).changes.row(0, named=True)["changed"] == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), ending=st.sampled_from([".csv", ".jsonl"]))
+def test_damaged_text_is_an_error_or_a_table(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, ending: str
+) -> None:
+    frame = pl.DataFrame({"step": [1, 1, 2, 2], "group": 0, "prompt": "p", "reward/a": [0.0, 1.5, 2.0, None]})
+    file = lab.save_log(frame, tmp_path_factory.getbasetemp() / f"damaged{ending}")
+    content = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    file.write_bytes(content)
+    try:
+        assert lab.diagnose(lab.load(file), ["grpo"]).groups.height > 0
+    except InputError as reason:
+        assert str(reason).isprintable()
 
 
 def test_groups_that_are_named_are_never_inferred(tmp_path: Path) -> None:

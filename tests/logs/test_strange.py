@@ -113,6 +113,20 @@ def test_names_that_are_patterns_elsewhere(write: Write, names: tuple[str, ...],
         assert again.frame.equals(table.frame)
 
 
+@pytest.mark.parametrize("name", ["_file", "_row", "_run", "_group", "group", "rollout", "reward", "value", "kind"])
+def test_names_that_the_lab_uses_itself(write: Write, name: str) -> None:
+    given = rewards(parts=3)
+    run = write(given, names=(name, f"{name}_logged", "other"))
+    table = lab.load(run)
+    np.testing.assert_array_equal(table.rewards, given)
+    assert len(set(table.reward_columns)) == 3
+    found = lab.diagnose(table, ["grpo"])
+    assert group_rows(found, 1, 0, ["grpo"]).height == 4 * 6
+    order = np.arange(12).reshape(3, 4).T.ravel()
+    shuffled = write(given, names=(name, f"{name}_logged", "other"), columns=lambda frame: frame[order])
+    np.testing.assert_array_equal(lab.load(shuffled).rewards, given)
+
+
 # ----------------------------------------------------------------------------------------- sizes and numbers
 
 

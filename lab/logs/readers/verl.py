@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from lab.errors import InputError
-from lab.logs.columns import join, tidy
+from lab.logs.columns import join, moved, tidy
 from lab.logs.contract import Known, Raw, reader
 from lab.logs.formats import names_in, read_files, tables
 
@@ -68,5 +68,4 @@ def _group(uid: pl.Series) -> pl.Series:
 def _named(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
     if "score" not in frame.columns:
         raise InputError(f"{file} is a rollout log of verl without scores; it has no key 'score'")
-    taken = {name: f"{name}_logged" for name in _NAMES.values() if name in frame.columns}
-    return frame.rename(taken).rename(_NAMES)
+    return frame.rename(moved(frame, _NAMES.values())).rename(_NAMES)
