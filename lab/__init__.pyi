@@ -52,6 +52,7 @@ from .training.train import (
 from .training.train import (
     train as train,
 )
+from .world_checks import check_world as check_world
 from .world_registry import (
     world as world,
 )

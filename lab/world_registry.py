@@ -143,7 +143,10 @@ def _called(here: Declared, given: Mapping[str, Any]) -> World:
         if not setting.takes(value):
             raise InputError(f"world {here.name!r}: {key}={value!r}; it must be {setting.wanted}")
     try:
-        return here.maker(**given)
+        found = here.maker(**given)
+        if found.name != here.name:
+            found.name = here.name  # a maker of one's own may return a world of the lab
+        return found
     except ModuleNotFoundError as missing:
         if here.extra is None:
             raise
@@ -156,16 +159,16 @@ def _called(here: Declared, given: Mapping[str, Any]) -> World:
 
 def _declared(maker: Any, facts: Mapping[str, Any]) -> Any:
     """Declare a world of one's own; what its class says of itself needs not be said again."""
+    said = {"name": "name", "provides": "provides", "components": "components", "scores": "scores", "run": "suits"}
     of_class = {
-        key: getattr(maker, key) for key in ("name", "provides", "components", "scores")
-        if isinstance(maker, type) and hasattr(maker, key)
-    }  # fmt: skip
+        fact: getattr(maker, key) for fact, key in said.items() if isinstance(maker, type) and hasattr(maker, key)
+    }
     try:
         here = declare(Declared(maker, **{"shown": _showable(maker), **of_class, **facts}))
     except (TypeError, ValueError) as error:
         raise InputError(f"world {getattr(maker, '__name__', maker)!r}: {error}") from None
-    if isinstance(maker, type) and not hasattr(maker, "name"):
-        setattr(maker, "name", here.name)  # noqa: B010  # a class of one's own that has none yet
+    if isinstance(maker, type):
+        setattr(maker, "name", here.name)  # noqa: B010  # a type checker knows no name of any class
     return maker
 
 

@@ -197,6 +197,7 @@ class World:
         agent_axis: axis of the parameters and of a gradient along which the agents stand.
         together: most runs that one thread should walk side by side; None: any number.
         suits: settings of a run that suit it, such as {"lr": 4.0}, beside those of its declaration.
+        offline: whether its rollouts are data, so that the policy draws none.
         fresh: whether each step has prompts of its own, so that those of two steps cannot be compared.
     """
 
@@ -209,6 +210,7 @@ class World:
     agent_axis: int = 0
     together: int | None = None
     suits: Mapping[str, Any] = MappingProxyType({})
+    offline: bool = False
     fresh: bool = False
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:

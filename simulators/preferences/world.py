@@ -45,6 +45,7 @@ class Preferences(World):
     name = "preferences"
     provides: tuple[str, ...] = ("token_rewards",)
     components: tuple[str, ...] = ("preferred",)
+    offline = True
 
     def __init__(
         self, pairs: int = 30, *, length: int = 8, vocabulary: int = 6, signal: float = 1.0, noise: float = 1.0

@@ -63,6 +63,6 @@ def _run(model: str = "", **_: Any) -> dict[str, Any]:
 
 HERE = Declared(
     small_lm, label="small transformer (torch)", provides=("mask", "greedy_rewards", "hidden", "prediction_error"),
-    components=("right", "format", "length"), run=_run, shown=("prompts", "task"),
+    components=("correct", "format", "length"), run=_run, shown=("prompts", "task"),
     page={"runs": 2, "steps": 50, "prompts": 4}, heavy=True, extra="torch",
 )  # fmt: skip
