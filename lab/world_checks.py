@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import InputError
-from lab.world_registry import made, suited
-from simulators.records import FIELDS, Policy, Rollouts, Truth, World, adopted, check_fields
+from lab.world_registry import made
+from lab.world_trial import SEEDS, STEPS, NotTried, Trial, copied, direction, moved, numbers
+from simulators.records import FIELDS, Policy, Rollouts, World, adopted, check_fields
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Check", "WorldReport", "check_world"]
 
 Array = NDArray[Any]
-_SEEDS, _FEW, _STEPS, _MOST = (3, 5, 8), 4, 24, 4096
+_FEW = 4
 _SURE = 6.0  # standard errors beyond which a mean is not what it should be
 
 
@@ -91,98 +91,27 @@ def check_world(world: World | str, *, seed: int = 0) -> WorldReport:
         InputError: It is no world. UnknownNameError: No world has that name.
     """
     try:
-        trial = _Trial(adopted(made(world)), seed)
+        trial = Trial(adopted(made(world)), seed)
     except TypeError as refusal:
         raise InputError(str(refusal)) from None
     return WorldReport(repr(trial.world), tuple(_tried(name, check, trial) for name, check in _CHECKS.items()))
 
 
-class _NotTried(Exception):
-    """A promise that a world does not make, or that cannot be tried; the reason."""
-
-
-def _tried(name: str, check: Callable[[_Trial], str | None], trial: _Trial) -> Check:
+def _tried(name: str, check: Callable[[Trial], str | None], trial: Trial) -> Check:
     promise = (check.__doc__ or "").strip().rstrip(".")
     try:
         found = check(trial)
-    except _NotTried as reason:
+    except NotTried as reason:
         return Check(name, promise, str(reason), None)
     except Exception as error:  # a world of one's own may fail in any way, and every check is worth its row
         return Check(name, promise, f"{type(error).__name__}: {error}", False)
     return Check(name, promise, found or "", not found)
 
 
-class _Trial:
-    """A world with a policy a little off its first one, and what is drawn from it."""
-
-    def __init__(self, world: World, seed: int) -> None:
-        self.world, self.seed = world, seed
-        self.group_size = int(suited(world).get("group_size", _FEW))
-        self.rng = np.random.default_rng(seed)
-
-    def policy(self, seeds: Any = _SEEDS) -> Policy:
-        """A first policy, the same for the same seeds."""
-        return self.world.init([s + self.seed for s in seeds])
-
-    def draw(self, policy: Policy, step: int = 0, fields: Any = ()) -> Rollouts:
-        """A batch of rollouts."""
-        return self.world.rollout(policy, self.group_size, step, fields=fields)
-
-    @cached_property
-    def start(self) -> Policy:
-        """A policy a little off the first one."""
-        policy = self.policy()
-        return moved(policy, direction(policy, self.rng), 0.1)
-
-    @cached_property
-    def rollouts(self) -> Rollouts:
-        """Its rollouts, with every field that the world provides."""
-        return self.draw(self.start, fields=self.world.provides)
-
-    @cached_property
-    def real(self) -> Array:
-        """Which tokens are real [S, P, G, T]."""
-        mask = self.rollouts.mask
-        return np.ones(self.rollouts.actions.shape, bool) if mask is None else np.asarray(mask, bool)
-
-    @cached_property
-    def batches(self) -> tuple[list[Rollouts], list[Truth]]:
-        """Batches of several steps with their truths."""
-        if not self.world.exact:
-            raise _NotTried("the world claims no truth")
-        drawn = [self.draw(self.start, step, fields=self.world.provides) for step in range(_STEPS)]
-        return drawn, [self.world.truth(self.start, r, gradient=False) for r in drawn]
-
-    @cached_property
-    def first_actions(self) -> Array:
-        """Probability of each action in the first place [A, S, P, G]."""
-        found, refused = [], 0
-        for action in range(_MOST):
-            try:
-                found.append(self._first(action))
-                refused = 0
-            except Exception as error:  # what lies beyond the last action is refused, each world in its own way
-                found.append(np.zeros(self.real.shape[:3]))
-                refused += 1
-                if refused > 2:
-                    if len(found) == refused:
-                        raise _NotTried(f"the first action cannot be exchanged ({error})") from None
-                    return np.array(found[:-refused])
-        raise _NotTried(f"there are more than {_MOST} actions")
-
-    def _first(self, action: int) -> Array:
-        actions, mask = np.array(self.rollouts.actions), self.rollouts.mask
-        actions[..., 0] = action
-        if mask is not None:
-            mask = np.zeros_like(self.real)
-            mask[..., 0] = True
-        return np.exp(self.world.log_prob(self.start, replace(self.rollouts, actions=actions, mask=mask))[..., 0])
-
-
-def shapes(trial: _Trial) -> str | None:
+def shapes(trial: Trial) -> str | None:
     """Rewards are [S, P, G, K], actions and log-probabilities [S, P, G, T], gradients like the parameters."""
     world, r = trial.world, trial.rollouts
-    size, number = (len(_SEEDS), world.prompts, trial.group_size), len(world.components)
+    size, number = (len(SEEDS), world.prompts, trial.group_size), len(world.components)
     if r.rewards.ndim != 4 or r.rewards.shape[:3] != size or (number and r.rewards.shape[3] != number):
         return f"rewards have shape {r.rewards.shape}, not [S, P, G, K] = {(*size, number or 'K')}"
     if not np.isfinite(r.rewards).all():
@@ -200,7 +129,7 @@ def shapes(trial: _Trial) -> str | None:
     return "; ".join(wrong) or None
 
 
-def provided(trial: _Trial) -> str | None:
+def provided(trial: Trial) -> str | None:
     """Every field that the world provides is filled when it is asked for, and asking changes nothing else."""
     empty = [name for name in trial.world.provides if trial.rollouts.get(name) is None]
     if empty:
@@ -211,18 +140,18 @@ def provided(trial: _Trial) -> str | None:
     return _apart(trial.draw(trial.start), trial.rollouts, ("rewards", "actions", "logp"), "with fields than without")
 
 
-def seeds(trial: _Trial) -> str | None:
+def seeds(trial: Trial) -> str | None:
     """The same seeds give the same rollouts whoever stands beside them, other seeds others, and -1 is refused."""
     first, again = trial.draw(trial.policy()), trial.draw(trial.policy())
     if found := _apart(first, again, tuple(first.held()), "when drawn again"):
         return found
-    alone = trial.draw(trial.policy(_SEEDS[1:2]))
+    alone = trial.draw(trial.policy(SEEDS[1:2]))
     for name, array in alone.held().items():
         here = first.get(name)
         if np.ndim(here) == len(FIELDS[name].axes) and not np.array_equal(here[1:2], array, equal_nan=True):
             return f"{name} of a seed is not the same alone and beside others"
     if all(np.array_equal(array[0], array[1], equal_nan=True) for array in (first.actions, first.rewards)):
-        return f"seeds {_SEEDS[0]} and {_SEEDS[1]} give the same rollouts"
+        return f"seeds {SEEDS[0]} and {SEEDS[1]} give the same rollouts"
     try:
         trial.world.init([-1])
     except Exception:  # each world has its own words
@@ -230,7 +159,7 @@ def seeds(trial: _Trial) -> str | None:
     return "seed -1 is taken"
 
 
-def threads(trial: _Trial) -> str | None:
+def threads(trial: Trial) -> str | None:
     """Rollouts do not depend on what other threads do at the same time."""
     alone = [trial.draw(trial.policy(), step) for step in range(_FEW)]
     with ThreadPoolExecutor(_FEW) as pool:
@@ -239,11 +168,11 @@ def threads(trial: _Trial) -> str | None:
     return next(filter(None, pairs), None)
 
 
-def resumed(trial: _Trial) -> str | None:
+def resumed(trial: Trial) -> str | None:
     """A policy with the same parameters and seeds goes the same way, whatever was drawn before."""
     first, walked = trial.policy(), []
     for step in range(_FEW):
-        kept = _copied(first.parameters)
+        kept = copied(first.parameters)
         walked.append((kept, trial.draw(first, step)))
         first.parameters[...] = moved(first, direction(first, np.random.default_rng(step)), 0.1).parameters
     for step, (parameters, before) in reversed(list(enumerate(walked))):
@@ -253,40 +182,40 @@ def resumed(trial: _Trial) -> str | None:
     return None
 
 
-def log_probabilities(trial: _Trial) -> str | None:
+def log_probabilities(trial: Trial) -> str | None:
     """`log_prob` of the policy that sampled is the `logp` of the rollouts, and none is above 0."""
     logp, now = trial.rollouts.logp, trial.world.log_prob(trial.start, trial.rollouts)
     gap = float(np.abs(logp - now)[trial.real].max())
-    if not gap <= _close(trial):
+    if not gap <= trial.close:
         return f"log_prob and logp differ by {gap:.3g}"
     largest = float(now[trial.real].max())
-    return f"a log-probability is {largest:.3g}" if largest > _close(trial) else None
+    return f"a log-probability is {largest:.3g}" if largest > trial.close else None
 
 
-def sums(trial: _Trial) -> str | None:
+def sums(trial: Trial) -> str | None:
     """The probabilities of all first actions add up to one."""
     total = trial.first_actions.sum(axis=0)
     worst = float(total.flat[np.abs(total - 1).argmax()])
-    return f"they add up to {worst:.6g}" if abs(worst - 1) > 100 * _close(trial) else None
+    return f"they add up to {worst:.6g}" if abs(worst - 1) > 100 * trial.close else None
 
 
-def sampled(trial: _Trial) -> str | None:
+def sampled(trial: Trial) -> str | None:
     """Actions are sampled as often as their probabilities say."""
     if trial.world.offline:
-        raise _NotTried("its rollouts are data, the policy draws none")
+        raise NotTried("its rollouts are data, the policy draws none")
     if trial.world.fresh or trial.world.scores:
-        raise _NotTried("each step has prompts of its own")
+        raise NotTried("each step has prompts of its own")
     chance = trial.first_actions
-    drawn = [trial.draw(trial.start, step).actions[..., 0] for step in range(_STEPS)]
+    drawn = [trial.draw(trial.start, step).actions[..., 0] for step in range(STEPS)]
     for action, p in enumerate(chance):
-        expected, spread = _STEPS * p.sum(), np.sqrt(_STEPS * (p * (1 - p)).sum())
+        expected, spread = STEPS * p.sum(), np.sqrt(STEPS * (p * (1 - p)).sum())
         seen = sum(int((a == action).sum()) for a in drawn)
         if abs(seen - expected) > _SURE * spread + 1:
             return f"action {action} was drawn {seen} times, not about {expected:.0f}"
     return None
 
 
-def gradient(trial: _Trial) -> str | None:
+def gradient(trial: Trial) -> str | None:
     """`gradient` is that of the weighted sum of `log_prob`, by finite differences along a random direction."""
     weights = trial.rng.normal(size=trial.rollouts.actions.shape) * trial.real
 
@@ -296,11 +225,11 @@ def gradient(trial: _Trial) -> str | None:
     return _slope(trial, total, trial.world.gradient(trial.start, trial.rollouts, weights))
 
 
-def value(trial: _Trial) -> str | None:
+def value(trial: Trial) -> str | None:
     """The truth's value is the mean reward, and value plus advantage that of each rollout, over many draws."""
     drawn, truths = trial.batches
     if trial.world.offline:
-        raise _NotTried("its rollouts are data, the policy draws none")
+        raise NotTried("its rollouts are data, the policy draws none")
     rewards = np.concatenate([r.rewards.sum(axis=-1) for r in drawn], axis=2)
     values = np.concatenate([np.broadcast_to(t.value[..., None], t.advantage.shape) for t in truths], axis=2)
     expected = np.concatenate([t.value[..., None] + t.advantage for t in truths], axis=2)
@@ -312,10 +241,10 @@ def value(trial: _Trial) -> str | None:
     return None
 
 
-def exact_gradient(trial: _Trial) -> str | None:
+def exact_gradient(trial: Trial) -> str | None:
     """The truth's gradient is that of the mean value, by finite differences along a random direction."""
     if not trial.world.exact:
-        raise _NotTried("the world claims no truth")
+        raise NotTried("the world claims no truth")
 
     def total(policy: Policy) -> Array:
         return np.asarray(trial.world.truth(policy, trial.rollouts, gradient=False).value.mean(axis=1))
@@ -324,21 +253,21 @@ def exact_gradient(trial: _Trial) -> str | None:
     return "it is None" if found is None else _slope(trial, total, found)
 
 
-def distances(trial: _Trial) -> str | None:
+def distances(trial: Trial) -> str | None:
     """KL of a policy to itself is 0, to another one at least 0, and so is the entropy."""
     if not trial.world.can("kl") or not trial.world.can("entropy"):
-        raise _NotTried("the world has no entropy or no KL")
+        raise NotTried("the world has no entropy or no KL")
     other = trial.policy()
     trial.draw(trial.start)
     same, apart = trial.world.kl(trial.start, trial.start), trial.world.kl(trial.start, other)
     found = {"KL to itself": np.abs(same).max(), "entropy": trial.world.entropy(trial.start).min()}
-    if found["KL to itself"] > 100 * _close(trial):
+    if found["KL to itself"] > 100 * trial.close:
         return f"KL to itself is {found['KL to itself']:.3g}"
     least = min(float(np.min(apart)), float(found["entropy"]))
-    return f"the least is {least:.3g}" if not least >= -100 * _close(trial) else None
+    return f"the least is {least:.3g}" if not least >= -100 * trial.close else None
 
 
-_CHECKS: dict[str, Callable[[_Trial], str | None]] = {
+_CHECKS: dict[str, Callable[[Trial], str | None]] = {
     "shapes": shapes, "fields": provided, "seeds": seeds, "threads": threads, "resume": resumed,
     "log-probability": log_probabilities, "sum to one": sums, "sampling": sampled, "gradient": gradient,
     "true value": value, "true gradient": exact_gradient, "entropy and KL": distances,
@@ -354,48 +283,15 @@ def _apart(first: Rollouts, second: Rollouts, names: tuple[str, ...], when: str)
     return None
 
 
-def _slope(trial: _Trial, total: Callable[[Policy], Array], found: Any) -> str | None:
+def _slope(trial: Trial, total: Callable[[Policy], Array], found: Any) -> str | None:
     """What a gradient is, and what differences say, where they are apart in some run."""
-    way, size = direction(trial.start, trial.rng), 1e-5 if _exact(trial) else 1e-2
+    way, size = direction(trial.start, trial.rng), 1e-5 if trial.double else 1e-2
     up, down = total(moved(trial.start, way, size)), total(moved(trial.start, way, -size))
     slope = (up - down) / (2 * size)
     axes = tuple(range(1, np.ndim(found)))
-    given = (_numbers(found) * way).sum(axis=axes)
-    scale = np.abs(_numbers(found) * way).sum(axis=axes) + np.abs(slope) + 1e-6
+    given = (numbers(found) * way).sum(axis=axes)
+    scale = np.abs(numbers(found) * way).sum(axis=axes) + np.abs(slope) + 1e-6
     worst = int((np.abs(slope - given) / scale).argmax())
-    if np.abs(slope - given)[worst] > (1e-4 if _exact(trial) else 5e-2) * scale[worst]:
+    if np.abs(slope - given)[worst] > (1e-4 if trial.double else 5e-2) * scale[worst]:
         return f"along a random direction it rises by {given[worst]:.6g}, differences say {slope[worst]:.6g}"
     return None
-
-
-def direction(policy: Policy, rng: np.random.Generator) -> Array:
-    """A random direction in the space of the parameters."""
-    return rng.normal(size=tuple(policy.parameters.shape))
-
-
-def moved(policy: Policy, way: Array, size: float) -> Policy:
-    """A policy moved along a direction."""
-    parameters = _copied(policy.parameters)
-    parameters[...] = parameters + type_of(parameters, size * way)
-    return Policy(parameters, policy.seeds)
-
-
-def type_of(like: Any, array: Array) -> Any:
-    """An array of the kind of another one, NumPy's or torch's."""
-    return array if isinstance(like, np.ndarray) else like.new_tensor(array)
-
-
-def _copied(parameters: Any) -> Any:
-    return parameters.copy() if isinstance(parameters, np.ndarray) else parameters.clone()
-
-
-def _numbers(array: Any) -> Array:
-    return np.asarray(array.cpu() if hasattr(array, "cpu") else array, dtype=np.float64)
-
-
-def _exact(trial: _Trial) -> bool:
-    return "64" in str(trial.start.parameters.dtype)
-
-
-def _close(trial: _Trial) -> float:
-    return 1e-9 if _exact(trial) else 1e-4
