@@ -118,8 +118,10 @@ def _like(like: Any, array: Array) -> Any:
 
 
 def copied(parameters: Any) -> Any:
+    """Parameters of their own with the same numbers."""
     return parameters.copy() if isinstance(parameters, np.ndarray) else parameters.clone()
 
 
 def numbers(array: Any) -> Array:
+    """An array of NumPy's, whatever it was."""
     return np.asarray(array.cpu() if hasattr(array, "cpu") else array, dtype=np.float64)
