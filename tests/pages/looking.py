@@ -45,7 +45,7 @@ def drawing() -> Iterator[list[tuple[str, pl.DataFrame, dict[str, Any]]]]:
     draw = Figure.__call__
 
     def noted(self: Figure, frame: pl.DataFrame, **options: Any) -> Any:
-        found.append((self.__name__, frame, {k: v for k, v in options.items() if k not in LOOKS}))
+        found.append((self.__name__, frame, {k: v for k, v in options.items() if k not in LOOKS and v is not None}))
         return draw(self, frame, **options)
 
     Figure.__call__ = noted
