@@ -10,7 +10,7 @@ another.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from lab.methods import variant as named
 from lab.studies.groups import all_groups, enumerable, outcome, whole
 from lab.training.loop import world_of
 from simulators.mdp.mdp import MDP
-from simulators.records import Policy, Rollouts, World
+from simulators.records import FIELDS, Policy, Rollouts, World
 
 if TYPE_CHECKING:
     import polars as pl
@@ -208,13 +208,13 @@ def _grouped(array: Array, number: int, size: int) -> Array:
 
 def _many(flat: Rollouts, number: int, size: int) -> Rollouts:
     """The rollouts of one run with many groups of each prompt as many batches."""
-    changed: dict[str, Any] = {}
-    for name, value in vars(flat).items():
-        if value is None or name in ("task", "prompt"):
-            continue
-        per_group = name == "greedy_rewards"
-        changed[name] = np.repeat(value, number, axis=0) if per_group else _grouped(value, number, size)
-    return replace(flat, **changed)
+    held = flat.held()
+    for name, value in held.items():
+        if "G" in FIELDS[name].axes:
+            held[name] = _grouped(value, number, size)
+        elif name == "greedy_rewards":
+            held[name] = np.repeat(value, number, axis=0)
+    return Rollouts.of(held)
 
 
 def _responses(actions: Array, mask: Array | None, number: int, size: int) -> Array:
