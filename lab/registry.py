@@ -351,7 +351,10 @@ def _stand_in(rule: Rule, other: str | Mapping[str, Any] | Callable[..., Any]) -
     def function(*inputs: Any, **given: Any) -> Any:
         return by.function(*inputs, **{k: v for k, v in given.items() if k not in ignored}, **held)
 
-    merged = MappingProxyType({**rule.options, **by.options})
+    own = {
+        name: value for name, value in rule.options.items() if name != "weights"
+    }  # a rule that has them adds rewards
+    merged = MappingProxyType({**own, **by.options})
     return replace(by, name=rule.name, function=function, paper=rule.paper, options=merged)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, exact, interval
+from lab.papers.measure import Array, Rows, exact, fair, interval, promised
 from lab.papers.record import Measurement, Paper, add_paper, claim
 
 add_paper(
@@ -47,6 +48,15 @@ _REPORTED = {
 }
 
 
+#: BNPO with a density that does not follow the law: α = β = 1.
+_FIXED = {"advantage:bnpo": "dr_grpo"}
+#: The two fixed shapes of the paper, as rules of the lab with their scale.
+_FIXED_SHAPES: dict[str, tuple[str, float, dict[str, Any]]] = {
+    "reinforce": ("dr_grpo", 1.0, {}),
+    "grpo": ("grpo", math.pi / 8, {"ddof": 0, "eps": 0.0}),
+}
+
+
 def _log_beta(a: float, b: float) -> float:
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
@@ -59,57 +69,78 @@ def _variance(a: float, b: float, alpha: float, beta: float) -> float:
     return math.exp(2 * _log_beta(alpha, beta) + _log_beta(left, right) - _log_beta(a, b))
 
 
-def _sampled_variance(a: float, b: float, parameters: list[tuple[float, float]], seed: int) -> Array:
-    """E[A²] = E[p (1 − p) / f²] of each normalising density, 20 blocks of 50 000 prompts [len(parameters), 20]."""
-    from lab.advantages.bnpo import inverse_beta_density
-
-    p = np.random.default_rng(seed).beta(a, b, (20, 50_000))
-    weights = (inverse_beta_density(p, np.full(20, alpha), np.full(20, beta)) for alpha, beta in parameters)
-    return np.array([(p * (1 - p) * weight**2).mean(axis=1) for weight in weights])
+def _measured_variance(a: float, b: float, seed: int) -> dict[str, Array]:
+    """Mean of A² of each shape's rule in 20 batches of 2000 prompts, of whose 50 rollouts a share p is right."""
+    success = np.random.default_rng(seed).beta(a, b, (20, 2000, 1))
+    rewards = (np.arange(50) < np.clip(np.round(50 * success), 1, 49)).astype(float)[..., None]
+    shapes = {"bnpo": ("bnpo", 1.0, {}), **_FIXED_SHAPES}
+    found = {n: scale * lab.advantages.compute(rule, rewards, **own) for n, (rule, scale, own) in shapes.items()}
+    return {name: (advantage**2).mean(axis=(1, 2)) for name, advantage in found.items()}
 
 
 @claim(
     "bnpo.1",
     sentence="Following the law of p lowers the variance of the advantage below both fixed shapes for every law tried: "
-    "0.149 against 0.167 (REINFORCE) and 0.154 (GRPO) for Beta(1, 1), 0.043 against 0.107 and 0.154 for Beta(1, 6).",
-    criterion="closed form within 1e-4 of the reported variances for five laws, sampled variance within 2% of it (10⁶ "
-    "prompts), BNPO's the least",
-    note="The value is BNPO's sampled variance over the better fixed shape's, at Beta(1, 1) where it gains least. "
-    "The reward is averaged out, A² given p being p (1 − p) / f²: with sampled rewards A² has no variance at "
-    "Beta(1, 6), and even 400 000 prompts miss 2% for some seeds. Seeds 0 to 4: 0.965 to 0.966.",
+    "by 3% for Beta(1, 1), where it gains least, by 60% for Beta(1, 6).",
+    criterion="variance of BNPO's advantages below the better fixed shape's, 95% interval included, for five laws (20 "
+    "batches of 2000 prompts); variances as reported within 6%",
+    note="The value is the ratio at Beta(1, 1). All rules see the same batches, and every group has exactly its share "
+    "of right rollouts: with sampled rewards A² has no variance at Beta(1, 6). GRPO's advantages count π/8, the scale "
+    "of α = β = 3/2. Seeds 0 to 4: 0.969 to 0.970.",
+    published="0.1489 against 0.1667 and 0.1542 for Beta(1, 1), 0.0430 against 0.1071 and 0.1542 for Beta(1, 6)",
+    without=_FIXED,
 )
 def variance(seed: int) -> Measurement:
-    """Ratio of BNPO's variance to the better fixed shape's, the largest over laws."""
+    """Ratio of BNPO's variance to the better fixed shape's, at Beta(1, 1)."""
     rows: Rows = []
-    holds, worst = True, (0.0, (0.0, 0.0))
+    ratios = []
     for (a, b), reported in _REPORTED.items():
-        parameters = [(1 + a / 3, 1 + b / 3), (1.0, 1.0), (1.5, 1.5)]
-        sampled = _sampled_variance(a, b, parameters, seed)
-        closed = [_variance(a, b, *each) for each in parameters]
-        for name, known, seen, said in zip(("bnpo", "reinforce", "grpo"), closed, sampled, reported, strict=True):
-            holds &= abs(known - said) <= 1e-4 and abs(seen.mean() / known - 1) <= 0.02
-            rows.append({"a": a, "b": b, "shape": name, "variance": known, "sampled": float(seen.mean())})
-        worst = max(worst, interval(sampled[0] / sampled[1:].mean(axis=1).min()))
-    return Measurement(worst[0], holds and worst[0] < 1, worst[1], rows)
+        found = _measured_variance(a, b, seed)
+        ratios.append(interval(found["bnpo"] / min(found["reinforce"], found["grpo"], key=np.mean)))
+        for (name, values), said in zip(found.items(), reported, strict=True):
+            rows.append({"a": a, "b": b, "shape": name, "variance": float(values.mean()), "reported": said})
+    near = all(abs(row["variance"] / row["reported"] - 1) <= 0.06 for row in rows)
+    value, bounds = ratios[0]
+    return Measurement(value, near and all(high < 1 for _, (_, high) in ratios), bounds, rows)
 
 
 @claim(
     "bnpo.2",
-    sentence="No other Beta density does better: a grid search over (α, β) has its minimum at (1 + a/3, 1 + b/3).",
-    criterion="within one step of 0.05 in α and β for (a, b) = (0.5, 0.5), (1, 1), (3, 2), (1, 6), (5, 5)",
-    note="The value is the largest distance, in steps.",
+    sentence="No other Beta density does better: the variance of the rule's advantages is the least that a search "
+    "over (α, β) finds in closed form.",
+    criterion="within 4% of the least variance on a grid of 0.05 in α and β, for Beta(1, 1), (3, 2), (5, 5), (20, 20)",
+    note="The value is the largest relative difference. Beta(1, 6) is left out, where A⁴ has no mean.",
+    without=_FIXED,
 )
 def optimum(seed: int) -> Measurement:
-    """Largest distance of the grid's minimum from (1 + a/3, 1 + b/3), in steps."""
-    step = 0.05
+    """Largest relative difference of the rule's variance from the least of the grid."""
     rows: Rows = []
-    grid = [1 + step * i for i in range(80)]
-    for a, b in ((0.5, 0.5), (1, 1), (3, 2), (1, 6), (5, 5)):
-        alpha, beta = min(itertools.product(grid, grid), key=lambda at: _variance(a, b, *at))
-        off = max(abs(alpha - 1 - a / 3), abs(beta - 1 - b / 3)) / step
-        rows.append({"a": a, "b": b, "alpha": alpha, "beta": beta, "expected alpha": 1 + a / 3,
-                     "expected beta": 1 + b / 3, "steps off": off})  # fmt: skip
-    return exact(rows, 1 + 1e-9, of="steps off")
+    for a, b in ((1, 1), (3, 2), (5, 5), (20, 20)):
+        ends = [[1 + 0.05 * i for i in range(round(20 * (x + 1) / 2))] for x in (a, b)]
+        least = min(_variance(a, b, alpha, beta) for alpha, beta in itertools.product(*ends))
+        seen = float(_measured_variance(a, b, seed)["bnpo"].mean())
+        rows.append({"a": a, "b": b, "variance": seen, "least": least, "difference": seen / least - 1})
+    return exact(rows, 0.04)
+
+
+@claim(
+    "bnpo.headline",
+    sentence="A steadier advantage does not show in what is learnt: in a search task of several turns with one policy "
+    "for all prompts, BNPO ends where GRPO and plain REINFORCE end, once each has its best learning rate.",
+    criterion="lead over the better of GRPO and REINFORCE (Dr. GRPO) in exact value after 40 steps, each at its own "
+    "best learning rate",
+    note="At one learning rate BNPO falls behind GRPO (0.61 against 0.74 after 60 steps at 2): its advantages are "
+    "smaller. With one policy per prompt no learning rate is too large, and the question cannot be posed. Chosen on 6 "
+    "other runs each, judged on 16; batches have 8 prompts, so the law of p is known from 8 numbers.",
+    published="best average of five methods on MATH500, AMC23, AIME24 and AIME25, it is said",
+)
+def headline(seed: int) -> Measurement:
+    """Lead of BNPO over the better of GRPO and REINFORCE, each at its own best learning rate."""
+    from simulators.turns.world import Turns
+
+    names = ["bnpo", "grpo", "dr_grpo"]
+    found = fair(Turns("search", shared=True), names, seed, number=16, tuned=6, lrs=(16.0, 32.0, 64.0), steps=40)
+    return promised({"search, 8 prompts, G = 8": found}, *names)
 
 
 @claim(
@@ -119,6 +150,7 @@ def optimum(seed: int) -> Measurement:
     criterion="largest difference at most 1e-6 on batches whose success rates fit those parameters",
     note="α = β = 1 is fitted to a batch whose success rates are spread more widely than any Beta's, α = β = 3/2 to "
     "success rates of 1/4, 1/2 and 3/4. The value is the largest difference.",
+    without={"advantage:bnpo": "grpo"},
 )
 def special_cases(seed: int) -> Measurement:
     """Largest difference from the two fixed shapes."""
@@ -138,6 +170,7 @@ def special_cases(seed: int) -> Measurement:
     "prompt at 0.625 gives its minority ±0.331 where one at 0.5 gives ±0.207.",
     criterion="0.20683 and 0.33110 within 1e-5 (golden case concentrated_half), weight below 1",
     note="The value is the weight 1/f of the prompts at 1/2.",
+    without=_FIXED,
 )
 def concentrated(seed: int) -> Measurement:
     """Weight of the prompts with half of their rollouts right."""
@@ -170,6 +203,7 @@ _SHAPES = {"reinforce": "dr_grpo", "grpo": "grpo", "bnpo": "bnpo"}
     note="64 prompts, G = 16, 20 blocks of 300 batches, parameters fitted to each batch; the gradient is the mean of "
     "A (R − p). The value is the ratio at Beta(1, 6). The kurtosis at Beta(1, 6) is 9 here, as is GRPO's, "
     "against REINFORCE's 4.9; 14 against 5 were reported. Seeds 0 to 4: 1.69 to 1.74.",
+    without=_FIXED,
 )
 def noise(seed: int) -> Measurement:
     """Ratio of the coefficients of variation, BNPO over GRPO, at Beta(1, 6)."""

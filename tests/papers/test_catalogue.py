@@ -18,7 +18,7 @@ CARDS = {
     "gdpo": {"1", "2", "3", "limit-cancel", "limit-single-prompt", "limit-token-offset"},
     "mc-grpo": {"1", "2", "3", "check-bound", "limit-skewed", "limit-binary", "limit-outliers"},
     "ngrpo": {"headline", "1", "2", "3", "check-mean", "limit-clip", "limit-on-policy"},
-    "bnpo": {"1", "2", "3", "check-concentrated", "limit-noise"},
+    "bnpo": {"headline", "1", "2", "3", "check-concentrated", "limit-noise"},
 }
 KEYS = ["id", "paper", "kind", "sentence", "value", "interval", "criterion", "verdict", "seconds", "without"]
 

@@ -50,6 +50,14 @@ def test_options_that_only_the_replaced_rule_knows_are_ignored() -> None:
             lab.advantages.compute("ngrpo", [0.0, 1.0], r_mox=2.0)
 
 
+def test_rewards_are_added_for_a_rule_of_one_reward_that_stands_in_for_one_of_several() -> None:
+    rewards = np.random.default_rng(0).random((2, 4, 3))
+    expected = lab.advantages.compute("dr_grpo", rewards, weights=[1.0, 2.0, 0.5])
+    with registry.replaced({"advantage:bnpo": "dr_grpo", "advantage:gdpo": "dr_grpo"}):
+        for name in ("bnpo", "gdpo"):
+            assert np.array_equal(lab.advantages.compute(name, rewards, weights=[1.0, 2.0, 0.5]), expected)
+
+
 def test_a_rule_is_held_at_options_whatever_is_asked_for() -> None:
     with registry.replaced({"objective:ppo_clip": {"clip_low": 0.0, "clip_high": 0.0}}):
         held = lab.objectives.weights("ppo_clip", [[[0.5]]], [[1.0]], logp=[[[0.0]]], clip_low=9.0, clip_high=9.0)
