@@ -59,12 +59,14 @@ class Kind:
         home: Folder of `lab/` whose modules hold the rules of this kind.
         alone: Whether a rule by itself is a variant.
         default: Rule of a variant that names none; None: it has none.
+        remembers: Whether a rule may keep a memory from step to step.
     """
 
     takes: tuple[str, ...]
     home: str
     alone: bool = False
     default: str | None = None
+    remembers: bool = False
 
 
 #: The kinds of rules by name.
@@ -72,7 +74,7 @@ KINDS: Mapping[str, Kind] = {
     "advantage": Kind(("rewards",), "advantages", alone=True, default="grpo"),
     "objective": Kind(("logp_new", "advantage"), "objectives", alone=True, default="ppo_clip"),
     "filter": Kind(("rewards",), "sampling"),
-    "reward": Kind(("rewards",), "rewards"),
+    "reward": Kind(("rewards",), "rewards", remembers=True),
 }
 
 #: What a rule may declare, with the sentence that the badges show. See `lab.advantages.check`.
@@ -115,6 +117,8 @@ class Rule:
         worked: Template (or function) that fills the equation with one rollout's numbers.
         components: The function takes rewards [..., P, G, K]; otherwise components are weighted and summed first.
         coupled: An objective in which a rollout's weight depends on the others of its group, so that none may be cut.
+        memory: Number of runs S -> what the rule remembers at first, arrays [S, ...] by name, where it keeps a memory:
+            it is given `memory` and returns (result, new memory), and changes nothing in place.
         extras: What only some kinds carry (an objective's loss and clip test).
     """
 
@@ -131,6 +135,7 @@ class Rule:
     worked: str | Callable[..., str] | None = None
     components: bool = False
     note: str = ""
+    memory: Callable[[int], Mapping[str, Any]] | None = None
     coupled: bool = False
     extras: Mapping[str, Any] = field(default_factory=dict)
 
@@ -192,6 +197,8 @@ def _inspect(kind: str, function: Callable[..., Any]) -> tuple[tuple[str, ...], 
     for p in parameters[len(expected) :]:
         if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
             raise InputError(f"{where}: *{p.name} hides what it reads; name each field and option")
+        if p.name == "memory" and KINDS[kind].remembers:
+            continue  # what it remembers from step to step, see `Rule.memory`
         if p.name in FIELDS:
             fields.append(p.name)
             if p.default is p.empty:
@@ -201,6 +208,10 @@ def _inspect(kind: str, function: Callable[..., Any]) -> tuple[tuple[str, ...], 
         else:
             options[p.name] = p.default
     return tuple(fields), tuple(required), options
+
+
+def _remembers(kind: str, function: Callable[..., Any]) -> bool:
+    return KINDS[kind].remembers and "memory" in inspect.signature(function).parameters
 
 
 def _add(rule: Rule) -> Rule:
@@ -239,6 +250,11 @@ def register(kind: str, name: str | None = None, **facts: Any) -> Callable[[Call
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         fields, required, options = _inspect(kind, function)
+        if (facts.get("memory") is not None) != _remembers(kind, function):
+            raise InputError(
+                f"{kind} rule {function.__name__!r}: a rule that keeps a memory is registered with memory= and has a "
+                f"parameter of that name; kinds that may: {', '.join(k for k in KINDS if KINDS[k].remembers)}"
+            )
         _add(
             Rule(
                 name or function.__name__,

@@ -171,6 +171,7 @@ class Policy:
     Attributes:
         parameters: [S, ...]; the training loop updates it in place.
         seeds: seed of each run [S], uint64.
+        further: further blocks of parameters by name, such as "critic" [S, ...]; each has an optimizer of its own.
         memo: scratch space of the world that made the policy (results that depend on `parameters`
             alone, checked against them before every use). A copy of a policy starts without it.
             Because of it, one policy must not be used by two threads at once.
@@ -178,7 +179,13 @@ class Policy:
 
     parameters: Any
     seeds: NDArray[np.uint64]
+    further: Mapping[str, Any] = field(default_factory=dict)
     memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def blocks(self) -> dict[str, Any]:
+        """All parameters by block; "policy" are those that act."""
+        return {"policy": self.parameters, **self.further}
 
 
 class World:

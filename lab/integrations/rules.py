@@ -59,6 +59,11 @@ class Rules:
                     f"variant {self.variant.name!r}: {kind} rule {rule.name!r} reads {', '.join(lacking)}, which a "
                     f"trainer of language models does not have; it has {', '.join(sorted(FIELDS))}"
                 )
+            if rule and rule.memory:
+                raise InputError(
+                    f"variant {self.variant.name!r}: {kind} rule {rule.name!r} remembers earlier steps, which another "
+                    "trainer would not save"
+                )
         self.objective = find("objective", self.variant.objective)
         if self.objective.extras.get("scores"):
             raise MissingFieldError(

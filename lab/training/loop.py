@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from lab import advantages, objectives
 from lab.advantages.credit import Credit
 from lab.errors import InputError, MissingFieldError, worlds_with
-from lab.measures import gradient as gradients
 from lab.measures.advantage import FLOORS, per_rollout
 from lab.methods import Variant
 from lab.objectives.door import Weights
 from lab.registry import FIELDS, Rule, find
 from lab.sampling.refill import first_slots, refill
-from lab.training.moment import Moment
-from lab.training.optimizers import Optimizer, alike, on_host
+from lab.training.learner import Learner
+from lab.training.moment import Memory, Moment
 from lab.training.settings import Settings
 from simulators.random import DRAWS, uniforms
 from simulators.records import Policy, Rollouts, World, adopted, check_fields
@@ -63,8 +62,11 @@ class Walk:
         self.filter, self.reward = variant.rule("filter"), variant.rule("reward")
         self.fields, self.scores = self._wanted(), self._scored()
         self.policy: Policy = world.init(seeds)
-        self.optimizer = Optimizer(settings.optimizer, settings.lr, momentum=settings.momentum)
         self.max_grad_norm = settings.max_grad_norm or variant.max_grad_norm
+        self.learner = Learner(self.policy, settings, self.max_grad_norm)
+        started = None if self.reward is None else self.reward.memory
+        self.memory: Memory = {} if started is None else {"reward": started(len(self.policy.seeds))}
+        self._after = self.memory
         weights = settings.reward_weights
         self.reward_weights = None if weights is None else np.asarray(weights, dtype=np.float64)
         options = variant.options.get("advantage", {})
@@ -108,6 +110,7 @@ class Walk:
 
     def look(self, *, gradient: bool = True) -> Moment:
         """Sample, score, weigh and (unless `gradient` is False) differentiate at the present policy; nothing moves."""
+        self._after = self.memory
         rollouts = self._sample()
         rewards = self._rewards(rollouts)
         credit = self._credit(rewards, rollouts)
@@ -115,7 +118,7 @@ class Walk:
         mask = _kept_tokens(rollouts, keep)
         weights = self._weights(rollouts, rewards, credit, mask, rollouts.logp)
         estimate = self._pull(rollouts, weights) if gradient else None
-        return Moment(self.step, rollouts, rewards, credit, keep, mask, weights, estimate, slots)
+        return Moment(self.step, rollouts, rewards, credit, keep, mask, weights, estimate, slots, self._after)
 
     def advance(self, moment: Moment) -> Array | None:
         """Move the parameters by the moment's gradient, and by further epochs on the same rollouts.
@@ -129,14 +132,13 @@ class Walk:
             logp_new = self.world.log_prob(self.policy, moment.rollouts)
             weights = self._weights(moment.rollouts, moment.rewards, moment.credit, moment.mask, logp_new)
             self._ascend(self._pull(moment.rollouts, weights))
-        self.step += 1
+        self.step, self.memory = self.step + 1, moment.memory
         return logp_new
 
     def state(self) -> dict[str, Array]:
-        """All that changes from step to step, as arrays: step, updates, parameters and the optimizer's moments."""
-        moments = {f"moment.{name}": on_host(value) for name, value in self.optimizer.state.items()}
-        counts = {"step": np.array(self.step), "updates": np.array(self.optimizer.steps)}
-        return {**counts, "parameters": on_host(self.policy.parameters), **moments}
+        """All that changes from step to step, as arrays: the step, the blocks of parameters, what rules remember."""
+        kept = {f"memory/{kind}/{n}": np.array(x) for kind, held in self.memory.items() for n, x in held.items()}
+        return {"step": np.array(self.step), **self.learner.state(), **kept}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Go back to where `state` was taken, or on to it.
@@ -144,13 +146,17 @@ class Walk:
         Raises:
             InputError: It is not the state of such a walk.
         """
-        shape, found = tuple(self.policy.parameters.shape), np.shape(state.get("parameters", ()))
-        if found != shape or not {"step", "updates"} <= set(state):
-            raise InputError(f"the state has parameters {found}; this walk has {shape}, with its step and updates")
-        self.step, self.optimizer.steps = int(state["step"]), int(state["updates"])
-        self.policy.parameters[...] = alike(state["parameters"], self.policy.parameters)
-        moments = {n[7:]: alike(v, self.policy.parameters) for n, v in state.items() if n.startswith("moment.")}
-        self.optimizer.state = moments
+        own = dict(state)
+        if "parameters" in state:  # as it was written when a policy had one block
+            own = {name if name == "step" else f"policy/{name}": array for name, array in state.items()}
+        remembered = [f"memory/{kind}/{name}" for kind, held in self.memory.items() for name in held]
+        absent = [name for name in ("step", *remembered) if name not in own]
+        if absent:
+            raise InputError(f"the state has no {absent[0]!r}; it has {', '.join(sorted(own))}")
+        self.learner.restore(own)
+        self.step = int(own["step"])
+        for kind, held in self.memory.items():
+            self.memory = self.memory | {kind: {n: np.array(own[f"memory/{kind}/{n}"]) for n in held}}
 
     def _sample(self, attempt: int = 0) -> Rollouts:
         size = self.settings.group_size + self.variant.extra_rollouts
@@ -170,10 +176,15 @@ class Walk:
         if self.reward is None:
             return rollouts.rewards
         given = self._given(self.reward, rollouts)
+        if "reward" in self._after:
+            given["memory"] = self._after["reward"]
         if "mask" in self.reward.fields and given["mask"] is None:
             given["mask"] = np.ones(rollouts.logp.shape, dtype=bool)
-        result: Array = self.reward.function(rollouts.rewards, **given)
-        return result
+        result = self.reward.function(rollouts.rewards, **given)
+        if "reward" in self._after:
+            result, now = result
+            self._after = self._after | {"reward": now}
+        return np.asarray(result)
 
     def _credit(self, rewards: Array, rollouts: Rollouts) -> Credit:
         assert self.advantage is not None
@@ -288,13 +299,9 @@ class Walk:
             "are infinite or not a number (lab.advantages.check shows how a rule behaves on standard inputs)"
         )
 
-    def _ascend(self, gradient: Array) -> None:
-        norms = gradients.norm(gradient)
-        if not np.isfinite(norms).all():
+    def _ascend(self, gradient: Any) -> None:
+        if not self.learner.ascend(gradient):
             self._not_finite()
-        if self.max_grad_norm is not None:
-            gradient = gradients.clip_norm(gradient, self.max_grad_norm, norms)
-        self.optimizer.step(self.policy.parameters, gradient)
 
 
 def _kept_tokens(rollouts: Rollouts, keep: Array | None) -> Array | None:

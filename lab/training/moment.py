@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,9 +14,10 @@ from lab.objectives.door import Weights
 from lab.sampling.refill import first_slots
 from simulators.records import Rollouts
 
-__all__ = ["Moment"]
+__all__ = ["Memory", "Moment"]
 
 Array = NDArray[Any]
+Memory = dict[str, Mapping[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Moment:
         weights: Weights on the gradient of each score by name [S, P, G, T]; "logp" is that of log π.
         gradient: The estimate, like the parameters, before clipping; None if it was not asked for.
         slots: Slots of the P axis that each run needed [S], where prompts were sampled again; None: all.
+        memory: What rules remember after the step, by kind and name.
     """
 
     step: int
@@ -43,6 +46,7 @@ class Moment:
     weights: Weights
     gradient: Any
     slots: Array | None = None
+    memory: Memory = field(default_factory=dict)
 
     @property
     def advantage(self) -> Array:
