@@ -82,7 +82,7 @@ def test_help_tells_the_defaults_of_the_configuration(advlab: Advlab) -> None:
 
 def test_each_command_has_an_example_that_it_understands() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    assert set(commands) == {"run", "show", "worlds", "variants", "claims", "bench", "app"}
+    assert set(commands) == {"run", "show", "compare", "worlds", "variants", "claims", "bench", "app"}
     for name, command in commands.items():
         examples = re.findall(r"^ *advlab (.*)", command.help, flags=re.MULTILINE)
         assert examples, name
