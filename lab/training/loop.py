@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +35,15 @@ def world_of(given: Any) -> World:
         return adopted(given)
     except TypeError as refusal:
         raise InputError(str(refusal)) from None
+
+
+@contextmanager
+def _named(world: World) -> Iterator[None]:
+    """What a world refuses to sample is an InputError that names the world."""
+    try:
+        yield
+    except ValueError as refusal:
+        raise InputError(f"world {world.name!r}: {refusal}") from refusal
 
 
 def lacking(world: World, rule: Rule) -> list[str]:
@@ -160,7 +170,8 @@ class Walk:
 
     def _sample(self, attempt: int = 0) -> Rollouts:
         size = self.settings.group_size + self.variant.extra_rollouts
-        rollouts = self.world.rollout(self.policy, size, self.step, attempt=attempt, fields=self.fields)
+        with _named(self.world):
+            rollouts = self.world.rollout(self.policy, size, self.step, attempt=attempt, fields=self.fields)
         if not self._checked:
             self._check(rollouts)
         return rollouts
@@ -278,7 +289,8 @@ class Walk:
         if not plain or not self.world.can("stride"):
             return None
         size = self.settings.group_size + self.variant.extra_rollouts
-        return self.world.stride(self.policy, size, self.step)
+        with _named(self.world):
+            return self.world.stride(self.policy, size, self.step)
 
     def advance_fast(self, fast: Any, row: Array) -> None:
         """One step in the fast lane: the rules here, everything else in the world's kernel."""

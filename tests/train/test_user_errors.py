@@ -7,7 +7,7 @@ import pytest
 
 import lab
 from lab.errors import InputError, MissingFieldError, UnknownNameError
-from simulators import Bandit
+from simulators import Bandit, Preferences, Queries
 
 WORLD = Bandit([[0.1, 0.5, 0.9], [0.2, 0.2, 0.3]])
 
@@ -33,6 +33,9 @@ WORLD = Bandit([[0.1, 0.5, 0.9], [0.2, 0.2, 0.3]])
         ({"variants": ["grpo", "GRPO"]}, "'grpo' stands twice; give one a label="),
         ({"world": 3}, "world=3; it must be a world, such as simulators.Bandit"),
         ({"variants": "grpo_passk", "group_size": 1}, "needs G >= 2"),
+        ({"group_size": 10**13}, "world 'bandit': group_size=10{13} would need about .* GiB"),
+        ({"world": Preferences(2), "group_size": 8}, "world 'preferences' knows group_size=2 alone"),
+        ({"world": Queries(2), "group_size": 2}, "world 'queries': group_size must be at least the 4 objects"),
     ],
 )
 def test_values_that_can_not_be_used(given: dict[str, Any], said: str) -> None:
