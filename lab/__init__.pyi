@@ -46,6 +46,7 @@ from .studies.fair import (
 from .studies.fair import (
     tune as tune,
 )
+from .training.settings import Settings as Settings
 from .training.train import (
     Trace as Trace,
 )

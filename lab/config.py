@@ -6,15 +6,33 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainValidator, ValidationError
+from pydantic import (  # fmt: skip
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from lab.errors import InputError, nearest
+from lab.errors import InputError, UnknownNameError, nearest
+from lab.measures.metrics import columns
 from lab.methods import options_of, value_of
+from lab.sizes import check_memory
+from lab.training.settings import Settings, declared, wanted
 from lab.world_registry import resolved
 
 __all__ = ["Config", "Named", "options_of", "value_of"]
+
+#: Most files of a run.
+MOST_FILES = 1_000_000
+_PER_SEED = 64.0  # bytes of a seed in the lists of a run's cells
 
 Count = Annotated[int, Field(ge=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -55,6 +73,10 @@ def _listed(given: Any) -> Any:
     return [given] if isinstance(given, str) else list(given) if isinstance(given, tuple) else given
 
 
+def _unpacked(given: Any) -> Any:
+    return list(given) if isinstance(given, tuple) else given
+
+
 def _seeds(given: Any) -> Any:
     """A number of runs, or their seeds as a list."""
     if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
@@ -66,14 +88,13 @@ def _seeds(given: Any) -> Any:
     return listed
 
 
-class Config(_Model):
+class Config(_Model, Settings):  # type: ignore[misc]  # both are frozen
     """Everything that decides the rows of a run.
 
     Args:
         world: World and its settings, such as {"name": "bandit", "options": {"prompts": 16}}, or its name.
         variants: Variants, each a name, "name:option=value,..." or {"name", "options", "label"}.
-        steps: As in `lab.train`, this and all others to `reference_rollouts`.
-        seeds: Number of runs, or the list of their seeds.
+        **settings: Steps, seeds, learning rate and all else that `lab.Settings` lists.
         block: Seeds that walk together in one cell of work.
         chunk: Steps of one file; at its end the run is saved.
         save_seconds: Seconds after which it is saved within a chunk; a killed run loses no more than these.
@@ -89,19 +110,9 @@ class Config(_Model):
 
     world: Named = _Named(name="bandit")
     variants: Annotated[list[Named], Field(min_length=1), BeforeValidator(_listed)]
-    steps: Annotated[int, Field(ge=0)] = 300
     seeds: Annotated[int | list[int], PlainValidator(_seeds)] = 16
-    group_size: Count = 8
-    lr: Annotated[Finite, Field(ge=0)] = 1.0
-    measure: Literal["basic", "full"] | None = "basic"
-    optimizer: Literal["sgd", "momentum", "adam"] = "sgd"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    max_grad_norm: Annotated[Finite, Field(gt=0)] | None = None
-    epochs: Count = 1
-    reward_weights: list[Finite] | None = None
-    every: Count = 1
-    evaluate: Annotated[int, Field(ge=0)] = 0
-    reference_rollouts: Annotated[int, Field(ge=0)] = 0
+    measure: Annotated[str | list[str] | None, BeforeValidator(_unpacked)] = "basic"
+    reward_weights: Annotated[list[Finite] | None, BeforeValidator(_unpacked)] = None
     block: Count = 32
     chunk: Count = 1000
     save_seconds: Annotated[Finite, Field(gt=0)] = 20.0
@@ -113,6 +124,32 @@ class Config(_Model):
             super().__init__(**_suited(given))
         except ValidationError as error:
             raise InputError(_plain(error)) from None
+
+    @field_validator("*")
+    @classmethod
+    def _allowed(cls, value: Any, info: ValidationInfo) -> Any:
+        setting = declared().get(str(info.field_name))
+        if setting is not None and not setting.takes(value):
+            raise ValueError(f"it should be {wanted(setting)}")
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Config:
+        runs = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        check_memory(f"seeds={runs}", _PER_SEED * runs * len(self.variants))
+        files = float(-(-self.steps // self.chunk)) * -(-runs // self.block) * len(self.variants)
+        if files > MOST_FILES:
+            raise ValueError(f"it would make {files:,.0f} files; take a larger chunk, or fewer of them")
+        return self
+
+    @field_validator("measure")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        try:
+            columns(value)
+        except UnknownNameError as error:
+            raise ValueError(str(error)) from None
+        return value
 
     @classmethod
     def read(cls, path: str | Path) -> Config:
@@ -165,11 +202,11 @@ def _plain(error: ValidationError) -> str:
     for each in error.errors():
         place = ".".join(str(p) for p in each["loc"] if not re.search(r"[^\w-]|constrained", str(p)))
         found.setdefault(_named(place, each), []).append(_wanted(each))
-    return "; ".join(f"{place}: {' or '.join(wanted)}" for place, wanted in found.items())
+    return "; ".join(f"{place}: {' or '.join(wanted)}".removeprefix(": ") for place, wanted in found.items())
 
 
 def _named(place: str, each: Any) -> str:
-    return place if each["type"] in ("missing", "extra_forbidden") else f"{place}={each['input']!r}"
+    return place if not place or each["type"] in ("missing", "extra_forbidden") else f"{place}={each['input']!r}"
 
 
 def _wanted(each: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 import lab
 from lab.config import Config
-from lab.errors import InputError
+from lab.errors import UnknownNameError, check_whole
 from lab.executors import Executor, Threads, halted
 from lab.measures.gradient import norm
 from lab.measures.rollouts import recorded, rollout_table, sampled_tables
 from lab.methods import Variant, names, variant
 from lab.store import Cell, Run, opened
-from lab.training.jobs import Job, gathered, job_of, seeds_of
-from lab.training.loop import Moment, Settings, Walk
-from lab.training.settings import settings_of
+from lab.training.jobs import Job, check_sizes, gathered, job_of, seeds_of
+from lab.training.loop import Moment, Walk
+from lab.training.settings import Settings, settings_of
 from lab.training.train import train, variants_of
 from simulators.records import Truth
 
@@ -111,20 +111,17 @@ class _Pulse:
 def _rehearse(config: Config) -> None:
     """One step of one run of every variant, so that every mistake is found before anything is written."""
     variants_of([variant(v.name, v.label, **v.options) for v in config.variants])
+    place = lab.world(config.world.name, **config.world.options)
+    check_sizes(place, config, min(config.block, len(config.numbers)), min(config.chunk, config.steps))
     for i in range(len(config.variants)):
         _job(config, i, config.numbers[:1]).run(lambda: False, until=1)
 
 
 def _job(config: Config, index: int, seeds: Sequence[int]) -> Job:
     chosen = config.variants[index]
-    weights = None if config.reward_weights is None else tuple(config.reward_weights)
-    settings = Settings(
-        config.group_size, config.lr, config.optimizer, config.momentum, config.max_grad_norm, config.epochs, weights,
-        config.evaluate, config.reference_rollouts,
-    )  # fmt: skip
     return job_of(
         lab.world(config.world.name, **config.world.options), variant(chosen.name, chosen.label, **chosen.options),
-        seeds_of(seeds), settings, config.measure, steps=config.steps, every=config.every,
+        seeds_of(seeds), config,
     )  # fmt: skip
 
 
@@ -245,55 +242,57 @@ class Replay:
 
 
 def replay(
-    world: World,
-    wanted: str | Variant,
+    world: World | Run,
+    wanted: str | Variant | None = None,
     *,
     seed: int,
     step: int,
-    group_size: int | None = None,
-    lr: float | None = None,
-    optimizer: str | None = None,
-    momentum: float = 0.9,
-    max_grad_norm: float | None = None,
-    epochs: int = 1,
-    reward_weights: Sequence[float] | None = None,
+    settings: Settings | None = None,
     options: Mapping[str, Any] | None = None,
+    **changes: Any,
 ) -> Replay:
     """The state of one run at one step, computed again: random numbers are counters, so it is the same to the last bit.
 
     Args:
-        world: The world.
-        wanted: Name of the variant, or a `Variant`.
+        world: The world; or a run on disk, whose world and settings are then taken.
+        wanted: Name of the variant, or a `Variant`; of a run on disk the name that its trace has, the first by default.
         seed: Seed of the run.
         step: Index of the step.
-        group_size: This and what follows as in `lab.train`; the run is the one that these options had made there.
-        lr: Learning rate.
-        optimizer: "sgd", "momentum" or "adam".
-        momentum: First decay of "momentum" and "adam".
-        max_grad_norm: Norm above which gradients are scaled down.
-        epochs: Gradient steps per batch.
-        reward_weights: Weight of each reward component [K].
+        settings: As in `lab.train`; the replay is that of the run that these settings had made there.
         options: Options of the variant's rules.
+        **changes: Settings by name, as in `lab.train`.
 
     Returns:
         What stood before the parameters moved at that step.
 
     Raises:
         InputError: A seed or step below 0, or what `lab.train` refuses.
+        UnknownNameError: The run on disk has no such variant.
     """
-    if step < 0:
-        raise InputError(f"step={step!r}; it must be a whole number of at least 0")
-    weights = None if reward_weights is None else tuple(float(w) for w in reward_weights)
-    settings = settings_of(world, {
-        "group_size": group_size, "lr": lr, "optimizer": optimizer, "momentum": momentum,
-        "max_grad_norm": max_grad_norm, "epochs": epochs, "reward_weights": weights,
-    })  # fmt: skip
-    chosen = variant(wanted, **(options or {}))
-    job = job_of(world, chosen, seeds_of([seed]), settings, None, steps=step)
+    step = check_whole("step", step, 0)
+    if isinstance(world, Run):
+        world, wanted, settings = _on_disk(world, wanted, settings)
+    chosen = variant(wanted or "grpo", **(options or {}))
+    job = job_of(world, chosen, seeds_of([seed]), _silent(settings_of(world, changes, settings)), steps=step)
     walk = job.run(lambda: False).walk
     moment = walk.look()
     truth = _truth(walk, moment)
     return Replay(moment, truth, prompt_norms(walk, moment), rollout_table(moment, truth, world))
+
+
+def _on_disk(run: Run, wanted: Any, settings: Settings | None) -> tuple[World, Variant, Settings]:
+    """World, variant and settings of a run on disk."""
+    known = {v.label or v.name: v for v in run.config.variants}
+    if wanted is not None and wanted not in known:
+        raise UnknownNameError("variant of this run", str(wanted), known)
+    chosen = known[wanted] if wanted else run.config.variants[0]
+    place = lab.world(run.config.world.name, **run.config.world.options)
+    return place, variant(chosen.name, chosen.label, **chosen.options), settings or run.config
+
+
+def _silent(settings: Settings) -> Settings:
+    """The same settings, with nothing measured on the way."""
+    return replace(settings, measure=None, evaluate=0, reference_rollouts=0)
 
 
 def by_group_size(
@@ -334,9 +333,9 @@ def side_by_side(
     *,
     seed: int,
     step: int = 0,
-    group_size: int | None = None,
-    lr: float | None = None,
+    settings: Settings | None = None,
     options: Mapping[str, Any] | None = None,
+    **changes: Any,
 ) -> dict[str, Moment]:
     """What several variants make of the same rollouts: those of the first one's policy after `step` steps.
 
@@ -345,9 +344,9 @@ def side_by_side(
         variants: Names, or `Variant`s; the first one trains.
         seed: Seed of the run.
         step: Steps that it trains before all look.
-        group_size: Rollouts per prompt G (a variant with extra rollouts sees those too).
-        lr: Its learning rate.
+        settings: As in `lab.train`; a variant with extra rollouts sees those too.
         options: Options of the variants' rules.
+        **changes: Settings by name, as in `lab.train`.
 
     Returns:
         The moment of each variant by name, with S = 1.
@@ -355,13 +354,12 @@ def side_by_side(
     Raises:
         InputError, UnknownNameError, MissingFieldError: As `lab.train`.
     """
-    if step < 0:
-        raise InputError(f"step={step!r}; it must be a whole number of at least 0")
-    chosen, settings = variants_of(variants, options), settings_of(world, {"group_size": group_size, "lr": lr})
-    first = job_of(world, chosen[0], seeds_of([seed]), settings, None, steps=step).run(lambda: False).walk
+    step = check_whole("step", step, 0)
+    chosen, asked = variants_of(variants, options), _silent(settings_of(world, changes, settings))
+    first = job_of(world, chosen[0], seeds_of([seed]), asked, steps=step).run(lambda: False).walk
     moments = {}
     for v in chosen:
-        walk = Walk(world, v, seeds_of([seed]), settings)
+        walk = Walk(world, v, seeds_of([seed]), asked)
         walk.policy.parameters[...], walk.step = first.policy.parameters, first.step
         moments[v.name] = walk.look()
     return moments

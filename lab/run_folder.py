@@ -117,9 +117,12 @@ class Folder:
         config = self.config
         if not config.steps or set(config.numbers[: config.sample_seeds]).isdisjoint(cell.seeds):
             return []
+        here = range(chunk * config.chunk, min((chunk + 1) * config.chunk, config.steps))
+        if config.sample_steps >= config.steps:
+            return list(here)
         gaps = max(1, config.sample_steps - 1)
         spread = {i * (config.steps - 1) // gaps for i in range(config.sample_steps)}
-        return sorted(spread.intersection(range(chunk * config.chunk, (chunk + 1) * config.chunk)))
+        return sorted(spread.intersection(here))
 
     def write(
         self,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simulators.records import World
 
-__all__ = ["Declared", "OneOf", "Range", "Setting", "When"]
+__all__ = ["Declared", "OneOf", "Range", "Setting", "When", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Range:
     slider: tuple[float, ...] = ()
 
     def __contains__(self, value: float) -> bool:
-        return abs(value) != math.inf and self.low <= value <= self.high
+        return abs(value) <= sys.float_info.max and self.low <= value <= self.high
 
     @property
     def offered(self) -> tuple[float, ...]:
@@ -213,11 +214,16 @@ class Declared:
     @cached_property
     def settings(self) -> dict[str, Setting]:
         """Its settings by name, in the maker's order."""
-        return {name: _setting(self.maker, parameter) for name, parameter in _parameters(self.maker).items()}
+        return settings_of(self.maker)
 
     def suits(self, **given: Any) -> Mapping[str, Any]:
         """Settings of a run that suit it, beside settings of its own."""
         return self.run(**given) if callable(self.run) else self.run
+
+
+def settings_of(maker: Callable[..., Any]) -> dict[str, Setting]:
+    """The settings of what a function or a class makes, by name, as its signature declares them."""
+    return {name: _setting(maker, parameter) for name, parameter in _parameters(maker).items()}
 
 
 def _parameters(maker: Callable[..., Any]) -> dict[str, inspect.Parameter]:

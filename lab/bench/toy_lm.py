@@ -27,7 +27,7 @@ def _tokens(world: Any) -> int:
     from lab.methods import variant
     from lab.training.loop import Settings, Walk
 
-    walk, total = Walk(world, variant("grpo"), np.arange(SEEDS), Settings(GROUP_SIZE, LR)), 0
+    walk, total = Walk(world, variant("grpo"), np.arange(SEEDS), Settings(group_size=GROUP_SIZE, lr=LR)), 0
     for _ in range(STEPS):
         moment = walk.look()
         total += int(np.asarray(moment.rollouts.mask).sum())

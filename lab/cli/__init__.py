@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -20,6 +22,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _help(command: Callable[..., None]) -> str:
+    r"""The docstring of a command, its examples a line each: what follows a line of \b is not run together."""
+    return inspect.cleandoc(command.__doc__ or "").replace("\\b\n", "\b\n")
+
+
 for command in (
     runs.run,
     runs.show,
@@ -30,13 +39,19 @@ for command in (
     lists.bench,
     dashboard.app,
 ):
-    app.command()(command)
+    app.command(help=_help(command))(command)
 
 
 def main() -> None:
-    """Run `advlab`; an error of the lab is one line on stderr and exit status 2."""
+    """Run `advlab`; a mistake, or what this machine cannot do, is one line on stderr and exit status 2."""
     try:
         app()
-    except (LabError, OSError) as error:
-        print(plain(f"advlab: {error}"), file=sys.stderr)
-        sys.exit(2)
+    except MemoryError as error:
+        _leave(f"this needs more memory than there is ({error or 'no more can be had'}); make it smaller")
+    except (LabError, OSError, ValueError, ArithmeticError) as error:
+        _leave(str(error))
+
+
+def _leave(words: str) -> None:
+    print(plain(f"advlab: {' '.join(words.splitlines())}"), file=sys.stderr)
+    sys.exit(2)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lab.cli.screen import interval, plain, progress_bar, table
-from lab.errors import InputError
+from lab.errors import InputError, LabError, UnwrittenError
+from lab.training.settings import SUITED, declared
+from simulators.declared import Setting
 
 if TYPE_CHECKING:
     from lab.config import Config
@@ -24,9 +27,35 @@ METRICS = (
 Folder = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 
 
+def _flagged(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with one flag for each setting of a run, in the place of its `**given`."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    flags = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_flag(setting))
+        for name, setting in declared().items()
+    ]
+    command.__signature__ = signature.replace(parameters=[*own[:3], *flags, *own[3:]])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in (*own, *flags)}
+    return command
+
+
+def _flag(setting: Setting) -> Any:
+    """The flag of a setting: its type, and what `--help` says of it."""
+    suited = "the world's, else " if setting.name in SUITED else ""
+    default = "" if setting.default is None else f" [default: {suited}{setting.default}]"
+    kind = setting.kind if setting.kind in (int, float) else str
+    return Annotated[kind | None, typer.Option(help=setting.words + default)]
+
+
+@_flagged
 def run(
     world: Annotated[
-        str | None, typer.Option(help='World, with settings if any: "bandit:law=normal,noise=0.5". [default: bandit]')
+        str | None,
+        typer.Option(
+            help='World, with settings if any: "bandit:law=normal,noise=0.5"; `advlab worlds` lists them. '
+            "[default: bandit]"
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -40,38 +69,19 @@ def run(
         list[str] | None,
         typer.Option(help='Variant, with options if any: "grpo:eps=1e-6"; repeat it for several. [default: grpo]'),
     ] = None,
-    seeds: Annotated[
-        str | None, typer.Option(help='Number of runs, or their seeds: "3,5,9" or "10-19". [default: 16]')
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps. [default: 300]")] = None,
-    group_size: Annotated[int | None, typer.Option(help="Rollouts per prompt. [default: the world's, else 8]")] = None,
-    lr: Annotated[
-        float | None, typer.Option(help="Learning rate on the mean objective. [default: the world's, else 1.0]")
-    ] = None,
-    optimizer: Annotated[
-        str | None, typer.Option(help="sgd, momentum or adam. [default: the world's, else sgd]")
-    ] = None,
-    momentum: Annotated[float | None, typer.Option(help="First decay of momentum and adam. [default: 0.9]")] = None,
-    max_grad_norm: Annotated[float | None, typer.Option(help="Scale larger gradients down to this norm.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Gradient steps per batch. [default: 1]")] = None,
-    measure: Annotated[str | None, typer.Option(help="basic, full or none. [default: basic]")] = None,
-    every: Annotated[int | None, typer.Option(help="Measure every so many steps. [default: 1]")] = None,
-    evaluate: Annotated[
-        int | None,
-        typer.Option(help="Try held-out problems every so many steps; 0: never. [default: the world's, else 0]"),
-    ] = None,
-    reference_rollouts: Annotated[
-        int | None,
-        typer.Option(help="Rollouts of a reference gradient at each measured step, where none is exact. [default: 0]"),
-    ] = None,
-    chunk: Annotated[int | None, typer.Option(help="Steps between two saves. [default: 1000]")] = None,
+    *,
+    chunk: Annotated[int | None, typer.Option(help="Steps of one file. [default: 1000]")] = None,
+    save_seconds: Annotated[float | None, typer.Option(help="Seconds between two saves. [default: 20.0]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. [default: run-1, run-2, ...]")] = None,
     resume: Annotated[str | None, typer.Option(metavar="NAME", help="Go on with a run that was stopped.")] = None,
     folder: Folder = Path("runs"),
     threads: Annotated[int | None, typer.Option(min=1, help="Threads. [default: one per core]")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Processes, in place of threads.")] = None,
+    **given: Any,
 ) -> None:
     r"""Train variants in a world and keep the run in runs/NAME/.
+
+    It is saved every few seconds and when it is stopped; `--resume` goes on from there.
 
     \b
     Examples:
@@ -80,11 +90,7 @@ def run(
       advlab run --variant grpo:eps=1e-6 --world bandit:law=student_t,noise=0.5 --lr 4
       advlab run --resume demo
     """
-    given = {
-        "steps": steps, "group_size": group_size, "lr": lr, "optimizer": optimizer, "momentum": momentum,
-        "max_grad_norm": max_grad_norm, "epochs": epochs, "measure": measure, "every": every, "evaluate": evaluate,
-        "reference_rollouts": reference_rollouts, "chunk": chunk, "variants": variant, "seeds": seeds, "world": world,
-    }  # fmt: skip
+    given |= {"chunk": chunk, "save_seconds": save_seconds, "variants": variant, "world": world}
     if resume:
         config, name = _resumed(resume, folder, name, given | {"set": settings})
     else:
@@ -105,16 +111,24 @@ def show(
     from lab import store
 
     if name is None:
-        rows = [
-            (r.name, _labels(r.config), len(r.config.numbers), r.config.steps, _state(r)) for r in store.runs(folder)
-        ]
-        table(["run", "variants", "seeds", "steps", "rows"], rows)
+        table(["run", "variants", "seeds", "steps", "done"], map(_row, store.runs(folder)))
         return
     found = store.find(name, folder)
     print(plain(f"{found.path}: {_settings(found.config)}"))
     _outcome(found)
+    if found.unsealed:
+        print(f"{len(found.unsealed)} of its files were written before files had checksums: a bit of them that has "
+              "flipped would not be noticed.")  # fmt: skip
     if not found.complete:
-        print(f"{_state(found)} steps are there; {_go_on(name, folder)} goes on.")
+        print(f"{_state(found)} steps, those of all seeds of all variants, are there; {_go_on(name, folder)} goes on.")
+
+
+def _row(found: Run) -> tuple[object, ...]:
+    """A run in the list of all; one that is damaged says so and hides no other."""
+    try:
+        return found.name, _labels(found.config), len(found.config.numbers), found.config.steps, _state(found)
+    except (LabError, OSError) as error:
+        return found.name, str(error), "", "", "damaged"
 
 
 def _train(
@@ -128,10 +142,24 @@ def _train(
         with progress_bar(f"Training {name}") as progress:
             done = experiment.run(config, name, resume=resume, runs=folder, progress=progress, executor=executor)
     except KeyboardInterrupt:
-        typer.echo(f"Stopped; nothing that was written is lost: {_go_on(name, folder)} goes on.", err=True)
+        typer.echo(f"Stopped; {_kept(name, folder)}", err=True)
         raise typer.Exit(130) from None
+    except UnwrittenError as error:
+        raise LabError(f"{error}; {_kept(name, folder)}") from None
     _outcome(done)
-    print(f"{done.path} holds the run; `advlab show {name}` shows this table again.")
+    again = f"advlab show {name}{_where(folder)}"
+    print(f"{done.path} holds the run; `{again}` shows this table again.")
+
+
+def _kept(name: str, folder: Path) -> str:
+    """How much of a run is on the disk, and how to go on with it."""
+    from lab import store
+
+    try:
+        there = _state(store.find(name, folder))
+    except (LabError, OSError):
+        return "nothing was trained yet."
+    return f"{there} steps are kept, nothing of them is lost: {_go_on(name, folder)} goes on."
 
 
 def _resumed(name: str, folder: Path, new_name: str | None, given: Mapping[str, Any]) -> tuple[Config, str]:
@@ -151,8 +179,10 @@ def _config(given: Mapping[str, Any], settings: Sequence[str]) -> Config:
     chosen = {key: value for key, value in given.items() if value is not None}
     if "seeds" in chosen:
         chosen["seeds"] = _seeds(chosen["seeds"])
-    if chosen.get("measure") == "none":
-        chosen["measure"] = None
+    if "measure" in chosen:
+        chosen["measure"] = _measure(chosen["measure"])
+    if "reward_weights" in chosen:
+        chosen["reward_weights"] = _weights(chosen["reward_weights"])
     place = options_of(chosen.get("world", "bandit"))
     known = declaration(place["name"]).settings
     for pair in settings:
@@ -173,6 +203,17 @@ def _seeds(text: str) -> int | list[int]:
             raise InputError(f'--seeds {text!r}; write a number of runs, such as 64, or seeds: "3,5,9" or "10-19"')
         seeds += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
     return seeds
+
+
+def _measure(text: str) -> Any:
+    return None if text == "none" else [name.strip() for name in text.split(",")] if "," in text else text
+
+
+def _weights(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f'--reward-weights {text!r}: {error}; write numbers, as in "1,0.5"') from None
 
 
 def _free(folder: Path) -> str:
@@ -215,9 +256,12 @@ def _settings(config: Config) -> str:
 
 def _state(found: Run) -> str:
     done, total = found.progress
-    return "complete" if found.complete else f"{done} of {total}"
+    return "complete" if found.complete else f"{done} of {total} ({done / total:.0%})"
 
 
 def _go_on(name: str, folder: Path) -> str:
-    where = "" if folder == Path("runs") else f" --runs {folder}"
-    return f"`advlab run --resume {name}{where}`"
+    return f"`advlab run --resume {name}{_where(folder)}`"
+
+
+def _where(folder: Path) -> str:
+    return "" if folder == Path("runs") else f" --runs {folder}"

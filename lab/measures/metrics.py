@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -116,6 +116,8 @@ def columns(measure: str | Sequence[str] | None) -> list[str]:
         if measure not in LEVELS:
             raise UnknownNameError("measure", measure, LEVELS, "or give a list of names from lab.metrics()")
         return [m.name for m in METRICS.values() if m.level in ("basic", measure)]
+    if not isinstance(measure, Iterable):
+        raise InputError(f"measure={measure!r}; it must be 'basic', 'full', names from lab.metrics(), or None")
     for name in measure:
         if name not in METRICS:
             raise UnknownNameError("measurement", str(name), METRICS)

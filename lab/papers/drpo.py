@@ -72,7 +72,7 @@ def _train(
     else:
         variant, weights = lab.variant("drpo", temperature=strength, longest=16), (1.0, 0.0)
     rate = lr if shared else lr * world.prompts  # a policy of its own sees one prompt in sixteen
-    walk = Walk(world, variant, list(runs(seed, number)), Settings(_SIZE, rate, reward_weights=weights))
+    walk = Walk(world, variant, list(runs(seed, number)), Settings(group_size=_SIZE, lr=rate, reward_weights=weights))
     harmed = np.zeros((2, number))
     for _ in range(_STEPS):
         moment = walk.look()

@@ -83,7 +83,7 @@ def _trained(
 
     world, exact = _world(seed, granularity), _world(seed, "coarse")
     variant = lab.variant("toolrl", schedule=schedule)
-    walk = Walk(world, variant, list(runs(seed, _RUNS)), Settings(_GROUP, _LR))
+    walk = Walk(world, variant, list(runs(seed, _RUNS)), Settings(group_size=_GROUP, lr=_LR))
     found: dict[str, Array] = {}
     silent = []
     for step in range(steps):

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from lab.errors import InputError, check_whole
 from lab.measures.gauge import Gauge
+from lab.measures.metrics import columns
 from lab.methods import Variant
+from lab.sizes import check_memory
 from lab.trace import Trace
 from lab.training.loop import Settings, Walk
 from lab.world_registry import fixed
@@ -20,10 +22,11 @@ from simulators.records import World
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Job", "blocks_of", "gathered", "job_of", "seeds_of"]
+__all__ = ["Job", "blocks_of", "check_sizes", "gathered", "job_of", "seeds_of"]
 
 Array = NDArray[Any]
 _NO_ROW = np.empty((0, 0))
+_PER_ROLLOUT = 8.0 * 5  # bytes: action, log-probability, reward, advantage and weight, of each token at least
 _WORTH_A_THREAD = 2048  # rollouts per step from which on splitting seeds over threads pays
 
 
@@ -98,21 +101,19 @@ def job_of(
     v: Variant,
     seeds: Array,
     settings: Settings,
-    measure: str | Sequence[str] | None,
     *,
-    steps: int,
-    every: int = 1,
+    steps: int | None = None,
 ) -> Job:
-    """One block of seeds of a variant, ready to run."""
+    """One block of seeds of a variant, ready to run; to another step than the last one where `steps` says so."""
     if v.extra_rollouts and "group_size" in fixed(world):
         raise InputError(f"variant {v.name!r} draws {v.extra_rollouts} more rollouts than the group size; world "
                          f"{world.name!r} knows group_size={settings.group_size} alone")  # fmt: skip
     walk = Walk(world, v, seeds, settings)
     assert walk.objective is not None
     options = {**walk.objective.options, **v.options.get("objective", {})}
-    gauge = Gauge(measure, walk.world, walk.objective, options, walk.reward_weights, held_out=settings.evaluate > 0,
-                  reference=settings.reference_rollouts)  # fmt: skip
-    return Job(walk, gauge, seeds, steps, every)
+    gauge = Gauge(settings.measure, walk.world, walk.objective, options, walk.reward_weights,
+                  held_out=settings.evaluate > 0, reference=settings.reference_rollouts)  # fmt: skip
+    return Job(walk, gauge, seeds, settings.steps if steps is None else steps, settings.every)
 
 
 def seeds_of(seeds: int | Sequence[int]) -> Array:
@@ -130,6 +131,25 @@ def seeds_of(seeds: int | Sequence[int]) -> Array:
             f"seeds={seeds!r}; they must be whole numbers from 0 to 2**63 - 1, all different, at least one"
         )
     return array.astype(np.int64)
+
+
+def check_sizes(world: World, settings: Settings, seeds: int, steps: int) -> None:
+    """Refuse a run that this machine has no memory for.
+
+    Args:
+        world: The world.
+        settings: The settings of the run.
+        seeds: Runs of all variants that walk at the same time.
+        steps: Steps whose rows are held in memory.
+
+    Raises:
+        InputError: Rollouts or rows do not fit; the message has the estimate.
+    """
+    tokens = getattr(world, "length", 1)
+    rollouts = float(seeds) * world.prompts * settings.group_size * (tokens if isinstance(tokens, int) else 1)
+    check_memory(f"group_size={settings.group_size}, prompts={world.prompts}, runs={seeds}", _PER_ROLLOUT * rollouts)
+    rows = float(seeds) * (steps // settings.every) * len(columns(settings.measure))
+    check_memory(f"steps={steps}, runs={seeds}, every={settings.every}", 8.0 * rows + 8.0 * seeds)
 
 
 def blocks_of(seeds: Array, width: int, rollouts_per_seed: int, together: int) -> list[Array]:

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import UnknownNameError
+from lab.training.settings import OPTIMIZERS
 
 __all__ = ["OPTIMIZERS", "Optimizer", "alike", "on_host"]
 
 Array = NDArray[Any]
-
-OPTIMIZERS = ("sgd", "momentum", "adam")
 
 
 class Optimizer:

@@ -1,69 +1,146 @@
-"""Numbers of a training run that are not part of the variant."""
+"""The settings of a training run, declared once: names, defaults, what is allowed, and the words beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-
-from lab.errors import UnknownNameError, check_number, check_whole
-from lab.world_registry import resolved
+from lab.errors import InputError, UnknownNameError, check_number
+from simulators.declared import OneOf, Range, Setting
+from simulators.declared import settings_of as settings_made_of
 
 if TYPE_CHECKING:
     from simulators.records import World
 
-__all__ = ["Settings", "settings_of"]
+__all__ = ["OPTIMIZERS", "SUITED", "Settings", "declared", "settings_of", "wanted"]
+
+OPTIMIZERS = ("sgd", "momentum", "adam")
+
+#: Settings that some world of the lab has values of its own for.
+SUITED = frozenset(("evaluate", "group_size", "lr", "optimizer"))
+
+
+class _Above(Range):
+    """Numbers above `low`, which is not among them."""
+
+    def __contains__(self, value: float) -> bool:
+        return value != self.low and super().__contains__(value)
+
+    def __str__(self) -> str:
+        return f"above {self.low}"
+
+
+class _Below(Range):
+    """Numbers from `low` to `high`, which is not among them."""
+
+    def __contains__(self, value: float) -> bool:
+        return value != self.high and super().__contains__(value)
+
+    def __str__(self) -> str:
+        return f"from {self.low} to below {self.high}"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Numbers of a training run that are not part of the variant.
+    """Everything that decides a training run beside the world and the variants. `lab.train` takes each by name.
 
     Attributes:
+        steps: Number of batches of rollouts.
+        seeds: Number of runs n (seeds 0 to n - 1), or their seeds.
         group_size: Rollouts per prompt G.
-        lr: Learning rate on the mean objective (1/(P·G)) Σ w ∇log π.
+        lr: Learning rate of ascent on the mean objective (1/(P·G)) Σ w ∇log π.
+        measure: "basic", "full" (with the exact gradient), names from `lab.metrics()`, or None.
         optimizer: "sgd", "momentum" or "adam".
-        momentum: Its first decay.
-        max_grad_norm: Norm above which a gradient is scaled down; None: the variant's own, if it has one.
+        momentum: First decay of "momentum" and "adam".
+        max_grad_norm: Scale larger gradients down to this norm; None: only where the variant asks for it.
         epochs: Gradient steps per batch of rollouts.
-        reward_weights: Weight of each reward component; None: ones.
-        evaluate: Try held-out problems every so many steps, and at the last one; 0: never.
-        reference_rollouts: Rollouts of a reference gradient at each measured step, in a world that knows no exact one;
-            0: there is none.
-    """
-
-    group_size: int = 8
-    lr: float = 1.0
-    optimizer: str = "sgd"
-    momentum: float = 0.9
-    max_grad_norm: float | None = None
-    epochs: int = 1
-    reward_weights: tuple[float, ...] | None = None
-    evaluate: int = 0
-    reference_rollouts: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("group_size", 1), ("epochs", 1), ("evaluate", 0), ("reference_rollouts", 0)):
-            check_whole(name, getattr(self, name), least)
-        check_number("lr", self.lr, lambda x: 0 <= x < np.inf, "a finite number of at least 0")
-        check_number("momentum", self.momentum, lambda x: 0 <= x < 1, "a number from 0 to below 1")
-        if self.max_grad_norm is not None:
-            check_number("max_grad_norm", self.max_grad_norm, lambda x: x > 0, "above 0, or None for no clipping")
-        for k, weight in enumerate(() if self.reward_weights is None else self.reward_weights):
-            check_number(f"reward_weights[{k}]", weight, lambda x: abs(x) < np.inf, "a finite number")
-
-
-def settings_of(world: World, given: Mapping[str, Any]) -> Settings:
-    """The settings of a run in a world; those that are None take what suits the world, else their defaults.
+        every: Measure every so many steps (and at the last one).
+        reward_weights: Weight of each reward component [K]; None: ones.
+        evaluate: Try held-out problems every so many steps, and at the last one, in a world that has them: greedy,
+            pass_at_1, pass_at_8; 0: never.
+        reference_rollouts: At each measured step, rollouts of a reference gradient of the step's prompts, in a world
+            that knows no exact one: cosine_reference and others, each with its standard error; 0: none.
 
     Raises:
-        InputError: A value out of range, or one that the world cannot do.
+        InputError, UnknownNameError: A value that is not allowed, by name.
     """
-    chosen = resolved(world, {key: value for key, value in given.items() if value is not None})
-    known = [each.name for each in fields(Settings)]
-    for key in chosen:
-        if key not in known:
-            raise UnknownNameError(f"setting of a run that suits world {world.name!r},", key, known)
-    return Settings(**chosen)
+
+    steps: Annotated[int, Range(0), "Steps"] = 300
+    seeds: Annotated[int | Sequence[int], "Seeds", 'A number of runs, or their seeds: "3,5,9" or "10-19".'] = 16
+    group_size: Annotated[int, Range(1), "Group size", "Rollouts per prompt."] = 8
+    lr: Annotated[float, Range(0), "Learning rate", "Of ascent on the mean objective."] = 1.0
+    measure: Annotated[str | Sequence[str] | None, "Measurements", "basic, full, none, or names joined by commas."] = (
+        "basic"
+    )
+    optimizer: Annotated[str, OneOf(OPTIMIZERS), "Optimizer", "sgd, momentum or adam."] = "sgd"
+    momentum: Annotated[float, _Below(0, 1), "Momentum", "First decay of momentum and adam."] = 0.9
+    max_grad_norm: Annotated[float | None, _Above(0), "Largest gradient norm", "Larger ones are scaled down."] = None
+    epochs: Annotated[int, Range(1), "Passes per batch", "Gradient steps per batch of rollouts."] = 1
+    every: Annotated[int, Range(1), "Measured every", "So many steps, and at the last one."] = 1
+    reward_weights: Annotated[
+        Sequence[float] | None, "Reward weights", "One for each reward component, joined by commas."
+    ] = None
+    evaluate: Annotated[int, Range(0), "Held-out problems", "Tried every so many steps; 0: never."] = 0
+    reference_rollouts: Annotated[
+        int, Range(0), "Reference rollouts", "Of a gradient to compare with, where none is exact."
+    ] = 0
+
+    def __post_init__(self) -> None:
+        for name, setting in declared().items():
+            value = getattr(self, name)
+            if isinstance(setting.domain, OneOf) and value not in setting.domain:
+                raise UnknownNameError(name, value, setting.domain.options)
+            if not setting.takes(value):
+                raise InputError(f"{name}={value!r}; it must be {wanted(setting)}")
+        _check_weights(self.reward_weights)
+
+    @classmethod
+    def values(cls, settings: Settings) -> dict[str, Any]:
+        """The settings by name, of a `Settings` or of what has them as its own."""
+        return {each.name: getattr(settings, each.name) for each in fields(cls)}
+
+
+@cache
+def declared() -> dict[str, Setting]:
+    """What is declared of each setting of a run: its default, its values, the words beside it."""
+    return settings_made_of(Settings)
+
+
+def settings_of(world: World, changes: Mapping[str, Any], settings: Settings | None = None) -> Settings:
+    """The settings of a run in a world.
+
+    Args:
+        world: The world.
+        changes: Settings by name; those left out, or None where a world may have a value of its own, are taken from
+            `settings`.
+        settings: All settings; None: for each the value that suits the world, else its default.
+
+    Raises:
+        UnknownNameError: There is no setting of that name.
+        InputError: A value that is not allowed, or that the world cannot do.
+    """
+    from lab.world_registry import resolved
+
+    changes = {name: value for name, value in changes.items() if value is not None or name not in SUITED}
+    for name in changes:
+        if name not in declared():
+            raise UnknownNameError("setting of a run", str(name), declared())
+    if settings is not None and not isinstance(settings, Settings):
+        raise InputError(f"settings={settings!r}; it must be a lab.Settings or an experiment.Config")
+    given = {} if settings is None else Settings.values(settings)
+    return Settings(**resolved(world, {**given, **changes}))
+
+
+def wanted(setting: Setting) -> str:
+    """What a value of a setting must be, in words."""
+    finite = setting.wanted.replace("a number", "a finite number") if setting.kind is float else setting.wanted
+    return finite + (", or None" if setting.default is None else "")
+
+
+def _check_weights(weights: Any) -> None:
+    if weights is not None and (isinstance(weights, str) or not isinstance(weights, Iterable)):
+        raise InputError(f"reward_weights={weights!r}; it must be a list of numbers, one for each reward component")
+    for k, weight in enumerate(() if weights is None else weights):
+        check_number(f"reward_weights[{k}]", weight, lambda x: abs(x) < float("inf"), "a finite number")

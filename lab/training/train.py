@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 from lab.errors import InputError, LabError, check_whole
 from lab.methods import Variant, names, variant
 from lab.trace import Trace
-from lab.training.jobs import Job, blocks_of, gathered, job_of, seeds_of
+from lab.training.jobs import Job, blocks_of, check_sizes, gathered, job_of, seeds_of
 from lab.training.loop import Walk, lacking, world_of
-from lab.training.settings import settings_of
+from lab.training.settings import Settings, declared, settings_of
 from lab.world_registry import made
 from simulators.records import World
 
@@ -37,48 +38,26 @@ def train(
     world: World | str,
     variants: str | Variant | Iterable[str | Variant] = "grpo",
     *,
-    steps: int = 300,
-    seeds: int | Sequence[int] = 16,
-    group_size: int | None = None,
-    lr: float | None = None,
-    measure: str | Sequence[str] | None = "basic",
-    optimizer: str | None = None,
-    momentum: float = 0.9,
-    max_grad_norm: float | None = None,
-    epochs: int = 1,
-    every: int = 1,
-    reward_weights: Sequence[float] | None = None,
-    evaluate: int | None = None,
-    reference_rollouts: int = 0,
+    settings: Settings | None = None,
     options: Mapping[str, Any] | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    **changes: Any,
 ) -> Trace:
     """Train one or more variants in a world; all of them see the same draws.
 
     Args:
         world: The world, for example `simulators.Bandit(success=p)`, or its name (`lab.worlds()`).
         variants: Name, `Variant`, or several of them.
-        steps: Number of batches of rollouts.
-        seeds: Number of runs n (seeds 0 to n - 1), or their seeds.
-        group_size: Rollouts per prompt G. None, here and below: what suits the world (`lab.worlds()`), else 8.
-        lr: Learning rate of ascent on the mean objective (1/(P·G)) Σ w ∇log π; None: the world's, else 1.
-        measure: "basic", "full" (with the exact gradient), names from `lab.metrics()`, or None.
-        optimizer: "sgd", "momentum" or "adam"; None: the world's, else "sgd".
-        momentum: First decay of "momentum" and "adam".
-        max_grad_norm: Scale larger gradients down to this norm; None: only where the variant asks for it.
-        epochs: Gradient steps per batch.
-        every: Measure every so many steps (and at the last one).
-        reward_weights: Weight of each reward component [K].
-        evaluate: Try held-out problems every so many steps, and at the last one, in a world that has them: greedy,
-            pass_at_1, pass_at_8; 0: never; None: the world's, else 0.
-        reference_rollouts: At each measured step, rollouts of a reference gradient of the step's prompts, in a world
-            that knows no exact one: cosine_reference and others, each with its standard error; 0: none.
+        settings: All settings of the run, a `lab.Settings` or an `experiment.Config`.
         options: Options of the variants' rules by name, such as {"eps": 1e-6}.
         threads: Threads to use; the numbers do not depend on it.
-        progress: Called with (steps done, steps in all) now and then, from the calling thread.
+        progress: Called now and then, from the calling thread, with the steps that are done and the steps in all, those
+            of every seed of every variant counted.
         stop: Asked now and then; when it says True the trace ends where it is.
+        **changes: Settings by name, as `lab.Settings` lists them: steps, seeds, group_size, lr, measure, optimizer,
+            epochs, ...; those left out are the ones of `settings`, else what suits the world, else their defaults.
 
     Returns:
         The trace of all variants.
@@ -87,24 +66,30 @@ def train(
         InputError, UnknownNameError, MissingFieldError: Before anything is sampled, each naming what was wrong.
     """
     world = world_of(made(world))
-    settings = settings_of(world, {
-        "group_size": group_size, "lr": lr, "optimizer": optimizer, "momentum": momentum,
-        "max_grad_norm": max_grad_norm, "epochs": epochs, "evaluate": evaluate,
-        "reward_weights": None if reward_weights is None else tuple(reward_weights),
-        "reference_rollouts": reference_rollouts,
-    })  # fmt: skip
-    chosen = variants_of(variants, options or {})
+    chosen, asked = variants_of(variants, options or {}), settings_of(world, changes, settings)
+    seeds = asked.seeds
+    number = len(list(seeds)) if isinstance(seeds, Iterable) else check_whole("seeds", seeds, 1)
+    check_sizes(world, asked, len(chosen) * number, asked.steps)
     numbers = seeds_of(seeds)
-    check_whole("steps", steps, 0)
-    check_whole("every", every, 1)
     width = os.cpu_count() or 1 if threads is None else check_whole("threads", threads, 1)
     jobs = [
-        job_of(world, v, block, settings, measure, steps=steps, every=every)
+        job_of(world, v, block, asked)
         for v in chosen
-        for block in blocks_of(numbers, width, world.prompts * settings.group_size, world.together or len(numbers))
+        for block in blocks_of(numbers, width, world.prompts * asked.group_size, world.together or len(numbers))
     ]
     _run(jobs, width, progress, stop or (lambda: False))
     return gathered(jobs)
+
+
+def _spelt_out(door: Any) -> None:
+    """Have help and completion of a door name each setting with its default, in the place of `**changes`."""
+    given = inspect.signature(door)
+    own = [p for p in given.parameters.values() if p.kind is not p.VAR_KEYWORD and p.name not in declared()]
+    settings = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=s.default) for n, s in declared().items()]
+    door.__signature__ = given.replace(parameters=[*own, *settings])
+
+
+_spelt_out(train)
 
 
 def refused(
@@ -143,7 +128,7 @@ def variants_of(variants: Any, options: Mapping[str, Any] | None = None) -> list
         InputError: None is given, or a name stands twice.
     """
     several = list(variants) if isinstance(variants, Iterable) and not isinstance(variants, str) else [variants]
-    if options is not None and not isinstance(options, Mapping):
+    if not _are_options(options or {}):
         raise InputError(f"options={options!r}; they must be names with values, such as {{'eps': 1e-6}}")
     chosen = [variant(v, **(options or {})) for v in several]
     labels = [v.name for v in chosen]
@@ -154,8 +139,12 @@ def variants_of(variants: Any, options: Mapping[str, Any] | None = None) -> list
     return chosen
 
 
+def _are_options(given: Any) -> bool:
+    return isinstance(given, Mapping) and all(isinstance(key, str) and key != "name" for key in given)
+
+
 def _run(jobs: list[Job], width: int, progress: Callable[[int, int], None] | None, stop: Callable[[], bool]) -> None:
-    total = sum(job.steps for job in jobs)
+    total = sum(job.steps * len(job.seeds) for job in jobs)
     stopped = False
 
     def halted() -> bool:
@@ -174,7 +163,7 @@ def _run(jobs: list[Job], width: int, progress: Callable[[int, int], None] | Non
                         future.result()
                     stopped = stopped or stop()
                     if progress is not None:
-                        progress(sum(job.done for job in jobs), total)
+                        progress(sum(job.done * len(job.seeds) for job in jobs), total)
         except BaseException:
             stopped = True
             raise

@@ -1,6 +1,8 @@
 """`advlab` as it is typed."""
 
+import errno
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +82,71 @@ def test_help_tells_the_defaults_of_the_configuration(advlab: Advlab) -> None:
         assert re.search(rf"--{option} <\w+> [^\[]*\[default: (the world's, else )?{default}\]", said), option
 
 
+@pytest.mark.parametrize("name", ["run", "show", "worlds", "variants", "claims", "bench", "app"])
+def test_help_shows_each_example_on_a_line(advlab: Advlab, name: str) -> None:
+    out = advlab(f"{name} --help")[1]
+    assert "\\b" not in out
+    assert "\b" not in out
+    written = re.findall(r"^ +advlab .*", get_command(app).commands[name].help, flags=re.MULTILINE)  # type: ignore[attr-defined]
+    assert [line.strip() for line in re.findall(r"^ {4}advlab .*", out, flags=re.MULTILINE)] == [
+        line.strip() for line in written
+    ]
+
+
+def test_a_damaged_run_hides_no_other(advlab: Advlab, tmp_path: Path) -> None:
+    advlab(DEMO)
+    for name, content in (("a", "{"), ("z", "[" * 100_000)):
+        (tmp_path / "runs" / name).mkdir()
+        (tmp_path / "runs" / name / "config.json").write_text(content)
+    status, out, err = advlab("show")
+    assert (status, err) == (0, "")
+    assert re.search(r"demo +grpo, mc-grpo +3 +7 +complete", out)
+    assert len(re.findall(r"is damaged, it is not JSON.* damaged", out)) == 2
+
+
+def test_a_full_disk_says_what_is_kept_and_how_to_go_on(advlab: Advlab, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = 0
+    fsync = os.fsync
+
+    def full(handle: int) -> None:
+        nonlocal written
+        written += 1
+        if written > 14:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr("os.fsync", full)
+    status, _, err = advlab(f"{DEMO} --threads 1 --runs here")
+    assert status == 2
+    said = r"advlab: here/demo/\S+ cannot be written: No space left on device; 18 of 42 \(43%\) steps are kept, nothing"
+    assert re.match(said, err)
+    assert "`advlab run --resume demo --runs here` goes on." in err
+    monkeypatch.setattr("os.fsync", fsync)
+    assert "`advlab show demo --runs here` shows this table again." in advlab("run --resume demo --runs here")[1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run --world preferences --group-size 8 --steps 2", "run --world turns:task=5", "run --lr 1e999",
+        "run --group-size 1000000000 --steps 1", "run --set arms=9223372036854775808", "run --reward-weights 1,x",
+    ],
+)  # fmt: skip
+def test_no_mistake_ends_in_a_traceback(advlab: Advlab, line: str) -> None:
+    status, _, err = advlab(line)
+    assert status == 2
+    assert re.fullmatch(r"advlab: [^\n]+\n", err), err
+
+
+def test_measurements_and_weights_are_joined_by_commas(advlab: Advlab, tmp_path: Path) -> None:
+    assert (
+        advlab("run --set prompts=1 --seeds 2 --steps 2 --measure value,cosine --reward-weights 0.5 --name x")[0] == 0
+    )
+    config = Run(tmp_path / "runs" / "x").config
+    assert (config.measure, config.reward_weights) == (["value", "cosine"], [0.5])
+    assert Run(tmp_path / "runs" / "x").frame.columns == ["variant", "seed", "step", "value", "cosine"]
+
+
 def test_each_command_has_an_example_that_it_understands() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
     assert set(commands) == {"run", "show", "compare", "worlds", "variants", "claims", "bench", "app"}
@@ -107,7 +174,10 @@ def test_a_stopped_run_is_shown_and_resumed(advlab: Advlab, tmp_path: Path) -> N
         path.unlink()
     status, out, _ = advlab("show part")
     assert status == 0
-    assert "21 of 42 steps are there; `advlab run --resume part` goes on." in out
+    assert (
+        "21 of 42 (50%) steps, those of all seeds of all variants, are there; `advlab run --resume part` goes on."
+        in out
+    )
     assert advlab("run --resume part")[0] == 0
     assert part.complete
     assert part.frame.equals(whole)
@@ -120,7 +190,7 @@ def test_an_interrupt_says_how_to_go_on(advlab: Advlab, monkeypatch: pytest.Monk
     monkeypatch.setattr("lab.experiment.run", interrupted)
     status, _, err = advlab("run --name demo --runs here")
     assert status == 130
-    assert err.strip() == "Stopped; nothing that was written is lost: `advlab run --resume demo --runs here` goes on."
+    assert err.strip() == "Stopped; nothing was trained yet."
 
 
 @pytest.mark.parametrize(
@@ -133,14 +203,14 @@ def test_an_interrupt_says_how_to_go_on(advlab: Advlab, monkeypatch: pytest.Monk
         ("run --variant grpo:epz=1", "nearest: 'eps'"),
         ("run --variant grpo:eps", "should be option=value"),
         ("run --variant grpo --variant grpo", "'grpo' stands twice"),
-        ("run --steps -5", "steps=-5: it should be greater than or equal to 0"),
+        ("run --steps -5", "steps=-5: it should be a whole number of at least 0"),
         ("run --seeds 0", "seeds=0: it should be a number of runs, at least 1"),
         ("run --seeds -3", "seeds=-3"),
         ("run --seeds 1,1", "all different"),
         ("run --seeds many", "--seeds 'many'; write a number of runs, such as 64, or seeds:"),
         ("run --group-size 0", "group_size=0"),
         ("run --lr nan", "lr=nan: it should be a finite number"),
-        ("run --optimizer sdg", "'sgd', 'momentum' or 'adam'"),
+        ("run --optimizer sdg", "it should be one of sgd, momentum, adam"),
         ("run --measure all", "measure='all'"),
         ("run --world bandid", "unknown world 'bandid'; nearest: 'bandit'"),
         ("run --world bandit:arm=3", "nearest: 'arms'"),

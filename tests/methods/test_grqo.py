@@ -188,7 +188,7 @@ def test_a_scene_without_a_spread_teaches_nothing():
 
 def test_training_by_name_is_the_sum_of_the_two_gradients():
     variant = lab.variant("grqo", alpha=0.5)
-    walk = Walk(WORLD, variant, [7], Settings(8, 0.05, epochs=2))
+    walk = Walk(WORLD, variant, [7], Settings(group_size=8, lr=0.05, epochs=2))
     walk.policy.parameters[:, -2:] += 0.7  # the objectness has left its reference
     moment = walk.look()
     a, logp = moment.credit.advantage, moment.rollouts.logp

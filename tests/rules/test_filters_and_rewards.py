@@ -169,7 +169,7 @@ def test_an_option_that_rules_share_reaches_all_of_them(name: str, option: str, 
 def test_ngrpo_keeps_the_groups_below_the_largest_reward() -> None:
     """Every arm gives 1, which is all correct unless more can be had; the option reaches the filter or not."""
     kept = [
-        bool(Walk(Bandit([[1.0, 1.0]]), lab.variant("ngrpo", **given), [0], Settings(4)).look().keep.any())
+        bool(Walk(Bandit([[1.0, 1.0]]), lab.variant("ngrpo", **given), [0], Settings(group_size=4)).look().keep.any())
         for given in ({}, {"r_max": 2.0}, {"advantage.r_max": 2.0}, {"filter.r_max": 2.0})
     ]
     assert kept == [False, True, False, True]

@@ -77,7 +77,7 @@ def test_blocks_of_seeds_do_not_matter() -> None:
 
 def weights(**options: Any) -> tuple[Rollouts, np.ndarray, np.ndarray]:
     world = ToyLM("length", prompts=3, vocabulary=5, length=6)
-    moment = Walk(world, variant("grpo", **options), [0], Settings(6)).look()
+    moment = Walk(world, variant("grpo", **options), [0], Settings(group_size=6)).look()
     return moment.rollouts, moment.advantage, moment.weights["logp"]
 
 
@@ -97,7 +97,7 @@ def test_nothing_behind_the_end_token_is_weighed() -> None:
     world = ToyLM(["arithmetic", "copy"], prompts=4, vocabulary=6, length=6)
     for name in names(presets=False):
         try:
-            moment = Walk(world, variant(name), [0], Settings(6)).look()
+            moment = Walk(world, variant(name), [0], Settings(group_size=6)).look()
         except LabError:
             continue
         assert moment.rollouts.mask is not None

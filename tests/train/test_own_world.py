@@ -126,7 +126,7 @@ class Named(Bandit):
     ],
 )  # fmt: skip
 def test_the_fast_lane_is_only_for_the_rollouts_that_it_makes(world: World, fast: bool) -> None:
-    walk = Walk(world, lab.variant("dr_grpo"), [0], Settings(4))
+    walk = Walk(world, lab.variant("dr_grpo"), [0], Settings(group_size=4))
     assert (walk.fast_lane(True) is not None) == fast
 
 
