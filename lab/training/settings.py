@@ -124,13 +124,15 @@ def settings_of(world: World, changes: Mapping[str, Any], settings: Settings | N
     from lab.world_registry import resolved
 
     changes = {name: value for name, value in changes.items() if value is not None or name not in SUITED}
-    for name in changes:
-        if name not in declared():
-            raise UnknownNameError("setting of a run", str(name), declared())
     if settings is not None and not isinstance(settings, Settings):
         raise InputError(f"settings={settings!r}; it must be a lab.Settings or an experiment.Config")
     given = {} if settings is None else Settings.values(settings)
-    return Settings(**resolved(world, {**given, **changes}))
+    chosen = resolved(world, {**given, **changes})
+    for name in chosen:
+        if name not in declared():
+            suited = "" if name in changes else f" that suits world {world.name!r},"
+            raise UnknownNameError(f"setting of a run{suited}", str(name), declared())
+    return Settings(**chosen)
 
 
 def wanted(setting: Setting) -> str:
