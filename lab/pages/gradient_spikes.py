@@ -171,8 +171,8 @@ def apart_lines(spike: dict[str, Any]) -> list[str]:
         "from lab.measures.causes import cause, cause_rows, prompt_shares",
         replayed(spike),
         "found = cause(seen.frame, seen.prompt_norm)",
-        "lab.figures.prompt_norms(prompt_shares(seen.prompt_norm))",
-        "lab.figures.group_matrix(cause_rows(seen.frame, found.prompt))",
+        "lab.figures.prompt_norms(prompt_shares(seen.prompt_norm, seen.frame))",
+        "lab.figures.group_matrix(cause_rows(seen.frame, found.slot))",
     ]
 
 

@@ -54,6 +54,7 @@ def test_these_are_the_pages_that_have_worlds():
     ("page", "address"),
     [
         ("gradient_spikes", {"world": "preferences", "variants": "simpo-reg", "threshold": "2", "runs": "2"}),
+        ("gradient_spikes", {"world": "queries", "variants": "grpo~grqo", "threshold": "2", "runs": "2"}),
         ("compare", {"world": "queries", "variants": "grpo~dino-r1", "runs": "2"}),
         ("train", {"world": "delayed", "variants": "grpo~lare", "runs": "2", "steps": "50"}),
     ],
