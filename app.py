@@ -2,8 +2,10 @@
 
 import streamlit as st
 
+from lab import plugins
 from lab.pages.shell import guarded
 
+plugins.inherit()
 st.set_page_config(page_title="Advantage Lab", page_icon="⚖️", layout="wide")
 
 PAGES = [

@@ -6,6 +6,7 @@ from . import logs as logs
 from . import measures as measures
 from . import objectives as objectives
 from . import papers as papers
+from . import plugins as plugins
 from . import reward_models as reward_models
 from . import rewards as rewards
 from . import sampling as sampling

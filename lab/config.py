@@ -24,6 +24,7 @@ from pydantic import (  # fmt: skip
 from lab.errors import InputError, UnknownNameError, nearest
 from lab.measures.metrics import columns
 from lab.methods import options_of, value_of
+from lab.plugins import loaded
 from lab.sizes import check_memory
 from lab.training.settings import Settings, declared, wanted
 from lab.world_registry import resolved
@@ -100,6 +101,7 @@ class Config(_Model, Settings):  # type: ignore[misc]  # both are frozen
         save_seconds: Seconds after which it is saved within a chunk; a killed run loses no more than these.
         sample_steps: Number of steps, spread over the run, whose rollouts are kept as a sample.
         sample_seeds: Number of seeds, the first ones, whose rollouts are kept.
+        plugins: Files of one's own that were loaded (`lab.plugins`); the run goes on only where they are again.
 
     What is left out takes the value that suits the world (`lab.worlds`), else the default below.
 
@@ -118,6 +120,7 @@ class Config(_Model, Settings):  # type: ignore[misc]  # both are frozen
     save_seconds: Annotated[Finite, Field(gt=0)] = 20.0
     sample_steps: Annotated[int, Field(ge=0)] = 5
     sample_seeds: Annotated[int, Field(ge=0)] = 2
+    plugins: list[str] = Field(default_factory=loaded)
 
     def __init__(self, **given: Any) -> None:
         try:
@@ -193,7 +196,12 @@ def _suited(given: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(found, Mapping) or not isinstance(found.get("name"), str):
         return dict(given)  # refused by its field
     options = found.get("options", {})
-    return resolved(found["name"], given, **(options if isinstance(options, dict) else {}))
+    try:
+        return resolved(found["name"], given, **(options if isinstance(options, dict) else {}))
+    except UnknownNameError:
+        if given.get("plugins"):
+            return dict(given)  # a run that is over can be read without the files that it was made with
+        raise
 
 
 def _plain(error: ValidationError) -> str:

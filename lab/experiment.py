@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lab
+from lab import plugins
 from lab.config import Config
 from lab.errors import UnknownNameError, check_whole
 from lab.executors import Executor, Threads, halted
@@ -110,6 +111,7 @@ class _Pulse:
 
 def _rehearse(config: Config) -> None:
     """One step of one run of every variant, so that every mistake is found before anything is written."""
+    plugins.require(config.plugins)
     variants_of([variant(v.name, v.label, **v.options) for v in config.variants])
     place = lab.world(config.world.name, **config.world.options)
     check_sizes(place, config, min(config.block, len(config.numbers)), min(config.chunk, config.steps))
@@ -118,6 +120,7 @@ def _rehearse(config: Config) -> None:
 
 
 def _job(config: Config, index: int, seeds: Sequence[int]) -> Job:
+    plugins.require(config.plugins)
     chosen = config.variants[index]
     return job_of(
         lab.world(config.world.name, **config.world.options), variant(chosen.name, chosen.label, **chosen.options),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import typer
 
 from lab.cli import compare, dashboard, lists, runs
+from lab.cli.own import with_plugins
 from lab.cli.screen import plain
 from lab.errors import LabError
 
@@ -39,7 +40,7 @@ for command in (
     lists.bench,
     dashboard.app,
 ):
-    app.command(help=_help(command))(command)
+    app.command(help=_help(command))(with_plugins(command))
 
 
 def main() -> None:
