@@ -16,7 +16,7 @@ def readme(root: Path) -> str:
 
 def test_code_runs(readme: str) -> None:
     blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     command = [sys.executable, "-W", "error", "-c", "\n".join(blocks)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
