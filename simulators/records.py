@@ -309,6 +309,13 @@ class World:
         """What each action of a response to a prompt says, "" for what ends it; its number where it has no words."""
         return [str(int(t)) for t in tokens]
 
+    def responses(self, policy: Policy) -> tuple[Floats, list[Floats], list[Floats]] | None:
+        """All responses of the first run and their rewards, where both are few; None where rewards are not.
+
+        Probabilities of the responses [P, A]; by prompt the values of a reward [V] and the chances of each [A, V].
+        """
+        raise self._cannot("responses")
+
     def problem(self, prompt: int) -> tuple[str, str]:
         """The question of a prompt and a right answer, in a world of language."""
         raise self._cannot("problem")

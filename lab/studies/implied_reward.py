@@ -137,26 +137,8 @@ def implied_reward(
         raise InputError(f"the policy has {len(start.seeds)} runs; an implied reward is that of one")
     if not world.exact:
         raise InputError(f"world {world.name!r} does not know its true rewards")
-    table = _table(world, start)
+    table = world.responses(start) if world.can("responses") else None
     return (table and _exact(v, table, group_size)) or _drawn(world, v, start, group_size, groups)
-
-
-def _table(world: World, policy: Policy) -> tuple[Array, list[Array], list[Array]] | None:
-    """Probabilities of responses [P, A] and, by prompt, values [V] of a reward and their shares [A, V]; or None."""
-    from simulators.bandit.world import Bandit
-    from simulators.reward_hacks.world import RewardHacks
-    from simulators.reward_laws import BERNOULLI
-    from simulators.softmax import tables
-
-    if isinstance(world, Bandit) and world.heads == 1 and world.laws[0].code == BERNOULLI:
-        shares = [np.stack([1 - q, q], axis=-1) for q in world.means[:, 0]]
-        return tables(policy).probabilities[0, :, 0], [np.array([0.0, 1.0])] * world.prompts, shares
-    if isinstance(world, RewardHacks):
-        pi, rewards = world.table(policy)
-        values = [np.unique(row) for row in rewards[0]]
-        shares = [(row[:, None] == v) * 1.0 for row, v in zip(rewards[0], values, strict=True)]
-        return pi[0], values, shares
-    return None
 
 
 def _exact(v: Variant, table: tuple[Array, list[Array], list[Array]], group_size: int) -> Implied | None:

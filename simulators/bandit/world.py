@@ -165,6 +165,13 @@ class Bandit(World):
         exact = pi * (means - values[..., None]) / self.prompts if gradient else None
         return Truth(value, advantage, exact)
 
+    def responses(self, policy: Policy) -> tuple[Floats, list[Floats], list[Floats]] | None:
+        """The arms of the first run and the chance of a reward of 0 or 1, where there is one head; see `World`."""
+        if self.heads > 1 or self.laws[0].code != BERNOULLI:
+            return None
+        shares = [np.stack([1 - q, q], axis=-1) for q in self.means[:, 0]]
+        return self._tables(policy).probabilities[0, :, 0], [np.array([0.0, 1.0])] * self.prompts, shares
+
     def entropy(self, policy: Policy) -> Floats:
         """−Σ π log π, summed over heads, averaged over prompts [S], nats."""
         return -_mean_log(self._tables(policy), self._tables(policy))

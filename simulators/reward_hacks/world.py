@@ -170,6 +170,12 @@ class RewardHacks(World):
         families, features = self._tasks(policy)
         return _softmax(policy.parameters, features), self.rewards[families]
 
+    def responses(self, policy: Policy) -> tuple[Floats, list[Floats], list[Floats]]:
+        """The answers to each task of the first run, with the one reward of each; see `World`."""
+        pi, rewards = self.table(policy)
+        values = [np.unique(row) for row in rewards[0]]
+        return pi[0], values, [(row[:, None] == v) * 1.0 for row, v in zip(rewards[0], values, strict=True)]
+
     def entropy(self, policy: Policy) -> Floats:
         """−Σ π log π, averaged over tasks [S], nats."""
         pi = _softmax(policy.parameters, self._tasks(policy)[1])

@@ -72,7 +72,7 @@ def test_draws_agree_with_the_exact_numbers(name: str, monkeypatch: pytest.Monke
     world = Bandit(success=MEANS, logits=LOGITS[:, None])
     exact = implied_reward(world, name, group_size=4)
     assert exact.without is None
-    monkeypatch.setattr("lab.studies.implied_reward._table", lambda *_: None)
+    monkeypatch.setattr(world, "responses", lambda _: None)
     drawn = implied_reward(world, name, group_size=4, groups=20_000, seed=3)
     assert drawn.without is not None
     assert drawn.reward == pytest.approx(exact.reward, abs=0.03 * np.abs(exact.reward).max())
@@ -83,7 +83,7 @@ def test_draws_agree_with_the_exact_numbers(name: str, monkeypatch: pytest.Monke
 
 def test_noise_alone_is_no_distance(monkeypatch: pytest.MonkeyPatch) -> None:
     world = Bandit(success=MEANS, logits=LOGITS[:, None])
-    monkeypatch.setattr("lab.studies.implied_reward._table", lambda *_: None)
+    monkeypatch.setattr(world, "responses", lambda _: None)
     lows = [implied_reward(world, "dr_grpo", groups=512, seed=s).distance()[1] for s in range(40)]
     assert np.mean(np.array(lows) > 0) <= 0.15
     plain = implied_reward(world, "dr_grpo", groups=512)
