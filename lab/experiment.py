@@ -226,7 +226,7 @@ def _truth(walk: Walk, moment: Moment, *, gradient: bool = True) -> Truth | None
     return walk.world.truth(walk.policy, moment.rollouts, gradient=gradient, weights=walk.reward_weights)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Replay:
     """One step of one run, with everything that made its gradient.
 
@@ -242,6 +242,9 @@ class Replay:
     truth: Truth | None
     prompt_norm: Array
     frame: pl.DataFrame
+
+    def __repr__(self) -> str:
+        return f"Replay of one run: {self.moment!r}; .frame has its {self.frame.height} rollouts"
 
 
 def replay(

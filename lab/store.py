@@ -62,7 +62,7 @@ class Run(Folder):
         Raises:
             InputError: A file is damaged or not of this run.
         """
-        return self.table("trace")
+        return self.rows("trace")
 
     @property
     def rollouts(self) -> pl.DataFrame:
@@ -71,9 +71,9 @@ class Run(Folder):
         Raises:
             InputError: A file is damaged or not of this run.
         """
-        return self.table("rollouts")
+        return self.rows("rollouts")
 
-    def table(self, kind: str) -> pl.DataFrame:
+    def rows(self, kind: str) -> pl.DataFrame:
         """One of its tables as far as it is written, sorted: the "trace", the "rollouts", or one of its world.
 
         Raises:
@@ -107,11 +107,22 @@ class Run(Folder):
         empty = {"variant": pl.String, "seed": pl.Int64, "step": pl.Int64, "_order": pl.Int32}
         return pl.concat(parts, how="diagonal") if parts else pl.LazyFrame(schema=empty)
 
-    def summary(self, metrics: Iterable[str] | None = None) -> pl.DataFrame:
+    def summary(self, metrics: str | Iterable[str] | None = None) -> pl.DataFrame:
         """Mean over seeds with its 95% interval at each step; see `lab.trace.summarise`."""
         from lab.trace import summarise
 
         return summarise(self.frame, metrics)
+
+    def table(self) -> pl.DataFrame:
+        """Each variant in a row, as `advlab run` ends: see `lab.trace.outcome_table`."""
+        from lab.trace import outcome_table
+
+        return outcome_table(self.outcome())
+
+    def _repr_html_(self) -> str:
+        from lab.trace import card_html
+
+        return card_html(f"Run {self.name}", self.frame, [v.label or v.name for v in self.config.variants])
 
     def outcome(self) -> pl.DataFrame:
         """Each variant in a nutshell: value and accuracies at the last step, all else averaged over the steps.
@@ -219,16 +230,8 @@ def _outcomes(trace: pl.LazyFrame) -> pl.LazyFrame:
     """A trace with one row per run."""
     import polars as pl
 
+    from lab.trace import per_run
+
     keys = ("_order", "variant", "seed")
     metrics = [name for name in trace.collect_schema().names() if name not in (*keys, "step")]
-    return trace.group_by(keys).agg(pl.col("step").max(), *(_outcome(name) for name in metrics)).sort(keys)
-
-
-def _outcome(name: str) -> pl.Expr:
-    import polars as pl
-
-    from lab.measures.metrics import HELD_OUT
-
-    if name not in ("value", *HELD_OUT):
-        return pl.col(name).mean()
-    return pl.col(name).sort_by("step").drop_nulls().last()
+    return trace.group_by(keys).agg(pl.col("step").max(), *map(per_run, metrics)).sort(keys)

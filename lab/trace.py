@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.errors import UnknownNameError
+from lab.errors import InputError, UnknownNameError
 from lab.measures.interval import mean_interval, student_quantile
-from lab.measures.metrics import METRICS
+from lab.measures.metrics import HELD_OUT, METRICS
 from lab.methods import Variant
 
 if TYPE_CHECKING:
@@ -19,12 +20,24 @@ if TYPE_CHECKING:
 
     from simulators.records import Policy
 
-__all__ = ["Trace", "lead", "leads", "mean_interval", "standing", "student_quantile", "summarise"]
+__all__ = [
+    "OUTCOME", "Trace", "card", "card_html", "lead", "leads", "mean_interval", "outcome", "outcome_table", "per_run",
+    "standing", "student_quantile", "summarise",
+]  # fmt: skip
 
 _KEYS = ("variant", "seed", "step")
 
+#: Measurements in the table that a run ends with, where they were taken.
+OUTCOME = (
+    "value", "reward", "greedy", "pass_at_1", "pass_at_8", "sign_flip", "no_signal", "grad_norm", "cosine_reference",
+)  # fmt: skip
 
-@dataclass(frozen=True)
+#: Measurements that are at least 0 and have no largest value.
+_SIZES = frozenset(("grad_norm", "advantage_max", "entropy", "grad_error", "advantage_std", "effective_rollouts",
+                    "kl_start", "grad_error_reference"))  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
 class Trace:
     """What a training run left behind.
 
@@ -49,9 +62,19 @@ class Trace:
         keyed = joined.with_columns(_order=pl.col("variant").replace_strict(order, return_dtype=pl.Int64))
         return keyed.sort("_order", "seed", "step").drop("_order")
 
-    def summary(self, metrics: Iterable[str] | None = None) -> pl.DataFrame:
+    def summary(self, metrics: str | Iterable[str] | None = None) -> pl.DataFrame:
         """Mean over seeds with its 95% interval: variant, step, metric, mean, low, high, runs. See `summarise`."""
         return summarise(self.frame, metrics)
+
+    def table(self) -> pl.DataFrame:
+        """Each variant in a row, as `advlab run` ends: see `outcome_table`."""
+        return outcome_table(outcome(self.frame))
+
+    def __repr__(self) -> str:
+        return card("Trace", self.frame, [v.name for v in self.variants])
+
+    def _repr_html_(self) -> str:
+        return card_html("Trace", self.frame, [v.name for v in self.variants])
 
     def parameters(self, name: str | None = None) -> Any:
         """Final parameters of a variant's runs [S, ...], in the order of their seeds."""
@@ -77,33 +100,108 @@ def _table(name: str, seeds: Any, steps: Any, rows: dict[str, Any]) -> pl.DataFr
     return table.select(pl.lit(name).alias("variant"), pl.col("seed", "step"), pl.col(floats).fill_nan(None))
 
 
-def summarise(frame: pl.DataFrame, metrics: Iterable[str] | None = None) -> pl.DataFrame:
+def summarise(frame: pl.DataFrame, metrics: str | Iterable[str] | None = None) -> pl.DataFrame:
     """Mean over seeds of each measurement at each step, with its 95% interval.
 
     The interval is Student's t over runs; with one run, or where a measurement is undefined, it is null.
 
     Args:
         frame: A trace: variant, seed, step and measurements.
-        metrics: Measurements to summarise; all by default.
+        metrics: Measurements to summarise, a name or several; all by default.
 
     Returns:
-        Table variant, step, metric, mean, low, high, runs, in the order of the frame.
+        Table variant, step, metric, mean, low, high, runs, in the order of the frame. What cannot be negative, or above
+        1, has an interval that ends there.
+
+    Raises:
+        UnknownNameError: There is no such measurement.
+        InputError: It was not measured in this trace.
     """
     import polars as pl
 
     known = [c for c in frame.columns if c not in _KEYS]
-    wanted = known if metrics is None else list(metrics)
+    wanted = known if metrics is None else list(dict.fromkeys([metrics] if isinstance(metrics, str) else metrics))
     for name in wanted:
-        if name not in known:
-            raise UnknownNameError("metric of this trace", name, known, f"all metrics: {', '.join(METRICS)}")
+        _check_measured(name, known)
     long = frame.select(*_KEYS, *wanted).unpivot(index=_KEYS, on=wanted, variable_name="metric", value_name="_x")
     grouped = long.group_by("variant", "step", "metric", maintain_order=True).agg(
         mean=pl.col("_x").mean(), _std=pl.col("_x").std(), runs=pl.col("_x").count()
     )
     half = pl.col("_std") / pl.col("runs").sqrt() * _quantile(grouped["runs"])
-    return grouped.with_columns(low=pl.col("mean") - half, high=pl.col("mean") + half).select(
-        "variant", "step", "metric", "mean", "low", "high", "runs"
-    )
+    low, high = pl.col("mean") - half, pl.col("mean") + half
+    is_rate, is_size = (pl.col("metric").is_in([n for n in wanted if _bounded(n, most)]) for most in (True, False))
+    low = pl.when(is_rate | is_size).then(low.clip(lower_bound=0.0)).otherwise(low)
+    high = pl.when(is_rate).then(high.clip(upper_bound=1.0)).otherwise(high)
+    return grouped.with_columns(low=low, high=high).select("variant", "step", "metric", "mean", "low", "high", "runs")
+
+
+def _check_measured(name: str, known: Sequence[str]) -> None:
+    if name in known:
+        return
+    if name in METRICS:
+        raise InputError(f"{name!r} was not measured in this trace; train with measure='full', or measure=[{name!r}]")
+    raise UnknownNameError("metric of this trace", name, known)
+
+
+def _bounded(name: str, most: bool) -> bool:
+    """Whether a measurement lies from 0 to 1 (`most`), or is at least 0 without a largest value."""
+    unit = METRICS[name].unit if name in METRICS else ""
+    return unit.startswith("share of") if most else name in _SIZES
+
+
+def outcome(frame: pl.DataFrame) -> pl.DataFrame:
+    """Each variant in a nutshell: value and accuracies at the last step, all else averaged over the steps.
+
+    Args:
+        frame: A trace: variant, seed, step and measurements.
+
+    Returns:
+        Table variant, step, metric, mean, low, high, runs, as `summarise` has it, `step` being the last one.
+    """
+    import polars as pl
+
+    metrics = [name for name in frame.columns if name not in _KEYS]
+    runs = frame.group_by("variant", "seed", maintain_order=True).agg(pl.col("step").max(), *map(per_run, metrics))
+    return summarise(runs.with_columns(pl.col("step").max().over("variant")))
+
+
+def per_run(name: str) -> pl.Expr:
+    """What `outcome` says of a measurement of one run: its last value, or its mean over the steps."""
+    import polars as pl
+
+    if name not in ("value", *HELD_OUT):
+        return pl.col(name).mean()
+    return pl.col(name).sort_by("step").drop_nulls().last()
+
+
+def outcome_table(outcome: pl.DataFrame) -> pl.DataFrame:
+    """A row for each variant: the mean of each measurement, and under its name with "_half" half its 95% interval."""
+    import polars as pl
+
+    half = outcome.with_columns(half=(pl.col("high") - pl.col("low")) / 2)
+    shown = [name for name in OUTCOME if name in outcome["metric"]]
+    wide = half.pivot("metric", index="variant", values=["mean", "half"], maintain_order=True)
+    columns = [c for n in shown for c in (pl.col(f"mean_{n}").alias(n), pl.col(f"half_{n}").alias(f"{n}_half"))]
+    return wide.select("variant", *columns)
+
+
+def card(kind: str, frame: pl.DataFrame, variants: Sequence[str]) -> str:
+    """A trace in a few lines: what it is of, and its table."""
+    import polars as pl
+
+    steps = 0 if frame.is_empty() else int(frame["step"].max()) + 1  # type: ignore[arg-type]
+    head = f"{kind}: {', '.join(variants)}; {steps} steps x {frame['seed'].n_unique()} seeds"
+    if frame.is_empty() or not set(OUTCOME) & set(frame.columns):
+        return f"{head}; nothing was measured"
+    with pl.Config(tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, tbl_rows=20, tbl_cols=-1,
+                   float_precision=3, tbl_width_chars=200):  # fmt: skip
+        return f"{head}\n{outcome_table(outcome(frame))}"
+
+
+def card_html(kind: str, frame: pl.DataFrame, variants: Sequence[str]) -> str:
+    """As `card`, for a notebook."""
+    head, _, table = card(kind, frame, variants).partition("\n")
+    return f"<p>{escape(head)}</p><pre>{escape(table)}</pre>"
 
 
 def _quantile(runs: pl.Series) -> pl.Series:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "show"]
 
-METRICS = (
-    "value", "reward", "greedy", "pass_at_1", "pass_at_8", "sign_flip", "no_signal", "grad_norm", "cosine_reference",
-)  # fmt: skip
 Folder = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 
 
@@ -225,14 +222,15 @@ def _outcome(found: Run) -> None:
     """The table at the end of a run."""
     from lab.measures.metrics import HELD_OUT
     from lab.measures.metrics import METRICS as KNOWN
+    from lab.trace import OUTCOME
 
     cells: dict[str, dict[str, str]] = {}
     for row in found.outcome().iter_rows(named=True):
         cells.setdefault(row["variant"], {})[row["metric"]] = interval(row["mean"], row["low"], row["high"])
-    if not any(set(METRICS) & set(of) for of in cells.values()):
+    if not any(set(OUTCOME) & set(of) for of in cells.values()):
         print("Nothing was measured.")
         return
-    shown = [m for m in METRICS if any(m in of for of in cells.values())]
+    shown = [m for m in OUTCOME if any(m in of for of in cells.values())]
     table(
         ["variant", *(KNOWN[m].label.replace(" against ", "\nagainst ") for m in shown)],
         [[v, *(of.get(m, "") for m in shown)] for v, of in cells.items()],

@@ -20,7 +20,7 @@ Array = NDArray[Any]
 Memory = dict[str, Mapping[str, Array]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Moment:
     """Everything of one step before the parameters move.
 
@@ -47,6 +47,10 @@ class Moment:
     gradient: Any
     slots: Array | None = None
     memory: Memory = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        runs, prompts, size, components = self.rewards.shape
+        return f"Moment of step {self.step}: {runs} runs x {prompts} prompts, G={size}, {components} reward components"
 
     @property
     def advantage(self) -> Array:

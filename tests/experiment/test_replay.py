@@ -57,8 +57,8 @@ def test_prompts_sampled_again_number_their_rollouts_on() -> None:
 
 @pytest.mark.parametrize("name", ["dino-r1", "grqo", "matched-dense", "grpo-kl"])
 def test_the_shares_of_prompts_add_up_to_the_gradient_of_every_score_and_of_the_penalty(name: str) -> None:
-    place, settings = lab.world("queries"), Settings(8, 1.0)
-    job = job_of(place, lab.variant(name), seeds_of([0]), settings, None, steps=2)
+    place, settings = lab.world("queries"), Settings(group_size=8, lr=1.0, measure=None)
+    job = job_of(place, lab.variant(name), seeds_of([0]), settings, steps=2)
     walk = job.run(lambda: False).walk
     walk.policy.parameters[:, -2:] += 0.7  # the objectness has left its reference
     moment = walk.look()

@@ -204,12 +204,12 @@ def test_a_world_brings_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     config = Config(world="bandit:prompts=2,arms=3", variants=["grpo"], seeds=2, steps=6, chunk=2, sample_steps=2)
     done = run(config, "own", runs=tmp_path)
     assert done.tables == ["largest", "rollouts", "trace"]
-    table = done.table("largest")
+    table = done.rows("largest")
     assert table.select("seed", "step", "prompt").rows() == [(s, t, p) for s in (0, 1) for t in (0, 5) for p in (0, 1)]
     wanted = done.rollouts.group_by("seed", "step", "prompt", maintain_order=True).agg(pl.col("advantage").max())
     assert table["largest"].to_list() == wanted["advantage"].to_list()
     with pytest.raises(UnknownNameError, match="unknown table of this run 'larges'; nearest: 'largest'"):
-        done.table("larges")
+        done.rows("larges")
     monkeypatch.setattr(Bandit, "rollout_tables", {"../x": entropies})
     with pytest.raises(InputError, match=r"table '\.\./x'"):
         run(config, "odd", runs=tmp_path)

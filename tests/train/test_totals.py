@@ -16,7 +16,7 @@ NAN = float("nan")
 
 
 def look(name: str, weights: tuple[float, ...] | None) -> Moment:
-    return Walk(HEADS, lab.variant(name, refill=0), range(8), Settings(4, reward_weights=weights)).look()
+    return Walk(HEADS, lab.variant(name, refill=0), range(8), Settings(group_size=4, reward_weights=weights)).look()
 
 
 def test_a_total_is_weighted_and_leaves_out_what_is_not_scored() -> None:
@@ -49,7 +49,7 @@ def test_a_filter_and_a_rule_that_drops_rollouts_both_count() -> None:
         return Credit(rewards - rewards.mean(-1, keepdims=True), keep=np.arange(rewards.shape[-1]) > 0 * rewards)
 
     chosen = lab.methods.Variant("both", advantage="leaves-out-the-first", filter="uniform")
-    moment = Walk(HEADS, chosen, range(8), Settings(4)).look()
+    moment = Walk(HEADS, chosen, range(8), Settings(group_size=4)).look()
     useful = np.ptp(moment.rewards.sum(-1), axis=-1) > 0
     assert moment.keep is not None and 0 < useful.sum() < useful.size
     assert np.array_equal(moment.keep, useful[..., None] & (np.arange(4) > 0))
