@@ -41,7 +41,7 @@ def test_a_summary_takes_a_name_and_says_what_is_not_there() -> None:
 
 
 def test_intervals_stay_where_a_measurement_can_be() -> None:
-    columns = dict.fromkeys(("sign_flip", "grad_norm", "value"), [0.0, 1.0])
+    columns = {key: [0.0, 1.0] for key in ("sign_flip", "grad_norm", "value")}
     frame = pl.DataFrame({"variant": ["grpo", "grpo"], "seed": [0, 1], "step": [0, 0], **columns})
     half = 12.706204736174694 / 2
     rows = {r["metric"]: (r["low"], r["high"]) for r in summarise(frame).iter_rows(named=True)}
