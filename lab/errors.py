@@ -10,6 +10,7 @@ from typing import Any
 __all__ = [
     "InputError",
     "LabError",
+    "LabWarning",
     "MissingExtraError",
     "MissingFieldError",
     "UnknownNameError",
@@ -23,6 +24,10 @@ __all__ = [
 
 class LabError(Exception):
     """Base of every error that the lab raises on purpose."""
+
+
+class LabWarning(UserWarning):
+    """Something that the lab does as it was asked, and that is hardly what was meant."""
 
 
 class InputError(LabError, ValueError):

@@ -30,9 +30,11 @@ def root() -> Path:
 @pytest.fixture
 def own_rule() -> Iterator[Callable[..., str]]:
     """`own_rule(name, function, **facts)` registers an advantage rule, as a notebook cell does, for one test."""
-    from lab import registry
+    from lab import composites, methods, registry
 
+    assert methods.names(), "the lab's own rules are registered first"
     before = {kind: dict(known) for kind, known in registry._RULES.items()}
+    several = dict(composites._METHODS)
 
     def add(name: str, function: Callable[..., Any], **facts: Any) -> str:
         function.__module__, function.__qualname__ = "__main__", name
@@ -43,6 +45,8 @@ def own_rule() -> Iterator[Callable[..., str]]:
     for kind, known in before.items():
         registry._RULES[kind].clear()
         registry._RULES[kind].update(known)
+    composites._METHODS.clear()
+    composites._METHODS.update(several)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

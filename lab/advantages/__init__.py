@@ -7,7 +7,7 @@ array([-0.353, -0.353, -0.353, -0.353, -0.353, -0.353, -0.353,  2.474])
 
 from __future__ import annotations
 
-from lab.advantages.battery import PropertyReport, check
+from lab.advantages.battery import PropertyReport, check, note_on_one
 from lab.advantages.credit import Credit
 from lab.advantages.door import added, as_rewards, bind, call, compute, credit
 from lab.advantages.worked import explain
@@ -26,6 +26,7 @@ __all__ = [
     "credit",
     "explain",
     "names",
+    "note_on_one",
     "rule",
 ]
 

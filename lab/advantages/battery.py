@@ -2,21 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lab.advantages.credit import Credit
-from lab.advantages.door import call
+from lab.advantages.door import WrongShapeError, added, call
 from lab.advantages.statistics import NO_SIGNAL, Array
 from lab.errors import LabError
 from lab.registry import FIELDS, PROPERTIES, Rule, Shape, find
 
-__all__ = ["PropertyReport", "check", "standard_inputs"]
+__all__ = ["Checked", "PropertyReport", "Seen", "check", "note_on_one", "standard_inputs"]
 
 _TOLERANCE = 1e-8
+
+
+class Seen(NamedTuple):
+    """One group of a counterexample, before and after what should have changed nothing (or too much).
+
+    Attributes:
+        rewards: [G, K].
+        advantages: [G].
+        change: What was done to the rewards of the batch, in words; "" where nothing was.
+        changed: Rewards of the same group afterwards [G, K]; None where nothing was done.
+        after: Its advantages then [G].
+    """
+
+    rewards: Array
+    advantages: Array
+    change: str = ""
+    changed: Array | None = None
+    after: Array | None = None
+
+    def added(self) -> Seen:
+        """The same with the components of the rewards added, as a rule of one reward sees them."""
+        changed = None if self.changed is None else added(self.changed)[:, None]
+        return self._replace(rewards=added(self.rewards)[:, None], changed=changed)
+
+    def __str__(self) -> str:
+        said = f"rewards {_shown(self.rewards)} get {_shown(self.advantages)}"
+        if self.changed is None or self.after is None:
+            return said
+        return f"{said}; {self.change}: {_shown(self.changed)} get {_shown(self.after)}"
+
+
+def _shown(values: Array) -> str:
+    column = values[..., 0] if values.ndim > 1 and values.shape[-1] == 1 else values
+    return " ".join(
+        np.array2string(column, separator=", ", max_line_width=10_000, formatter={"all": lambda x: f"{x:.4g}"}).split()
+    )
 
 
 @dataclass(frozen=True)
@@ -28,17 +64,48 @@ class PropertyReport:
         declared: Whether the rule declares it.
         holds: Whether every input agreed with it.
         counterexample: The first input that did not, in words; "" where it holds.
+        tried: How many inputs were tried, the counterexample included.
+        seen: The counterexample in numbers; None where it holds, or where the rule refused the input.
     """
 
     name: str
     declared: bool
     holds: bool
     counterexample: str = ""
+    tried: int = 0
+    seen: Seen | None = None
 
     @property
     def agrees(self) -> bool:
         """Declared properties hold, and properties not declared have a counterexample."""
         return self.declared == self.holds
+
+    @property
+    def advice(self) -> str:
+        """What to do where the declaration and the finding differ; "" where they agree."""
+        if self.agrees:
+            return ""
+        if self.declared:
+            return f"declared {self.name}, but there is a counterexample: mend the rule, or leave {self.name!r} out"
+        bound = " and bound=lambda shape: its largest |advantage|" if self.name == "bounded" else ""
+        return f"found {self.name}: declare properties=({self.name!r}, ...){bound}"
+
+
+class Checked(list[PropertyReport]):
+    """The reports of one rule, one per property; shown as a table, with the numbers of each counterexample."""
+
+    def __init__(self, rule: str, reports: Iterable[PropertyReport]) -> None:
+        super().__init__(reports)
+        self.rule = rule
+
+    def __repr__(self) -> str:
+        wide = max(len(r.name) for r in self)
+        lines = [f"rule {self.rule!r}", f"{'property':{wide}}  declared  holds  tried"]
+        for r in self:
+            declared, holds = ("yes" if x else "no" for x in (r.declared, r.holds))
+            lines.append(f"{r.name:{wide}}  {declared:8}  {holds:5}  {r.tried:5}  {r.counterexample}".rstrip())
+            lines += [f"{'':{wide}}  {said}" for said in (str(r.seen) if r.seen else "", r.advice) if said]
+        return "\n".join(lines)
 
 
 def standard_inputs(seed: int = 0) -> Iterator[tuple[str, Array]]:
@@ -96,8 +163,7 @@ def _run(rule: Rule, rewards: Array, given: dict[str, Any] | None = None) -> Arr
     """Advantages [P, G] (of the first token where there are several) with every numerical floor set to 0."""
     floors = {k: 0.0 for k in rule.options if k == "eps" or k.endswith("_eps")}
     result: Credit = call(rule, rewards, **{**floors, **(_given(rule, rewards) if given is None else given)})
-    advantage = result.advantage
-    return advantage if advantage.ndim == rewards.ndim - 1 else advantage[..., 0]
+    return per_first_token(result.advantage, rewards)
 
 
 def _differ(a: Array, b: Array) -> bool:
@@ -106,17 +172,24 @@ def _differ(a: Array, b: Array) -> bool:
     return bool((np.abs(a - b)[a != b] > _TOLERANCE * (1 + largest)).any())
 
 
-def _shift(rule: Rule, r: Array) -> bool:
-    return (
-        _differ(_run(rule, r), _run(rule, r * 0.5 + 0.25))
-        if _unit(rule)
-        else _differ(_run(rule, r), _run(rule, r + 3.5))
-    )
+def _compared(rule: Rule, r: Array, changed: Array, change: str) -> Seen | None:
+    """The group whose advantages differ most once the batch is changed; None if none does."""
+    a, b = _run(rule, r), _run(rule, changed)
+    if not _differ(a, b):
+        return None
+    p = int(np.nanargmax(np.where(a == b, 0.0, np.abs(a - b)).max(axis=-1)))
+    return Seen(r[p], a[p], change, changed[p], b[p])
 
 
-def _scale(rule: Rule, r: Array) -> bool:
+def _shift(rule: Rule, r: Array) -> Seen | None:
+    if _unit(rule):
+        return _compared(rule, r, r * 0.5 + 0.25, "halved, 0.25 added")
+    return _compared(rule, r, r + 3.5, "3.5 added")
+
+
+def _scale(rule: Rule, r: Array) -> Seen | None:
     factor = 0.5 if _unit(rule) else 40.0
-    return _differ(_run(rule, r), _run(rule, r * factor))
+    return _compared(rule, r, r * factor, f"times {factor:g}")
 
 
 def _unit(rule: Rule) -> bool:
@@ -124,72 +197,124 @@ def _unit(rule: Rule) -> bool:
     return "low" in rule.options and "high" in rule.options
 
 
-def _permutation(rule: Rule, r: Array) -> bool:
+def _permutation(rule: Rule, r: Array) -> Seen | None:
     order = np.random.default_rng(1).permutation(r.shape[1])
-    given = _given(rule, r)
-    moved = _run(rule, np.ascontiguousarray(r[:, order]), _reordered(given, order))
-    return _differ(_run(rule, r, given)[:, order], moved)
+    given, changed = _given(rule, r), np.ascontiguousarray(r[:, order])
+    a, moved = _run(rule, r, given), _run(rule, changed, _reordered(given, order))
+    if not _differ(a[:, order], moved):
+        return None
+    p = int(np.nanargmax(np.abs(a[:, order] - moved).max(axis=-1)))
+    return Seen(r[p], a[p], "in another order", changed[p], moved[p])
 
 
-def _zero_sum(rule: Rule, r: Array) -> bool:
+def _zero_sum(rule: Rule, r: Array) -> Seen | None:
     a = _run(rule, r)
-    return bool(np.abs(a.sum(-1)).max() > _TOLERANCE * (1 + np.abs(a).max()))
+    away = np.abs(a.sum(-1))
+    p = int(away.argmax())
+    return Seen(r[p], a[p]) if away[p] > _TOLERANCE * (1 + np.abs(a).max()) else None
 
 
-def _bounded(rule: Rule, r: Array) -> bool:
+def _bounded(rule: Rule, r: Array) -> Seen | None:
     tokens = _TOKENS if set(rule.fields) - {"greedy_rewards", "task"} else 1
     prompts, size, components = r.shape
     limit = rule.bound(Shape(prompts, size, components, tokens)) if rule.bound else 100.0 * size
-    spread = np.array([1e-3, 1.0, 1e3]) if not _unit(rule) else np.array([1.0])
-    return any(np.abs(_run(rule, r * s)).max() > limit * (1 + _TOLERANCE) for s in spread)
+    for spread in (1.0,) if _unit(rule) else (1e-3, 1.0, 1e3):
+        a = np.abs(_run(rule, r * spread))
+        if a.max() > limit * (1 + _TOLERANCE):
+            p = int(a.max(axis=-1).argmax())
+            return Seen(r[p] * spread, _run(rule, r * spread)[p])
+    return None
 
 
-def _silent(rule: Rule, r: Array) -> bool:
-    equal = (r == r[:, :1]).all(axis=(1, 2))
-    return bool(equal.any() and np.abs(_run(rule, r)[equal]).max() > NO_SIGNAL)
+def _silent(rule: Rule, r: Array) -> Seen | None:
+    equal = np.flatnonzero((r == r[:, :1]).all(axis=(1, 2)))
+    if not equal.size:
+        return None
+    a = _run(rule, r)
+    p = int(equal[np.abs(a[equal]).max(axis=-1).argmax()])
+    return Seen(r[p], a[p]) if np.abs(a[p]).max() > NO_SIGNAL else None
 
 
-def _groupwise(rule: Rule, r: Array) -> bool:
+def _groupwise(rule: Rule, r: Array) -> Seen | None:
     if r.shape[0] == 1:
-        return False
+        return None
     changed = r.copy()
     changed[1:, 0] = 1 - changed[1:, 0] ** 2
     given = _given(rule, r)
     other = dict(given)
     if "turn_rewards" in given:
         other["turn_rewards"] = given["turn_rewards"] * (1 + np.arange(len(r)))[:, None, None]
-    return _differ(_run(rule, r, given)[0], _run(rule, changed, other)[0])
+    a, b = _run(rule, r, given)[0], _run(rule, changed, other)[0]
+    return Seen(r[0], a, "other groups changed", changed[0], b) if _differ(a, b) else None
 
 
-_TESTS: dict[str, Callable[[Rule, Array], bool]] = {
+_TESTS: dict[str, Callable[[Rule, Array], Seen | None]] = {
     "shift": _shift, "scale": _scale, "permutation": _permutation, "zero_sum": _zero_sum,
     "bounded": _bounded, "silent": _silent, "groupwise": _groupwise,
 }  # fmt: skip
 
 
-def check(name: str | Rule) -> list[PropertyReport]:
+def check(name: str | Rule) -> Checked:
     """Try every property of `PROPERTIES` on the rule: proofs for the declared ones, counterexamples for the others.
+
+    Numerical floors (eps) count as 0 here.
 
     Args:
         name: A registered advantage rule, one's own included, or its record.
 
     Returns:
-        One report per property; `report.agrees` is False where the declaration and the finding differ.
+        One report per property, shown as a table; `report.agrees` is False where the declaration and the finding
+        differ, and `report.advice` says what to do.
+
+    Raises:
+        InputError: The rule does not give one advantage per rollout, or per token.
     """
     rule = name if isinstance(name, Rule) else find("advantage", name)
-    return [_report(rule, prop) for prop in PROPERTIES]
+    return Checked(rule.name, (_report(rule, prop) for prop in PROPERTIES))
 
 
 def _report(rule: Rule, prop: str) -> PropertyReport:
-    for label, rewards in _inputs(prop):
+    declared, tried = prop in rule.properties, 0
+    for tried, (label, rewards) in enumerate(_inputs(prop), start=1):
         try:
             with np.errstate(divide="ignore", invalid="ignore"):
-                broken = _TESTS[prop](rule, rewards)
+                seen = _TESTS[prop](rule, rewards)
+        except WrongShapeError:
+            raise
         except LabError as reason:
-            return PropertyReport(prop, prop in rule.properties, False, f"{label}: {reason}")
-        if broken:
-            return PropertyReport(prop, prop in rule.properties, False, label)
-    return PropertyReport(prop, prop in rule.properties, True)
+            return PropertyReport(prop, declared, False, f"{label}: {reason}", tried)
+        if seen is not None:
+            return PropertyReport(prop, declared, False, label, tried, seen if rule.components else seen.added())
+    return PropertyReport(prop, declared, True, tried=tried)
+
+
+def note_on_one(name: str | Rule, options: Mapping[str, Any] | None = None) -> str:
+    """What a rule makes of groups of one, where that is hardly what was meant: nothing, or the bare rewards; else "".
+
+    Args:
+        name: A registered advantage rule, or its record.
+        options: Its options.
+    """
+    rule, rewards = name if isinstance(name, Rule) else find("advantage", name), np.array([0.25, 1.0, 0.5, 2.0])
+
+    def given(size: int) -> Array:
+        batch = rewards.reshape(-1, size, 1)
+        fields = {**_given(rule, batch), **(options or {})}
+        return per_first_token(call(rule, batch, **fields).advantage, batch).ravel()
+
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            one, four = given(1), given(4)
+    except LabError:  # it says so itself
+        return ""
+    bare = np.allclose(one, rewards, rtol=1e-3) and not np.allclose(four, rewards, rtol=1e-3)
+    made = "all zero" if not one.any() else "the rewards themselves" if bare else ""
+    return f"a group of 1 has no baseline: {rule.name}'s advantages are {made}" if made else ""
+
+
+def per_first_token(advantage: Array, rewards: Array) -> Array:
+    """Advantages [P, G]; of those per token the first."""
+    return advantage if advantage.ndim == rewards.ndim - 1 else advantage[..., 0]
 
 
 def _inputs(prop: str) -> Iterator[tuple[str, Array]]:

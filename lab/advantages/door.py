@@ -14,7 +14,7 @@ from lab.advantages.statistics import Array
 from lab.errors import InputError, MissingFieldError, worlds_with
 from lab.registry import FIELDS, Rule, find
 
-__all__ = ["added", "as_rewards", "bind", "call", "compute", "credit"]
+__all__ = ["WrongShapeError", "added", "as_rewards", "bind", "call", "compute", "credit"]
 
 _SHAPES = "[G], [P, G], [P, G, K] or [S, P, G, K]"
 
@@ -73,8 +73,6 @@ def credit(
 
 def _check_result(rule: Rule, advantage: Array, rewards: Array, given: Mapping[str, Any]) -> None:
     groups = rewards.shape[:-1]
-    if advantage.shape[: len(groups)] != groups or advantage.ndim > len(groups) + 1:
-        raise InputError(f"advantage rule {rule.name!r} gives shape {advantage.shape} for groups {groups}")
     bad = ~np.isfinite(advantage)
     if bad.any():
         options = ", ".join(f"{k}={v!r}" for k, v in given.items() if k in rule.options) or "its defaults"
@@ -84,6 +82,27 @@ def _check_result(rule: Rule, advantage: Array, rewards: Array, given: Mapping[s
             f"advantage rule {rule.name!r} with {options} gives {advantage[bad][0]} at {named}, "
             f"where the rewards are {rewards[place].tolist()}"
         )
+
+
+class WrongShapeError(InputError):
+    """An advantage rule did not give one advantage per rollout, or per token."""
+
+
+def _check_shape(rule: Rule, advantage: Any, groups: tuple[int, ...]) -> None:
+    shape = np.shape(advantage)
+    if isinstance(advantage, np.ndarray) and shape[: len(groups)] == groups and len(shape) <= len(groups) + 1:
+        return
+    axes = "SPGT"[3 - len(groups) :]
+    wanted, got = (", ".join(axes[:n]) for n in (len(groups), len(shape)))
+    named = (
+        f"[{got}] = {shape}"
+        if isinstance(advantage, np.ndarray) and len(shape) <= len(axes)
+        else f"a {type(advantage).__name__} of shape {shape}"
+    )
+    raise WrongShapeError(
+        f"advantage rule {rule.name!r} returned {named}; it must return the shape of rewards [{wanted}] = {groups}, "
+        f"or [{wanted}, T] with one advantage per token"
+    )
 
 
 def call(rule: Rule, rewards: Array, *, weights: Array | None = None, **given: Any) -> Credit:
@@ -116,7 +135,9 @@ def bind(rule: Rule, options: Mapping[str, Any], weights: Array | None = None) -
         if weights is not None and weights.shape != rewards.shape[-1:]:
             raise InputError(f"{weights.size} weights for {rewards.shape[-1]} reward components; one each is needed")
         result = rule_of(rewards if takes_components else added(rewards, weights), **fields)
-        return result if isinstance(result, Credit) else Credit(result)
+        made = result if isinstance(result, Credit) else Credit(result)
+        _check_shape(rule, made.advantage, rewards.shape[:-1])
+        return made
 
     return apply
 

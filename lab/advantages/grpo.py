@@ -217,7 +217,7 @@ def grpo_passk(rewards: Array, *, ddof: int = 1, eps: float = 1e-6) -> Array:
     missing = np.isnan(rewards)
     ordered = np.sort(np.where(missing, rewards.min(where=~missing, initial=0), rewards), axis=-1)
     lead = over(ordered[..., -1:] - ordered[..., -2:-1], mean_std(rewards, ddof)[1] + eps)
-    return np.where(rewards == ordered[..., -1:], lead, rewards.dtype.type(0))
+    return np.where((rewards == ordered[..., -1:]) & (scored(rewards) > 1), lead, rewards.dtype.type(0))
 
 
 preset(

@@ -135,6 +135,8 @@ def _train(
     try:
         from lab import executors, experiment
 
+        for note in experiment.notes(config):
+            typer.echo(f"Note: {note}.", err=True)
         executor = executors.Processes(processes) if processes else executors.Threads(threads)
         with progress_bar(f"Training {name}") as progress:
             done = experiment.run(config, name, resume=resume, runs=folder, progress=progress, executor=executor)

@@ -27,8 +27,8 @@ def _ascended(score: Array) -> Array:
     return np.asarray(-score[..., 0].mean(axis=(-2, -1)))
 
 
-def _contrast(t: Terms, reward: Array, muted: float, eps: float) -> Formula:
-    """The mean over scenes and queries of A, 0 for muted queries, as a function of the reward: ascended."""
+def _contrast(t: Terms, reward: Array, alpha: float, muted: float, eps: float) -> Formula:
+    """α times the mean over scenes and queries of A, 0 for muted queries, as a function of the reward: ascended."""
     r, mean = reward[..., 0], 1.0 / (reward.shape[-3] * reward.shape[-2])
     teaches = (t.per_rollout != 0).any(axis=-1, keepdims=True)
     c = kept(r.shape[-1], muted_share(r.shape[-1], muted)) * np.ones(r.shape)
@@ -36,9 +36,9 @@ def _contrast(t: Terms, reward: Array, muted: float, eps: float) -> Formula:
     def loss() -> Array:
         away = r - r.mean(axis=-1, keepdims=True)
         std = np.sqrt((away**2).sum(axis=-1, keepdims=True) / max(r.shape[-1] - 1, 1))
-        return -np.asarray((c * teaches * away / (std + eps)).mean(axis=(-2, -1)))
+        return -alpha * np.asarray((c * teaches * away / (std + eps)).mean(axis=(-2, -1)))
 
-    return Formula(lambda: np.where(teaches, mean * slopes(r, c, eps), 0.0)[..., None], loss)
+    return Formula(lambda: np.where(teaches, alpha * mean * slopes(r, c, eps), 0.0)[..., None], loss)
 
 
 @formula(
@@ -68,8 +68,8 @@ def grqo(t: Terms, *, scores: Scores, alpha: float = 0.01, muted: float = 1 / 3,
     Source: DINO-R1, arXiv 2505.24025; golden file grqo.json through `lab.rewards.grqo`. Its penalty is the variant's k3
     on the objectness.
     """
-    made = _contrast(t, scores["reward"], muted, eps)
-    return Formula(lambda: {"reward": alpha * made.weights()}, lambda: alpha * made.loss())
+    made = _contrast(t, scores["reward"], alpha, muted, eps)
+    return Formula(lambda: {"reward": made.weights()}, made.loss)
 
 
 @formula(paper="grqo", equation="w = 1/(P·Q) on ∇match", reads=(), scores=("match",))
@@ -115,10 +115,10 @@ def dino_r1(t: Terms, *, scores: Scores, alpha: float = 0.01, muted: float = 1 /
 
     Source: DINO-R1, arXiv 2505.24025.
     """
-    match, made = scores["match"], _contrast(t, scores["reward"], muted, eps)
+    match, made = scores["match"], _contrast(t, scores["reward"], alpha, muted, eps)
     return Formula(
-        lambda: {"match": _even(match), "reward": alpha * made.weights()},
-        lambda: _ascended(match) + alpha * made.loss(),
+        lambda: {"match": _even(match), "reward": made.weights()},
+        lambda: _ascended(match) + made.loss(),
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
-from lab.errors import InputError, LabError, check_whole
+from lab.advantages import note_on_one
+from lab.errors import InputError, LabError, LabWarning, check_whole
 from lab.methods import Variant, names, variant
 from lab.trace import Trace
 from lab.training.jobs import Job, blocks_of, check_sizes, gathered, job_of, seeds_of
@@ -72,6 +74,8 @@ def train(
     check_sizes(world, asked, len(chosen) * number, asked.steps)
     numbers = seeds_of(seeds)
     width = os.cpu_count() or 1 if threads is None else check_whole("threads", threads, 1)
+    for note in notes_of(chosen, asked.group_size):
+        warnings.warn(note, LabWarning, stacklevel=2)
     jobs = [
         job_of(world, v, block, asked)
         for v in chosen
@@ -119,6 +123,12 @@ def refused(
         except (LabError, ValueError) as refusal:
             found[v.name] = Refusal(str(refusal), tuple(absent))
     return found
+
+
+def notes_of(variants: Iterable[Variant], group_size: int) -> list[str]:
+    """What should be said before training: rules that a group of one leaves without a baseline."""
+    alone = [v for v in variants if group_size + v.extra_rollouts == 1]
+    return list(filter(None, (note_on_one(v.advantage, v.options["advantage"]) for v in alone)))
 
 
 def variants_of(variants: Any, options: Mapping[str, Any] | None = None) -> list[Variant]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lab import advantages
+from lab.advantages.golongrl_tmn import pass_rate
 from lab.errors import InputError
 
 REWARDS = np.array([[1, 1, 0, 0], [0.2, 0.1, 0.1, 0.8], [0.2, 0, 0.2, 0.2], [1, 0, 1, 1]])
@@ -44,3 +45,11 @@ def test_a_prompt_without_any_score_counts_for_nothing() -> None:
         found = advantages.compute(name, padded, missing="skip")
         assert np.array_equal(found[:4], advantages.compute(name, REWARDS))
         assert not found[4].any()
+
+
+def test_a_group_of_one_is_compared_with_its_task_alone():
+    """Raw, a group of one counts as mean 0; M is then 0, and every reward above it passes, whatever alpha is."""
+    assert pass_rate(np.array([[1.0], [0.5]]), single="raw").tolist() == [[1.0], [1.0]]
+    # zero: the means are 1 and 0.5, M is 0.75, and the threshold of a group of one is M itself
+    assert pass_rate(np.array([[1.0], [0.5]]), alpha=0.8).tolist() == [[1.0], [0.0]]
+    assert pass_rate(np.array([[1.0], [0.9]]), alpha=1.0).tolist() == [[1.0], [0.0]]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lab
-from lab import composites, rewards, sampling
+from lab import rewards, sampling
 from lab.errors import InputError, MissingFieldError, UnknownNameError
 from lab.rewards.length import overlong_penalty
 from lab.sampling.dynamic_sampling import expected_prompts
@@ -192,17 +192,14 @@ def test_variants_are_written_as_on_the_shell() -> None:
     assert (made.given("advantage")["eps"], made.given("objective")["eps"], made.kl_beta) == (0.1, 0.2, 0.5)
 
 
-def test_a_method_of_ones_own_has_a_name() -> None:
+def test_a_method_of_ones_own_has_a_name(own_rule) -> None:
     lab.method("my-dapo", advantage="rloo", objective=("ppo_clip", {"clip_high": 0.3}), filter="uniform", refill=2)
-    try:
-        made = lab.variant("MY_dapo")
-        assert (made.advantage, made.filter, made.reward, made.refill, made.kl) == ("rloo", "uniform", None, 2, None)
-        assert made.given("objective")["clip_high"] == 0.3
-        assert "my-dapo" in lab.variants()["name"].to_list()
-        for taken in ("dapo", "grpo"):
-            with pytest.raises(InputError, match=f"variant '{taken}' exists already"):
-                lab.method(taken, filter="uniform")
-    finally:
-        del composites._METHODS["my-dapo"]
+    made = lab.variant("MY_dapo")
+    assert (made.advantage, made.filter, made.reward, made.refill, made.kl) == ("rloo", "uniform", None, 2, None)
+    assert made.given("objective")["clip_high"] == 0.3
+    assert "my-dapo" in lab.variants()["name"].to_list()
+    for taken in ("dapo", "grpo"):
+        with pytest.raises(InputError, match=f"variant '{taken}' exists already"):
+            lab.method(taken, filter="uniform")
     with pytest.raises(AttributeError, match="no 'filtre'; it has advantage, objective, filter, reward"):
         getattr(made, "filtre")  # noqa: B009

@@ -214,3 +214,21 @@ def test_what_frameworks_make_of_nearly_equal_rewards() -> None:
     expected = {"grpo@trl": 0.50, "grpo@verl": 1.47, "grpo@openrlhf": 1.50, "grpo@rlhf-book": 1.50,
                 "grpo@nano-aha-moment": 0.52, "grpo@grpo-zero": 0.52, "grpo@grpo-advantage": 1.73}  # fmt: skip
     assert {name: round(float(largest[name]), 2) for name in expected} == expected
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_the_deviation_of_the_batch_takes_its_degrees_of_freedom(ddof: int) -> None:
+    """Rewards 0, 2 | 0, 6 have the mean 2 and squares about it that add up to 24: deviation √(24/4) or √(24/3)."""
+    found = advantages.compute("grpo", [[0.0, 2.0], [0.0, 6.0]], scale="batch", ddof=ddof, eps=0.5)
+    spread = np.sqrt(24 / (4 - ddof)) + 0.5
+    assert found == pytest.approx(np.array([[-1, 1], [-3, 3]]) / spread, rel=1e-12)
+
+
+def test_groups_without_a_spread_need_no_case_of_their_own() -> None:
+    level = [[0.1 + 0.2] * 3, [0.7] * 3]
+    mask = np.ones((2, 3, 4))
+    mask[0, 1, 2:] = 0
+    for name, given in (("opo", {"mask": mask}), ("grpo_passk", {})):
+        assert np.abs(advantages.compute(name, level, **given)).max() < 1e-15, name
+    best = advantages.compute("grpo_passk", [[np.nan, 0.5], [np.nan, np.nan]], missing="skip")
+    assert best.tolist() == [[0, 0], [0, 0]]

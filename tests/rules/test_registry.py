@@ -7,7 +7,7 @@ import pytest
 import lab
 from lab import advantages, registry
 from lab.advantages import Credit
-from lab.errors import InputError, UnknownNameError
+from lab.errors import InputError, LabWarning, UnknownNameError
 from simulators import Bandit
 
 
@@ -85,7 +85,12 @@ def test_ones_own_rule_is_checked_like_the_others(own_rule) -> None:
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda rewards: rewards.sum(-1), r"gives shape \(2,\) for groups \(2, 2\)"),
+        (
+            lambda rewards: rewards.sum(-1),
+            r"returned \[P\] = \(2,\); it must return the shape of rewards \[P, G\] = \(2, 2\)",
+        ),
+        (lambda rewards: rewards[..., None, None] + 0, r"returned a ndarray of shape \(2, 2, 1, 1\)"),
+        (lambda rewards: 3.0, r"returned a float of shape \(\)"),
         (lambda rewards: np.log(rewards) + 0, "with its defaults gives -inf at p=0, g=0, where the rewards are"),
     ],
 )
@@ -116,3 +121,54 @@ def test_ones_own_rule_may_drop_rollouts_and_read_fields(own_rule) -> None:
     own_rule("beats_greedy", rule)
     trace = lab.train(Bandit([0.2, 0.8]), "beats_greedy", steps=3, seeds=2, measure="full")
     assert (trace.frame["kept"] < 1).any()
+
+
+def test_a_wrong_shape_is_said_in_shapes_wherever_the_rule_is_met(own_rule) -> None:
+    own_rule("bad-shape", lambda rewards: rewards.mean(axis=-1))
+    with pytest.raises(
+        InputError, match=r"returned \[S, P\] = \(2, 1\); .* rewards \[S, P, G\] = \(2, 1, 8\), or .*, T\]"
+    ):
+        lab.train(Bandit([0.1, 0.9]), "bad-shape", steps=1, seeds=2, group_size=8)
+    with pytest.raises(InputError, match=r"returned \[P\] = \(4,\); .* rewards \[P, G\] = \(4, 2\)"):
+        advantages.check("bad-shape")
+
+
+def test_the_battery_shows_a_table_with_its_counterexamples_in_numbers(own_rule) -> None:
+    own_rule("top", lambda rewards: rewards - rewards.max(-1, keepdims=True), properties={"shift", "zero_sum"})
+    found = advantages.check("top")
+    reports = {r.name: r for r in found}
+    seen = reports["zero_sum"].seen
+    assert seen.rewards.shape == (2, 1) and seen.changed is None
+    assert seen.advantages == pytest.approx(seen.rewards[:, 0] - seen.rewards.max())
+    moved = reports["scale"].seen
+    assert moved.changed == pytest.approx(40 * moved.rewards) and moved.after == pytest.approx(40 * moved.advantages)
+    assert reports["zero_sum"].advice.startswith("declared zero_sum, but there is a counterexample")
+    assert reports["permutation"].advice == "found permutation: declare properties=('permutation', ...)"
+    assert (reports["shift"].advice, reports["shift"].tried, reports["scale"].tried) == ("", 16, 1)
+    lines = repr(found).splitlines()
+    assert lines[0] == "rule 'top'" and lines[1].split() == ["property", "declared", "holds", "tried"]
+    assert lines[2].split() == ["shift", "yes", "yes", "16"]
+    assert any("times 40: [" in line for line in lines) and not any(line.startswith("[") for line in lines)
+
+
+def test_a_bound_that_was_found_is_to_be_declared(own_rule) -> None:
+    own_rule("squashed", lambda rewards: np.tanh(rewards) + 0)
+    advice = {r.name: r.advice for r in advantages.check("squashed")}["bounded"]
+    assert (
+        advice == "found bounded: declare properties=('bounded', ...) and bound=lambda shape: its largest |advantage|"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("grpo", "all zero"), ("rloo", "the rewards themselves"), ("grpo:single=raw", "the rewards themselves")],
+)
+def test_a_group_of_one_is_trained_with_a_warning(name: str, made: str) -> None:
+    rule = name.partition(":")[0]
+    with pytest.warns(LabWarning, match=f"a group of 1 has no baseline: {rule}'s advantages are {made}"):
+        lab.train(Bandit([0.1, 0.9]), name, steps=1, seeds=1, group_size=1)
+
+
+@pytest.mark.parametrize(("name", "size"), [("grpo", 2), ("psr", 1), ("reinforce_pp", 1), ("mc-grpo", 1)])
+def test_other_groups_are_trained_without_one(name: str, size: int) -> None:
+    assert lab.train(Bandit([0.1, 0.9]), name, steps=1, seeds=1, group_size=size).frame.height == 1
