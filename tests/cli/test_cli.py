@@ -349,3 +349,10 @@ def test_variants_are_compared_at_one_learning_rate_or_each_at_its_own(advlab: A
     status, out, _ = advlab(quick.replace("mapo", "grpo:eps=0.5") + " --fair")
     assert status == 0
     assert len(re.findall(r"\d \*", out)) == 2 and "chosen on other runs" in out
+
+
+def test_a_group_of_one_is_trained_with_a_note(advlab: Advlab) -> None:
+    status, _, err = advlab("run --variant grpo --variant psr --group-size 1 --steps 1 --seeds 1 --name one")
+    assert status == 0
+    assert "Note: a group of 1 has no baseline: grpo's advantages are all zero." in err
+    assert "psr" not in err
