@@ -26,7 +26,7 @@ from lab.store import Cell, Run, opened
 from lab.training.jobs import Job, check_sizes, gathered, job_of, seeds_of
 from lab.training.loop import Moment, Walk
 from lab.training.settings import Settings, settings_of
-from lab.training.train import notes_of, train, variants_of
+from lab.training.train import train, variants_of
 from simulators.records import Truth
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from simulators.records import World
 
-__all__ = ["Config", "Replay", "by_group_size", "notes", "replay", "review", "run", "side_by_side"]
+__all__ = ["Config", "Replay", "by_group_size", "replay", "review", "run", "side_by_side"]
 
 Array = NDArray[Any]
 
@@ -109,19 +109,10 @@ class _Pulse:
         self.halted = True
 
 
-def notes(config: Config) -> list[str]:
-    """What should be said before a run: rules that a group of one leaves without a baseline."""
-    return notes_of(_variants(config), config.group_size)
-
-
-def _variants(config: Config) -> list[Variant]:
-    plugins.require(config.plugins)
-    return variants_of([variant(v.name, v.label, **v.options) for v in config.variants])
-
-
 def _rehearse(config: Config) -> None:
     """One step of one run of every variant, so that every mistake is found before anything is written."""
-    _variants(config)
+    plugins.require(config.plugins)
+    variants_of([variant(v.name, v.label, **v.options) for v in config.variants])
     place = lab.world(config.world.name, **config.world.options)
     check_sizes(place, config, min(config.block, len(config.numbers)), min(config.chunk, config.steps))
     for i in range(len(config.variants)):

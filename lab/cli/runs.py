@@ -133,9 +133,13 @@ def _train(
 ) -> None:  # fmt: skip
     """Train with a bar, end in a table; Ctrl-C leaves a run that can be resumed."""
     try:
-        from lab import executors, experiment
+        from lab import executors, experiment, plugins
+        from lab.methods import variant
+        from lab.training.train import notes_of
 
-        for note in experiment.notes(config):
+        plugins.require(config.plugins)
+        chosen = [variant(v.name, v.label, **v.options) for v in config.variants]
+        for note in notes_of(chosen, config.group_size):
             typer.echo(f"Note: {note}.", err=True)
         executor = executors.Processes(processes) if processes else executors.Threads(threads)
         with progress_bar(f"Training {name}") as progress:
