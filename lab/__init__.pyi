@@ -21,7 +21,12 @@ from .logs.contract import (
 from .logs.diagnosis import diagnose as diagnose
 from .logs.loading import load as load
 from .logs.readers.lab import save_log as save_log
-from .measures.metrics import metrics as metrics
+from .measures.metrics import (
+    measurement as measurement,
+)
+from .measures.metrics import (
+    metrics as metrics,
+)
 from .methods import (
     Variant as Variant,
 )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lab.errors import InputError
 from lab.measures import advantage as a
 from lab.measures import gradient as g
-from lab.measures.metrics import HELD_OUT, METRICS, MOST_AGENTS, MOST_COMPONENTS, REFERENCE, columns
+from lab.measures.metrics import HELD_OUT, METRICS, MOST_AGENTS, MOST_COMPONENTS, OWN, REFERENCE, columns
 from lab.measures.reference import against_reference
 from lab.registry import Rule
 from simulators.records import Policy, Truth, World
@@ -108,6 +108,7 @@ class Gauge:
             name: moment.rollouts.rewards[..., k].mean((1, 2)) for name, k in self.parts.items() if name in self.names
         }
         row |= self._further(policy, start, advantage, keep, gradient, truth.gradient)
+        row |= {name: _own(name, moment, policy, self.world) for name in self.names if name in OWN}
         if not set(REFERENCE).isdisjoint(self.names):
             batches = self.world.reference(
                 policy, moment.rollouts, self.reference, step=moment.step, weights=self.weights
@@ -158,6 +159,17 @@ class Gauge:
         if share is None:
             raise InputError(f"objective {self.objective.name!r} has no clip test")
         return {"clip_share": share}
+
+
+def _own(name: str, moment: Moment, policy: Policy, world: World) -> Array:
+    """A measurement that a user declared, checked: one number for each run [S]."""
+    found = np.asarray(OWN[name](moment, policy, world), dtype=np.float64)
+    if found.shape != moment.rewards.shape[:1]:
+        raise InputError(
+            f"measurement {name!r} returned shape {found.shape}; it must be one number for each run, shape "
+            f"{moment.rewards.shape[:1]}"
+        )
+    return found
 
 
 def _check_asked(world: World, held_out: bool, reference: int, chosen: set[str]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lab.errors import InputError, UnknownNameError
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "HELD_OUT", "LEVELS", "METRICS", "MOST_AGENTS", "MOST_COMPONENTS", "REFERENCE", "Metric", "columns", "metrics",
+    "HELD_OUT", "LEVELS", "METRICS", "MOST_AGENTS", "MOST_COMPONENTS", "OWN", "REFERENCE", "Metric", "columns",
+    "measurement", "metrics",
 ]  # fmt: skip
 
 
@@ -102,6 +103,39 @@ REFERENCE = (
     "grad_error_reference_se",
     "reference_se",
 )
+
+
+#: Functions of the measurements that `measurement` declared, by name.
+OWN: dict[str, Callable[..., Any]] = {}
+
+
+def measurement(
+    name: str, *, label: str = "", unit: str = "", better: str = "", level: str = "asked"
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a measurement of one's own: `lab.train(..., measure=[name])` has it, and every list of measurements.
+
+    The decorated function is called as `function(moment, policy, world)` at each measured step, before the parameters
+    move, and returns one number for each run [S].
+
+    Args:
+        name: Column of a trace.
+        label: Axis title; the name by default.
+        unit: Unit, "" for a pure number.
+        better: "higher", "lower" or "" where neither is good in itself.
+        level: "basic" or "full": from which level on it is measured; "asked": only where it is named.
+
+    Raises:
+        InputError: The name is that of another measurement, or cannot be a column.
+    """
+    if not name.isidentifier() or name in (set(METRICS) - set(OWN)) | {"variant", "seed", "step"}:
+        raise InputError(f"measurement {name!r}; it must be a name that is not taken: letters, digits and _")
+
+    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        about = (function.__doc__ or "").strip().split("\n")[0]
+        METRICS[name], OWN[name] = Metric(name, label or name.replace("_", " "), unit, better, level, about), function
+        return function
+
+    return declare
 
 
 def columns(measure: str | Sequence[str] | None) -> list[str]:

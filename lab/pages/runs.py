@@ -200,7 +200,7 @@ def trained(page: Page, state: Mapping[str, Any], measure: Measure) -> lab.Trace
         watch(job, page.reader)
         st.stop()
     if job.stopped:
-        st.info(f"Stopped after {job.done} of {job.total} steps (of all blocks of seeds together).")
+        st.info(f"Stopped after {job.done} of {job.total} steps, those of all seeds of all variants counted.")
         st.button("Run it to the end", on_click=start.clear, args=(settled, measure), icon=":material/play_arrow:")
     trace: lab.Trace = page.ask(job.answer)
     if trace.frame.is_empty():
