@@ -1,4 +1,5 @@
 from . import advantages as advantages
+from . import combining as combining
 from . import distances as distances
 from . import experiment as experiment
 from . import figures as figures

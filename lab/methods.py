@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lab import advantages, objectives, rewards, sampling
+from lab import advantages, combining, objectives, rewards, sampling
 from lab.composites import method, methods
 from lab.errors import InputError, UnknownNameError
 from lab.registry import KINDS, Rule, find, fold, register, rules
@@ -29,7 +29,7 @@ __all__ = [
     "variants",
 ]
 
-_RULES = (advantages, objectives, rewards, sampling)  # importing them registers their rules and methods
+_RULES = (advantages, objectives, rewards, sampling, combining)  # importing them registers their rules and methods
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _LISTED = "see `lab.variants()`, or `advlab variants` on the shell"
 
@@ -80,10 +80,11 @@ class Variant:
         paper: Slug of the paper's page.
         note: One sentence.
         **facts: Rules by kind (`lab.registry.KINDS`), each a name or (name, options): advantage ("grpo" unless given),
-            objective ("ppo_clip" unless given), filter, reward. And, asked of the loop: kl, the estimator of a penalty
-            for leaving the initial policy, and kl_beta, its coefficient; refill, how many times dropped prompts are
-            sampled again to fill the batch; extra_rollouts, drawn beyond the group size; max_grad_norm, above which a
-            gradient is scaled down; signflip, the probability with which each advantage gets the other sign.
+            objective ("ppo_clip" unless given), filter, reward, and combine, where each reward component has a gradient
+            of its own. And, asked of the loop: kl, the estimator of a penalty for leaving the initial policy, and
+            kl_beta, its coefficient; refill, how many times dropped prompts are sampled again to fill the batch;
+            extra_rollouts, drawn beyond the group size; max_grad_norm, above which a gradient is scaled down; signflip,
+            the probability with which each advantage gets the other sign.
 
     Attributes:
         rules: The rules by kind.
@@ -147,15 +148,19 @@ class Variant:
     def with_options(self, label: str | None = None, **options: Any) -> Variant:
         """The same variant with other options, each given to every rule that has it; "advantage.eps" names one.
 
+        A kind of rule by name, such as combine="min-norm", is another rule in its place.
+
         Raises:
             UnknownNameError: None of the variant's rules has such an option. InputError: a value of the wrong kind.
         """
-        asks = {name: options.pop(name) for name in ASKS if name in options}
-        rules = dict(self.rules)
+        parts = {name: options.pop(name) for name in (*KINDS, *ASKS) if name in options}
+        facts = {**self.rules, **self.asks, **parts}
+        changed = Variant(label or self.name, paper=self.paper, note=self.note, **facts)
         for name, value in options.items():
-            for kind in self._owners(name):
-                rules[kind] = Chosen(rules[kind].name, {**rules[kind].options, name.rpartition(".")[2]: value})
-        return Variant(label or self.name, paper=self.paper, note=self.note, **rules, **{**self.asks, **asks})
+            for kind in changed._owners(name):
+                known = facts.get(kind, changed.rules[kind])
+                facts[kind] = Chosen(_chosen(known).name, {**_chosen(known).options, name.rpartition(".")[2]: value})
+        return Variant(changed.name, paper=self.paper, note=self.note, **facts) if options else changed
 
     def _owners(self, name: str) -> list[str]:
         """Kinds of the rules that have an option."""
@@ -171,6 +176,8 @@ class Variant:
 
 
 def _chosen(given: Any) -> Chosen:
+    if not isinstance(given, str | tuple):
+        raise InputError(f"{given!r} in the place of a rule; it must be a name, or a name with a mapping of options")
     name, options = (given, _NOTHING) if isinstance(given, str) else given
     return Chosen(name, MappingProxyType(dict(options)))
 
@@ -221,7 +228,8 @@ def variant(name: str | Variant, label: str | None = None, **options: Any) -> Va
             colon, as on the shell, that is its label too: "grpo:eps=1e-6,ddof=0".
         label: Another name for it, so that two settings of one variant can stand side by side.
         **options: Options of its rules by name, each given to every rule that has it ("advantage.eps" names one), and
-            what it asks of the loop: kl, kl_beta, refill, max_grad_norm.
+            what it asks of the loop: kl, kl_beta, refill, max_grad_norm. A kind of rule by name takes another
+            rule: combine="min-norm".
 
     Raises:
         UnknownNameError: No such variant or option; the nearest names are offered.
@@ -256,7 +264,7 @@ def names(presets: bool = True) -> list[str]:
 
 
 def variants(presets: bool = True) -> pl.DataFrame:
-    """All variants as a table: name, advantage, objective, filter, reads, properties, paper, note."""
+    """All variants as a table: name, advantage, objective, filter, combine, reads, properties, paper, note."""
     import polars as pl
 
     rows = []
@@ -269,8 +277,9 @@ def variants(presets: bool = True) -> pl.DataFrame:
         rows.append(
             {
                 "name": v.name, "advantage": v.advantage, "objective": v.objective, "filter": v.filter or "",
-                "reads": ", ".join(sorted(reads)), "properties": ", ".join(sorted(rule.properties)),
-                "equation": rule.equation, "paper": v.paper, "note": v.note,
+                "combine": v.combine or "", "reads": ", ".join(sorted(reads)),
+                "properties": ", ".join(sorted(rule.properties)), "equation": rule.equation,
+                "paper": v.paper, "note": v.note,
             }
         )  # fmt: skip
     return pl.DataFrame(rows)

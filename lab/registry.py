@@ -7,16 +7,14 @@ is refused, so a misspelt option is an error and never silently ignored.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import numbers
 from collections import ChainMap
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from lab.errors import InputError, UnknownNameError
 from simulators import records
@@ -26,19 +24,17 @@ __all__ = [
     "FIELDS",
     "KINDS",
     "PROPERTIES",
+    "STAND_INS",
     "Kind",
     "Rule",
     "Shape",
-    "cached",
     "find",
     "fold",
+    "inspected",
     "preset",
     "register",
-    "replaced",
     "rules",
 ]
-
-T = TypeVar("T")
 
 #: What a rule may read beside its positional inputs: the fields of rollouts, and what the loop adds to them.
 FIELDS: Mapping[str, Field] = ChainMap(
@@ -75,6 +71,7 @@ KINDS: Mapping[str, Kind] = {
     "objective": Kind(("logp_new", "advantage"), "objectives", alone=True, default="ppo_clip"),
     "filter": Kind(("rewards",), "sampling"),
     "reward": Kind(("rewards",), "rewards", remembers=True),
+    "combine": Kind(("gradients",), "combining", remembers=True),
 }
 
 #: What a rule may declare, with the sentence that the badges show. See `lab.advantages.check`.
@@ -187,7 +184,8 @@ def fold(name: str) -> str:
     return str(name).strip().lower().replace("_", "-")
 
 
-def _inspect(kind: str, function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, Any]]:
+def inspected(kind: str, function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, Any]]:
+    """What a function reads as a rule of a kind: its fields, those without a default, its options with theirs."""
     fields, required, options = [], [], {}
     where = f"{kind} rule {getattr(function, '__name__', function)!r}"
     parameters = list(inspect.signature(function).parameters.values())
@@ -249,7 +247,7 @@ def register(kind: str, name: str | None = None, **facts: Any) -> Callable[[Call
         raise UnknownNameError("property", sorted(unknown)[0], PROPERTIES)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        fields, required, options = _inspect(kind, function)
+        fields, required, options = inspected(kind, function)
         if (facts.get("memory") is not None) != _remembers(kind, function):
             raise InputError(
                 f"{kind} rule {function.__name__!r}: a rule that keeps a memory is registered with memory= and has a "
@@ -306,83 +304,18 @@ def rules(kind: str) -> dict[str, Rule]:
     return {rule.name: rule for rule in _RULES[kind].values()}
 
 
-#: (kind, folded name) -> the rule that stands in for it at present, in this context alone.
-_STAND_INS: ContextVar[Mapping[tuple[str, str], Rule]] = ContextVar("stand-ins", default=MappingProxyType({}))
+#: (kind, folded name) -> the rule that stands in for it at present, in this context alone; see `lab.stand_ins`.
+STAND_INS: ContextVar[Mapping[tuple[str, str], Rule]] = ContextVar("stand-ins", default=MappingProxyType({}))
 
 
 def find(kind: str, name: str) -> Rule:
-    """The rule of that kind and name, or what stands in for it inside `replaced`.
+    """The rule of that kind and name, or what stands in for it inside `lab.stand_ins.replaced`.
 
     Raises:
         UnknownNameError: Nothing has that name; the nearest names are offered.
     """
-    rule = _STAND_INS.get().get((kind, fold(name))) or _RULES[kind].get(fold(name))
+    rule = STAND_INS.get().get((kind, fold(name))) or _RULES[kind].get(fold(name))
     if rule is None:
         hint = "see `lab.variants()`, or `advlab variants` on the shell" if KINDS[kind].alone else ""
         raise UnknownNameError(f"{kind} rule", name, rules(kind), hint)
     return rule
-
-
-@contextmanager
-def replaced(others: Mapping[str, str | Mapping[str, Any] | Callable[..., Any]]) -> Iterator[None]:
-    """Inside the block, other rules stand in for registered ones: what would be seen without them?
-
-    >>> with replaced({"advantage:ngrpo": "grpo"}):
-    ...     find("advantage", "ngrpo").equation == find("advantage", "grpo").equation
-    True
-
-    Only what the calling thread starts is touched; whoever uses the lab beside it sees the real rules.
-
-    Args:
-        others: "kind:name" of a rule -> the name of another of its kind; or options at which the rule itself is held;
-            or a function with the contract of its kind. Options that only the rule itself knows are then ignored.
-
-    Raises:
-        UnknownNameError: No such kind, rule or option. InputError: A function breaks the contract.
-    """
-    standing = dict(_STAND_INS.get())
-    for key, other in others.items():
-        kind, _, name = key.partition(":")
-        if kind not in KINDS:
-            raise UnknownNameError("kind of rule", kind, KINDS, 'write "kind:name", such as "advantage:grpo"')
-        standing[kind, fold(name)] = _stand_in(find(kind, name), other)
-    token = _STAND_INS.set(standing)
-    try:
-        yield
-    finally:
-        _STAND_INS.reset(token)
-
-
-def _stand_in(rule: Rule, other: str | Mapping[str, Any] | Callable[..., Any]) -> Rule:
-    """The other rule under the name of `rule`."""
-    held: Mapping[str, Any] = other if isinstance(other, Mapping) else {}
-    rule.check_options(held)
-    by = rule if isinstance(other, Mapping) else find(rule.kind, other) if isinstance(other, str) else None
-    if by is None:
-        fields, required, options = _inspect(rule.kind, other)  # type: ignore[arg-type]
-        by = Rule(rule.name, rule.kind, other, fields=fields, required=required, options=options)  # type: ignore[arg-type]
-    ignored = {*rule.options} - {*by.options} | {*held}
-
-    @functools.wraps(by.function)
-    def function(*inputs: Any, **given: Any) -> Any:
-        return by.function(*inputs, **{k: v for k, v in given.items() if k not in ignored}, **held)
-
-    own = {
-        name: value for name, value in rule.options.items() if name != "weights"
-    }  # a rule that has them adds rewards
-    merged = MappingProxyType({**own, **by.options})
-    return replace(by, name=rule.name, function=function, paper=rule.paper, options=merged)
-
-
-def cached(function: Callable[..., T]) -> Callable[..., T]:
-    """Decorator: `functools.cache`, but what was computed while rules were `replaced` is kept apart."""
-
-    @functools.lru_cache(maxsize=64)
-    def kept(_: frozenset[Any], *args: Hashable, **options: Hashable) -> T:
-        return function(*args, **options)
-
-    @functools.wraps(function)
-    def call(*args: Any, **options: Any) -> T:
-        return kept(frozenset((key, rule.function) for key, rule in _STAND_INS.get().items()), *args, **options)
-
-    return call

@@ -64,6 +64,11 @@ class Rules:
                     f"variant {self.variant.name!r}: {kind} rule {rule.name!r} remembers earlier steps, which another "
                     "trainer would not save"
                 )
+        if self.variant.combine is not None:
+            raise InputError(
+                f"variant {self.variant.name!r} combines one gradient for each reward component; another trainer takes "
+                "one gradient of one loss"
+            )
         self.objective = find("objective", self.variant.objective)
         if self.objective.extras.get("scores"):
             raise MissingFieldError(

@@ -94,7 +94,7 @@ class Gauge:
         return whole
 
     def _before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
-        rewards, advantage, keep, gradient = moment.rewards, moment.advantage, moment.keep, moment.gradient
+        rewards, advantage, keep, gradient = moment.rewards, moment.advantage, moment.keep, moment.policy_gradient
         truth = self._truth(policy, moment)
         total = rewards.sum(axis=-1) if self.weights is None else rewards @ self.weights
         row = {
@@ -123,7 +123,7 @@ class Gauge:
                 policy, moment.rollouts, gradient=not _NEED_GRADIENT.isdisjoint(self.names), weights=self.weights
             )
         none = np.zeros(moment.advantage.shape)
-        return Truth(none[..., 0], none, 0 * moment.gradient)
+        return Truth(none[..., 0], none, 0 * moment.policy_gradient)
 
     def _further(
         self, policy: Policy, start: Policy, advantage: Array, keep: Any, gradient: Array, exact: Array
@@ -144,11 +144,14 @@ class Gauge:
         return {name: ways[name]() for name in self.names if name in ways}
 
     def after(self, moment: Moment, logp_new: Array | None) -> dict[str, Array]:
-        """Measurements after the last epoch of a step: the share of clipped tokens."""
+        """Measurements after the last epoch of a step: the share of clipped tokens, its mean over several gradients."""
         if "clip_share" not in self.names:
             return {}
         if logp_new is None:
             return {"clip_share": np.zeros(len(moment.rewards))}
+        return {"clip_share": np.mean([self._clipped(part, logp_new) for part in moment.parts or (moment,)], axis=0)}
+
+    def _clipped(self, moment: Moment, logp_new: Array) -> Array:
         from lab import objectives
 
         given = {k: v for k, v in self.options.items() if k in self.objective.options}
@@ -158,7 +161,7 @@ class Gauge:
         share = objectives.clip_share(self.objective.name, logp_new, moment.credit.advantage, **given)
         if share is None:
             raise InputError(f"objective {self.objective.name!r} has no clip test")
-        return {"clip_share": share}
+        return share
 
 
 def _own(name: str, moment: Moment, policy: Policy, world: World) -> Array:

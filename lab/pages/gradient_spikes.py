@@ -112,7 +112,9 @@ def agents_apart(spike: dict[str, Any]) -> dict[str, Any]:
     """The pictures of one agent's spike; returns the prompt that it comes from."""
     seen = page.ask(taken_apart, state, spike["variant"], spike["seed"], spike["step"])
     agents: Any = made(state)
-    shares = prompt_shares(agent_prompts(seen.moment.gradient, agents.agent_axis, agents.agents.index(spike["agent"])))
+    shares = prompt_shares(
+        agent_prompts(seen.moment.policy_gradient, agents.agent_axis, agents.agents.index(spike["agent"]))
+    )
     found: dict[str, Any] = shares.filter("largest").row(0, named=True)
     with page.panels():
         with st.container():
@@ -183,7 +185,7 @@ def agent_lines(spike: dict[str, Any]) -> list[str]:
         "from lab.measures.causes import prompt_shares",
         replayed(spike),
         f"agent = world.agents.index({spike['agent']!r})",
-        "shares = prompt_shares(agent_prompts(seen.moment.gradient, world.agent_axis, agent))",
+        "shares = prompt_shares(agent_prompts(seen.moment.policy_gradient, world.agent_axis, agent))",
         "prompt = shares.filter('largest')['prompt'][0]",
         "lab.figures.prompt_norms(shares)",
         "lab.figures.group_matrix(agent_rows(seen.moment, seen.truth.advantage, prompt, world.agents))",

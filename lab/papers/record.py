@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import InputError
-from lab.registry import replaced
+from lab.stand_ins import replaced
 
 if TYPE_CHECKING:
     import polars as pl
@@ -150,7 +150,7 @@ class Measurement:
         return pl.DataFrame(list(self.detail))
 
 
-#: How a claim looks without what it is about: rules replaced (see `lab.registry.replaced`) while it is measured again,
+#: How a claim looks without what it is about: rules replaced (see `lab.stand_ins.replaced`) while it is measured again,
 #: or a function of the seed that measures its twin.
 Without = Mapping[str, str | Mapping[str, Any] | Callable[..., Any]] | Callable[[int], Measurement]
 

@@ -136,6 +136,8 @@ def enumerable(v: Variant) -> bool:
 def outcome(v: Variant, rewards: Array) -> tuple[Array, Array] | None:
     """Advantages [S, P, n] of a variant and which rollouts it uses [S, P, n]; None if it refuses such rewards.
 
+    One that combines a gradient for each reward component refuses them: they are one reward.
+
     Args:
         v: The variant; its reward rule, its advantage rule and its filter act.
         rewards: [S, P, n], n = group size + the variant's extra rollouts.
@@ -144,6 +146,8 @@ def outcome(v: Variant, rewards: Array) -> tuple[Array, Array] | None:
         MissingFieldError: A rule reads a field that rewards alone do not have.
     """
     options = dict(v.options.get("advantage", {}))
+    if v.combine is not None:
+        return None
     try:
         after = scored(v, rewards[..., None])
         made = credit(v.advantage, after, **options)

@@ -208,6 +208,8 @@ def _responses(actions: Array, mask: Array | None, number: int, size: int) -> Ar
 
 def _advantages(v: Variant, rollouts: Rollouts) -> Array:
     """Advantages [batches, P, n] under the variant's rules, 0 for rollouts that they drop."""
+    if v.combine is not None:
+        raise InputError(f"variant {v.name!r} combines gradients: without them its advantages are not known")
     rewards, reward = rollouts.rewards, v.rule("reward")
     if reward is not None:
         given = {f: getattr(rollouts, f) for f in reward.fields} | dict(v.options.get("reward", {}))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lab.errors import InputError
 from lab.measures import gradient as gradients
+from lab.training.moment import by_block
 from lab.training.optimizers import Optimizer, alike, on_host
 from lab.training.settings import Settings
 from simulators.records import Policy
@@ -40,7 +41,7 @@ class Learner:
         Raises:
             InputError: The policy has no such block.
         """
-        found = dict(gradient) if isinstance(gradient, Mapping) else {"policy": gradient}
+        found = by_block(gradient)
         for name in found.keys() - self.optimizers.keys():
             raise InputError(f"a gradient for block {name!r}; the policy has {', '.join(self.optimizers)}")
         norms = {name: gradients.norm(g) for name, g in found.items()}

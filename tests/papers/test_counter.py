@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lab
-from lab import papers, registry
+from lab import papers, stand_ins
 from lab.errors import InputError, UnknownNameError
 from lab.papers.record import CLAIMS, Measurement, claim
 
@@ -35,16 +35,16 @@ def made(name: str, value: float, **more: object) -> papers.Result:
 
 def test_another_rule_stands_in_inside_the_block_alone() -> None:
     assert lab.advantages.compute("ngrpo", FAILURE)[0] == pytest.approx(-1 / 3, abs=1e-5)
-    with registry.replaced({"advantage:NGRPO": "grpo"}):
+    with stand_ins.replaced({"advantage:NGRPO": "grpo"}):
         assert not lab.advantages.compute("ngrpo", FAILURE).any()
         assert lab.variant("ngrpo").rule("advantage").name == "ngrpo"  # type: ignore[union-attr]
-        with registry.replaced({"objective:ppo_clip": "cispo"}):
+        with stand_ins.replaced({"objective:ppo_clip": "cispo"}):
             assert not lab.advantages.compute("ngrpo", FAILURE).any()
     assert lab.advantages.compute("ngrpo", FAILURE)[0] == pytest.approx(-1 / 3, abs=1e-5)
 
 
 def test_options_that_only_the_replaced_rule_knows_are_ignored() -> None:
-    with registry.replaced({"advantage:ngrpo": "dr_grpo"}):
+    with stand_ins.replaced({"advantage:ngrpo": "dr_grpo"}):
         assert lab.advantages.compute("ngrpo", [0.0, 1.0], r_max=2.0).tolist() == [-0.5, 0.5]
         with pytest.raises(UnknownNameError):
             lab.advantages.compute("ngrpo", [0.0, 1.0], r_mox=2.0)
@@ -53,13 +53,13 @@ def test_options_that_only_the_replaced_rule_knows_are_ignored() -> None:
 def test_rewards_are_added_for_a_rule_of_one_reward_that_stands_in_for_one_of_several() -> None:
     rewards = np.random.default_rng(0).random((2, 4, 3))
     expected = lab.advantages.compute("dr_grpo", rewards, weights=[1.0, 2.0, 0.5])
-    with registry.replaced({"advantage:bnpo": "dr_grpo", "advantage:gdpo": "dr_grpo"}):
+    with stand_ins.replaced({"advantage:bnpo": "dr_grpo", "advantage:gdpo": "dr_grpo"}):
         for name in ("bnpo", "gdpo"):
             assert np.array_equal(lab.advantages.compute(name, rewards, weights=[1.0, 2.0, 0.5]), expected)
 
 
 def test_a_rule_is_held_at_options_whatever_is_asked_for() -> None:
-    with registry.replaced({"objective:ppo_clip": {"clip_low": 0.0, "clip_high": 0.0}}):
+    with stand_ins.replaced({"objective:ppo_clip": {"clip_low": 0.0, "clip_high": 0.0}}):
         held = lab.objectives.weights("ppo_clip", [[[0.5]]], [[1.0]], logp=[[[0.0]]], clip_low=9.0, clip_high=9.0)
     free = lab.objectives.weights("ppo_clip", [[[0.5]]], [[1.0]], logp=[[[0.0]]], clip_low=9.0, clip_high=9.0)
     assert held.item() == 0.0 and free.item() == pytest.approx(np.exp(0.5))
@@ -69,11 +69,11 @@ def test_a_function_of_the_same_contract_stands_in() -> None:
     def turned(rewards: np.ndarray) -> np.ndarray:
         return -(rewards - rewards.mean(axis=-1, keepdims=True))
 
-    with registry.replaced({"advantage:dr_grpo": turned}):
+    with stand_ins.replaced({"advantage:dr_grpo": turned}):
         assert lab.advantages.compute("dr_grpo", [0.0, 1.0]).tolist() == [0.5, -0.5]
     with (
         pytest.raises(InputError, match="first parameters must be rewards"),
-        registry.replaced({"advantage:grpo": lambda x: x}),
+        stand_ins.replaced({"advantage:grpo": lambda x: x}),
     ):
         pass
 
@@ -84,14 +84,14 @@ def test_a_function_of_the_same_contract_stands_in() -> None:
      ({"advantage:ngrpo": {"r_mox": 1.0}}, "r_max")],
 )  # fmt: skip
 def test_unknown_names_are_refused_before_the_block(others: dict[str, object], offered: str) -> None:
-    with pytest.raises(UnknownNameError, match=offered), registry.replaced(others):  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match=offered), stand_ins.replaced(others):  # type: ignore[arg-type]
         pytest.fail("the block was entered")
 
 
 def test_training_sees_the_stand_in_on_every_thread_and_others_do_not() -> None:
     world = lab.world("bandit")
     settings = {"steps": 3, "seeds": 2, "group_size": 4, "epochs": 2, "threads": 2}
-    with registry.replaced({"advantage:rloo": "dr_grpo"}), ThreadPoolExecutor(1) as other:
+    with stand_ins.replaced({"advantage:rloo": "dr_grpo"}), ThreadPoolExecutor(1) as other:
         within = lab.train(world, ["rloo", "dr_grpo"], **settings)  # type: ignore[arg-type]
         beside = other.submit(lab.advantages.compute, "ngrpo", FAILURE).result()
     same = [within.parameters(name) for name in ("rloo", "dr_grpo")]
@@ -104,12 +104,12 @@ def test_training_sees_the_stand_in_on_every_thread_and_others_do_not() -> None:
 def test_what_was_computed_with_stand_ins_is_kept_apart() -> None:
     calls = []
 
-    @registry.cached
+    @stand_ins.cached
     def first(size: int) -> float:
         calls.append(size)
         return float(lab.advantages.compute("ngrpo", np.zeros(size))[0])
 
-    with registry.replaced({"advantage:ngrpo": "grpo"}):
+    with stand_ins.replaced({"advantage:ngrpo": "grpo"}):
         assert first(8) == 0.0
     assert first(8) == first(8) == pytest.approx(-1 / 3, abs=1e-5)
     assert calls == [8, 8]

@@ -15,7 +15,7 @@ from lab.training.loop import Settings, Walk
 from simulators import Bandit, Policy, Rollouts
 
 BANDIT = Bandit(success=[[0.2, 0.8, 0.5], [0.6, 0.3, 0.1]])
-ADAM = Settings(6, 0.1, "adam", epochs=2)
+ADAM = Settings(group_size=6, lr=0.1, optimizer="adam", epochs=2)
 
 
 class Watched(Bandit):
@@ -116,7 +116,8 @@ def test_a_gradient_that_is_not_finite_moves_no_block() -> None:
 
 
 def test_the_limit_holds_for_each_block_by_itself() -> None:
-    walk = Walk(Watched(success=[[0.2, 0.8]]), lab.variant("grpo"), [0], Settings(4, 1.0, max_grad_norm=0.5))
+    limited = Settings(group_size=4, lr=1.0, max_grad_norm=0.5)
+    walk = Walk(Watched(success=[[0.2, 0.8]]), lab.variant("grpo"), [0], limited)
     walk.learner.ascend({"critic": np.full((1, 1), 3.0), "policy": np.array([[[[0.3, 0.0]]]])})
     assert walk.policy.further["critic"].tolist() == [[0.5]]
     assert walk.policy.parameters[0, 0, 0] == pytest.approx([0.3, 0.0])
@@ -149,7 +150,7 @@ def test_looking_changes_no_memory(running: str) -> None:
 
 
 def test_the_rewards_are_those_of_the_running_mean(running: str) -> None:
-    walk = Walk(BANDIT, Variant("running", reward=running), [0, 5], Settings(6))
+    walk = Walk(BANDIT, Variant("running", reward=running), [0, 5], Settings(group_size=6))
     seen = []
     for _ in range(3):
         moment = walk.look()

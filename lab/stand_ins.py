@@ -1,0 +1,82 @@
+"""Other rules in the place of registered ones, for a while: what would be seen without them?"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from lab.errors import UnknownNameError
+from lab.registry import KINDS, STAND_INS, Rule, find, fold, inspected
+
+__all__ = ["cached", "replaced"]
+
+T = TypeVar("T")
+
+
+@contextmanager
+def replaced(others: Mapping[str, str | Mapping[str, Any] | Callable[..., Any]]) -> Iterator[None]:
+    """Inside the block, other rules stand in for registered ones: what would be seen without them?
+
+    >>> with replaced({"advantage:ngrpo": "grpo"}):
+    ...     find("advantage", "ngrpo").equation == find("advantage", "grpo").equation
+    True
+
+    Only what the calling thread starts is touched; whoever uses the lab beside it sees the real rules.
+
+    Args:
+        others: "kind:name" of a rule -> the name of another of its kind; or options at which the rule itself is held;
+            or a function with the contract of its kind. Options that only the rule itself knows are then ignored.
+
+    Raises:
+        UnknownNameError: No such kind, rule or option. InputError: A function breaks the contract.
+    """
+    standing = dict(STAND_INS.get())
+    for key, other in others.items():
+        kind, _, name = key.partition(":")
+        if kind not in KINDS:
+            raise UnknownNameError("kind of rule", kind, KINDS, 'write "kind:name", such as "advantage:grpo"')
+        standing[kind, fold(name)] = _stand_in(find(kind, name), other)
+    token = STAND_INS.set(standing)
+    try:
+        yield
+    finally:
+        STAND_INS.reset(token)
+
+
+def _stand_in(rule: Rule, other: str | Mapping[str, Any] | Callable[..., Any]) -> Rule:
+    """The other rule under the name of `rule`."""
+    held: Mapping[str, Any] = other if isinstance(other, Mapping) else {}
+    rule.check_options(held)
+    by = rule if isinstance(other, Mapping) else find(rule.kind, other) if isinstance(other, str) else None
+    if by is None:
+        fields, required, options = inspected(rule.kind, other)  # type: ignore[arg-type]
+        by = Rule(rule.name, rule.kind, other, fields=fields, required=required, options=options)  # type: ignore[arg-type]
+    ignored = {*rule.options} - {*by.options} | {*held}
+
+    @functools.wraps(by.function)
+    def function(*inputs: Any, **given: Any) -> Any:
+        return by.function(*inputs, **{k: v for k, v in given.items() if k not in ignored}, **held)
+
+    own = {
+        name: value for name, value in rule.options.items() if name != "weights"
+    }  # a rule that has them adds rewards
+    merged = MappingProxyType({**own, **by.options})
+    return replace(by, name=rule.name, function=function, paper=rule.paper, options=merged)
+
+
+def cached(function: Callable[..., T]) -> Callable[..., T]:
+    """Decorator: `functools.cache`, but what was computed while rules were `replaced` is kept apart."""
+
+    @functools.lru_cache(maxsize=64)
+    def kept(_: frozenset[Any], *args: Hashable, **options: Hashable) -> T:
+        return function(*args, **options)
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> T:
+        return kept(frozenset((key, rule.function) for key, rule in STAND_INS.get().items()), *args, **options)
+
+    return call
