@@ -12,7 +12,7 @@ import numpy as np
 
 from lab.errors import InputError, UnknownNameError
 from lab.measures.interval import mean_interval, student_quantile
-from lab.measures.metrics import HELD_OUT, METRICS
+from lab.measures.metrics import HELD_OUT, known, metric
 from lab.methods import Variant
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ _KEYS = ("variant", "seed", "step")
 OUTCOME = (
     "value", "reward", "greedy", "pass_at_1", "pass_at_8", "sign_flip", "no_signal", "grad_norm", "cosine_reference",
 )  # fmt: skip
-
-#: Measurements that are at least 0 and have no largest value.
-_SIZES = frozenset(("grad_norm", "advantage_max", "entropy", "grad_error", "advantage_std", "effective_rollouts",
-                    "kl_start", "grad_error_reference"))  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,18 +131,17 @@ def summarise(frame: pl.DataFrame, metrics: str | Iterable[str] | None = None) -
     return grouped.with_columns(low=low, high=high).select("variant", "step", "metric", "mean", "low", "high", "runs")
 
 
-def _check_measured(name: str, known: Sequence[str]) -> None:
-    if name in known:
+def _check_measured(name: str, measured: Sequence[str]) -> None:
+    if name in measured:
         return
-    if name in METRICS:
+    if known(name):
         raise InputError(f"{name!r} was not measured in this trace; train with measure='full', or measure=[{name!r}]")
-    raise UnknownNameError("metric of this trace", name, known)
+    raise UnknownNameError("metric of this trace", name, measured)
 
 
 def _bounded(name: str, most: bool) -> bool:
     """Whether a measurement lies from 0 to 1 (`most`), or is at least 0 without a largest value."""
-    unit = METRICS[name].unit if name in METRICS else ""
-    return unit.startswith("share of") if most else name in _SIZES
+    return known(name) and (metric(name).unit.startswith("share of") if most else metric(name).size)
 
 
 def outcome(frame: pl.DataFrame) -> pl.DataFrame:

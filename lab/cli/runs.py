@@ -226,8 +226,7 @@ def _free(folder: Path) -> str:
 
 def _outcome(found: Run) -> None:
     """The table at the end of a run."""
-    from lab.measures.metrics import HELD_OUT
-    from lab.measures.metrics import METRICS as KNOWN
+    from lab.measures.metrics import HELD_OUT, metric
     from lab.trace import OUTCOME
 
     cells: dict[str, dict[str, str]] = {}
@@ -238,10 +237,10 @@ def _outcome(found: Run) -> None:
         return
     shown = [m for m in OUTCOME if any(m in of for of in cells.values())]
     table(
-        ["variant", *(KNOWN[m].label.replace(" against ", "\nagainst ") for m in shown)],
+        ["variant", *(metric(m).label.replace(" against ", "\nagainst ") for m in shown)],
         [[v, *(of.get(m, "") for m in shown)] for v, of in cells.items()],
     )
-    ends = ", ".join(KNOWN[m].label for m in shown if m in ("value", *HELD_OUT))
+    ends = ", ".join(metric(m).label for m in shown if m in ("value", *HELD_OUT))
     print(f"{f'At the last step: {ends}; the others: mean' if ends else 'Mean'} over all steps; ± 95% over the seeds.")
 
 

@@ -15,7 +15,8 @@ from lab.figures.figure import figure
 from lab.figures.lines import NOTHING, thin
 from lab.figures.marks import SHARE, heading, panel
 from lab.figures.theme import fade, palette, style
-from lab.measures.metrics import METRICS, Metric
+from lab.measures.metrics import Metric
+from lab.measures.metrics import metric as declared
 
 __all__ = ["GLANCE", "training"]
 
@@ -56,8 +57,8 @@ def training(
         height: In pixels.
     """
     known = set(frame["metric"].unique())
-    named = {name: replace(METRICS[name], label=label) for name, label in (labels or {}).items()}
-    shown = [named.get(name, METRICS[name]) for name in metrics if name in known]
+    named = {name: replace(declared(name), label=label) for name, label in (labels or {}).items()}
+    shown = [named.get(name) or declared(name) for name in metrics if name in known]
     traces: list[dict[str, Any]] = []
     layout: dict[str, Any] = {"height": height, "margin": {"l": 48, "r": 12, "t": 84, "b": 44}, "legend": {"y": 1.13}}
     titles = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,24 +12,18 @@ from numpy.typing import NDArray
 from lab.errors import InputError
 from lab.measures import advantage as a
 from lab.measures import gradient as g
-from lab.measures.metrics import HELD_OUT, METRICS, MOST_AGENTS, MOST_COMPONENTS, OWN, REFERENCE, columns
+from lab.measures.metrics import HELD_OUT, REFERENCE, Metric, columns, metric
 from lab.measures.reference import against_reference
 from lab.registry import Rule
 from simulators.records import Policy, Truth, World
+from simulators.stride import MEASURES
 
 if TYPE_CHECKING:
-    from lab.training.loop import Moment
+    from lab.training.moment import Moment
 
 __all__ = ["Gauge"]
 
 Array = NDArray[Any]
-
-#: Measurement -> the method without which a world does not have it.
-_NEEDS = (
-    dict.fromkeys(("value", "sign_flip", "cosine", "grad_error"), "truth") | dict.fromkeys(HELD_OUT, "evaluate")
-    | {"gold": "gold", "entropy": "entropy", "kl_start": "kl"}
-)  # fmt: skip
-_NEED_GRADIENT = frozenset(("cosine", "grad_error"))
 
 
 class Gauge:
@@ -55,127 +50,114 @@ class Gauge:
         weights: Array | None = None, *, held_out: bool = False, reference: int = 0,
     ) -> None:  # fmt: skip
         self.world, self.objective, self.options, self.weights = world, objective, options, weights
-        self.exact, self.reference = world.exact, reference
-        chosen = {*columns(measure), *(HELD_OUT if held_out else ()), *(REFERENCE if reference else ())}
-        _check_asked(world, held_out, reference, chosen)
-        self.names = [n for n in METRICS if n in chosen and (n not in _NEEDS or world.can(_NEEDS[n]))]
-        if "clip_share" in self.names and "clipped" not in objective.extras:
-            self.names.remove("clip_share")
-        self.agents = {n: i for i in range(MOST_AGENTS) if (n := f"grad_norm_agent_{i}") in self.names}
-        self.names = [n for n in self.names if self.agents.get(n, -1) < len(world.agents)]
-        named = len(world.components)
-        parts = {f"reward_{k + 1}": k for k in range(MOST_COMPONENTS)}
-        self.names = [n for n in self.names if parts.get(n, -1) < (named if named > 1 else 0)]
-        self.parts = {n: k for n, k in parts.items() if n in self.names}
-        self.plain = not self.names or self.names == columns("basic")
-        self.regular = not set(self.names) <= set(HELD_OUT)
+        self.reference = reference
+        asked = columns([*columns(measure), *(HELD_OUT if held_out else ()), *(REFERENCE if reference else ())])
+        _check_asked(world, held_out, reference, [metric(name) for name in asked])
+        found = [m for name in asked for m in metric(name).found_in(world, objective)]
+        self.metrics = {m.name: m for m in found}
+        self.names = list(self.metrics)
+        self.needs = frozenset(need for m in found for need in m.needs)
+        self.reads = frozenset(read for m in found for read in m.reads)
+        self.plain = not self.names or self.names == list(MEASURES)
+        self.regular = any("held_out" not in m.reads for m in found)
 
     def before(self, policy: Policy, start: Policy, moment: Moment, *, held_out: bool = True) -> dict[str, Array]:
         """Measurements at the policy that sampled, each run over its own slots: one array [S] per name.
 
         `held_out` says whether held-out problems are tried at this step; where not, they are NaN.
         """
-        row = self._own_slots(policy, start, moment)
-        if not set(HELD_OUT).isdisjoint(self.names):
-            tried = self.world.evaluate(policy, samples=8) if held_out else {}
-            none = np.full(len(policy.seeds), np.nan)
-            named = zip(HELD_OUT, ("greedy", "sampled", "pass"), strict=True)
-            row |= {name: tried.get(there, none) for name, there in named if name in self.names}
-        return row
 
-    def _own_slots(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
+        @cache
+        def tried() -> Mapping[str, Array]:
+            none = dict.fromkeys(("greedy", "sampled", "pass"), np.full(len(policy.seeds), np.nan))
+            return {**none, **(self.world.evaluate(policy, samples=8) if held_out else {})}
+
+        def measured(moment: Moment) -> dict[str, Array]:
+            step = _Step(self, policy, start, moment, tried)
+            return {name: step.measured(m) for name, m in self.metrics.items() if "logp_new" not in m.reads}
+
         if moment.slots is None:
-            return self._before(policy, start, moment)
-        parts = {n: self._before(policy, start, moment.first(n)) for n in np.unique(moment.slots)}
+            return measured(moment)
+        parts = {n: measured(moment.first(n)) for n in np.unique(moment.slots)}
         whole = parts.pop(max(parts))
         for n, part in parts.items():
             for name, values in whole.items():
                 whole[name] = np.where(moment.slots == n, part[name], values)
         return whole
 
-    def _before(self, policy: Policy, start: Policy, moment: Moment) -> dict[str, Array]:
-        rewards, advantage, keep, gradient = moment.rewards, moment.advantage, moment.keep, moment.policy_gradient
-        truth = self._truth(policy, moment)
-        total = rewards.sum(axis=-1) if self.weights is None else rewards @ self.weights
-        row = {
-            **a.basic(advantage, truth.advantage, total, keep),
-            "value": truth.value[:, : self.world.prompts].mean(axis=-1), "grad_norm": g.norm(gradient),
-        }  # fmt: skip
-        if not self.agents.keys().isdisjoint(self.names):
-            norms = g.agent_norms(gradient, self.world.agent_axis)
-            row |= {name: norms[:, n] for name, n in self.agents.items() if n < norms.shape[1]}
-        row |= {
-            name: moment.rollouts.rewards[..., k].mean((1, 2)) for name, k in self.parts.items() if name in self.names
-        }
-        row |= self._further(policy, start, advantage, keep, gradient, truth.gradient)
-        row |= {name: _own(name, moment, policy, self.world) for name in self.names if name in OWN}
-        if not set(REFERENCE).isdisjoint(self.names):
-            batches = self.world.reference(
-                policy, moment.rollouts, self.reference, step=moment.step, weights=self.weights
+    def after(self, policy: Policy, start: Policy, moment: Moment, logp_new: Array | None) -> dict[str, Array]:
+        """Measurements after the last epoch of a step: the share of clipped tokens."""
+        step = _Step(self, policy, start, moment, dict, logp_new)
+        return {name: step.measured(m) for name, m in self.metrics.items() if "logp_new" in m.reads}
+
+
+class _Step:
+    """What the functions of measurements read of one step, by name (`INPUTS`); computed when the first of them does."""
+
+    def __init__(
+        self, gauge: Gauge, policy: Policy, start: Policy, moment: Moment,
+        tried: Callable[[], Mapping[str, Array]], logp_new: Array | None = None,
+    ) -> None:  # fmt: skip
+        self.world, self.objective, self.options = gauge.world, gauge.objective, gauge.options
+        self.policy, self.start, self.moment, self.logp_new = policy, start, moment, logp_new
+        self.keep, self.gradient = moment.keep, moment.policy_gradient
+        self._gauge, self._tried = gauge, tried
+
+    def measured(self, one: Metric) -> Array:
+        """A measurement of this step, checked: one number for each run [S]."""
+        given = {read: one.n if read == "n" else getattr(self, read) for read in one.reads}
+        found = np.asarray(one.function(**given), dtype=np.float64)
+        right = self.moment.rewards.shape[:1]
+        if found.shape != right:
+            raise InputError(
+                f"measurement {one.name!r} returned shape {found.shape}; it must be one number for each run, "
+                f"shape {right}"
             )
-            row |= against_reference(gradient, batches)
-        return {name: values for name, values in row.items() if name in self.names}
+        return found
 
-    def _truth(self, policy: Policy, moment: Moment) -> Truth:
-        """The world's truth, or zeros where it has none: what is computed from them is not among the names."""
-        if self.exact:
-            return self.world.truth(
-                policy, moment.rollouts, gradient=not _NEED_GRADIENT.isdisjoint(self.names), weights=self.weights
-            )
-        none = np.zeros(moment.advantage.shape)
-        return Truth(none[..., 0], none, 0 * moment.policy_gradient)
+    @cached_property
+    def advantage(self) -> Array:
+        return self.moment.advantage
 
-    def _further(
-        self, policy: Policy, start: Policy, advantage: Array, keep: Any, gradient: Array, exact: Array
-    ) -> dict[str, Array]:
-        """The measurements beyond the basic ones, each computed only where it is among the names."""
-        used = advantage if keep is None else np.where(keep, advantage, 0.0)
-        ways: dict[str, Callable[[], Array]] = {
-            "cosine": lambda: g.cosine(gradient, exact),
-            "grad_error": lambda: g.relative_error(gradient, exact),
-            "advantage_std": lambda: a.advantage_spread(used),
-            "levels": lambda: np.asarray(a.distinct_levels(advantage).mean(axis=-1)),
-            "effective_rollouts": lambda: a.effective_rollouts(used),
-            "entropy": lambda: self.world.entropy(policy),
-            "kl_start": lambda: self.world.kl(policy, start),
-            "gold": lambda: self.world.gold(policy),
-            "kept": lambda: np.ones(len(advantage)) if keep is None else keep.mean(axis=(-2, -1)),
-        }
-        return {name: ways[name]() for name in self.names if name in ways}
+    @cached_property
+    def used(self) -> Array:
+        return self.advantage if self.keep is None else np.where(self.keep, self.advantage, 0.0)
 
-    def after(self, moment: Moment, logp_new: Array | None) -> dict[str, Array]:
-        """Measurements after the last epoch of a step: the share of clipped tokens, its mean over several gradients."""
-        if "clip_share" not in self.names:
-            return {}
-        if logp_new is None:
-            return {"clip_share": np.zeros(len(moment.rewards))}
-        return {"clip_share": np.mean([self._clipped(part, logp_new) for part in moment.parts or (moment,)], axis=0)}
+    @cached_property
+    def rewards(self) -> Array:
+        each, weights = self.moment.rewards, self._gauge.weights
+        return np.asarray(each.sum(axis=-1) if weights is None else each @ weights)
 
-    def _clipped(self, moment: Moment, logp_new: Array) -> Array:
-        from lab import objectives
+    @cached_property
+    def basic(self) -> dict[str, Array]:
+        truth = self.truth.advantage if "truth" in self._gauge.needs else np.zeros(self.advantage.shape)
+        return a.basic(self.advantage, truth, self.rewards, self.keep)
 
-        given = {k: v for k, v in self.options.items() if k in self.objective.options}
-        here = {"mask": moment.mask, "clip_scale": moment.credit.clip_scale, "rewards": moment.rewards}
-        read = [f for f in self.objective.fields if f != "logp_ref"]
-        given |= {f: here[f] if f in here else moment.rollouts.get(f) for f in read}
-        share = objectives.clip_share(self.objective.name, logp_new, moment.credit.advantage, **given)
-        if share is None:
-            raise InputError(f"objective {self.objective.name!r} has no clip test")
-        return share
+    @cached_property
+    def truth(self) -> Truth:
+        gradient, weights = "exact_gradient" in self._gauge.reads, self._gauge.weights
+        return self.world.truth(self.policy, self.moment.rollouts, gradient=gradient, weights=weights)
+
+    @property
+    def exact_gradient(self) -> Any:
+        return self.truth.gradient
+
+    @cached_property
+    def agent_norms(self) -> Array:
+        return g.agent_norms(self.gradient, self.world.agent_axis)
+
+    @property
+    def held_out(self) -> Mapping[str, Array]:
+        return self._tried()
+
+    @cached_property
+    def against_reference(self) -> dict[str, Array]:
+        number, weights, step = self._gauge.reference, self._gauge.weights, self.moment.step
+        batches = self.world.reference(self.policy, self.moment.rollouts, number, step=step, weights=weights)
+        return against_reference(self.gradient, batches)
 
 
-def _own(name: str, moment: Moment, policy: Policy, world: World) -> Array:
-    """A measurement that a user declared, checked: one number for each run [S]."""
-    found = np.asarray(OWN[name](moment, policy, world), dtype=np.float64)
-    if found.shape != moment.rewards.shape[:1]:
-        raise InputError(
-            f"measurement {name!r} returned shape {found.shape}; it must be one number for each run, shape "
-            f"{moment.rewards.shape[:1]}"
-        )
-    return found
-
-
-def _check_asked(world: World, held_out: bool, reference: int, chosen: set[str]) -> None:
+def _check_asked(world: World, held_out: bool, reference: int, asked: Sequence[Metric]) -> None:
     """Refuse what was asked for and the world can't give."""
     if held_out and not world.can("evaluate"):
         raise InputError(f"evaluate: world {world.name!r} has no held-out problems; leave it out")
@@ -184,6 +166,6 @@ def _check_asked(world: World, held_out: bool, reference: int, chosen: set[str])
             f"reference_rollouts={reference}: world {world.name!r} "
             + ("knows its exact gradient; measure 'cosine'" if world.exact else "has none")
         )
-    lacking = sorted(chosen.intersection(REFERENCE))
+    lacking = sorted(m.name for m in asked if "reference" in m.needs)
     if lacking and not reference:
         raise InputError(f"measurement {lacking[0]!r} needs reference_rollouts, the number of rollouts to compare with")

@@ -16,7 +16,7 @@ from lab.figures.prompt_norms import prompt_norms
 from lab.measures import agent_spikes, agent_tails, spikes
 from lab.measures.agents import agent_prompts, agent_rows, highest_spikes
 from lab.measures.causes import Cause, cause, cause_rows, prompt_shares, spike_counts, worst_spikes
-from lab.measures.metrics import AGAINST_EXPECTED, MOST_AGENTS
+from lab.measures.metrics import AGAINST_EXPECTED
 from lab.pages.places import SCENES, made
 from lab.pages.runs import asked, code, controls, fitting, settings, trained
 from lab.pages.shell import Page
@@ -24,7 +24,7 @@ from lab.pages.state import Number, Whole
 
 #: What is measured: everything basic, or in a world of agents the gradient norm of each.
 RING, AGENT_RING = ("variant", "seed", "step"), ("variant", "agent", "seed", "step")
-BASIC, NORMS = "basic", ("grad_norm", *(f"grad_norm_agent_{n}" for n in range(MOST_AGENTS)))
+BASIC, NORMS = "basic", ("grad_norm", "grad_norm_agent_{n}")
 
 page = Page(
     "gradient-spikes",
@@ -208,7 +208,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="controls-sp
     for name in ("threshold", "window", "rank"):
         page.control(name)
 state = fitting(page)
-several = state["world"] == "agents"
+several = bool(agents_of(state))
 trace = trained(page, state, NORMS if several else BASIC)
 options = {"threshold": state["threshold"], "window": state["window"]}
 if several:

@@ -13,7 +13,7 @@ import streamlit as st
 
 import lab
 from lab.errors import worlds_with
-from lab.measures.metrics import METRICS
+from lab.measures.metrics import metric
 from lab.methods import names
 from lab.pages import places
 from lab.pages.background import Job
@@ -154,8 +154,8 @@ def measured(state: Mapping[str, Any], wanted: Sequence[str]) -> tuple[str, ...]
 def absent(state: Mapping[str, Any], wanted: Sequence[str], frame: pl.DataFrame) -> None:
     """Says which of the measurements wanted are not there, and why."""
     away = [name for name in wanted if name not in frame.columns]
-    dear = [METRICS[name].label for name in away if name in PLACES[state["world"]].here.dear]
-    unknown = [METRICS[name].label for name in away if name not in PLACES[state["world"]].here.dear]
+    dear = [metric(name).label for name in away if name in PLACES[state["world"]].here.dear]
+    unknown = [metric(name).label for name in away if name not in PLACES[state["world"]].here.dear]
     if dear:
         st.caption(f"Not shown: {', '.join(dear)}, which takes longer here than all the rest; "
                    'lab.train(..., measure="full") has it.')  # fmt: skip

@@ -83,7 +83,7 @@ class Job:
         row = self.gauge.before(self.walk.policy, self.walk.start, moment, held_out=held_out) if measured else {}
         logp_new = self.walk.advance(moment)
         if measured:
-            row |= self.gauge.after(moment, logp_new)
+            row |= self.gauge.after(self.walk.policy, self.walk.start, moment, logp_new)
             self.at.append(step)
             self.rows.append(np.array([row[name] for name in self.gauge.names]))
 

@@ -87,8 +87,7 @@ def test_a_frame_is_tidy() -> None:
     assert trace.frame["variant"].unique(maintain_order=True).to_list() == ["rloo", "grpo"]
     assert trace.frame["seed"].unique(maintain_order=True).to_list() == [2, 7]
     assert trace.frame["step"].to_list() == [0, 1, 2] * 4
-    of_others = {"gold", *(name for name in columns("full") if "agent" in name)}  # a bandit has no proxy and no agents
-    of_others |= {f"reward_{n}" for n in range(1, 5)}  # nor names for its components
+    of_others = {"gold", "grad_norm_agent_{n}", "reward_{n}"}  # a bandit has no proxy, agents or named components
     assert trace.frame.columns[3:] == [name for name in columns("full") if name not in of_others]
     assert trace.frame.select(pl.selectors.float().is_nan().any()).sum_horizontal().item() == 0
     assert trace.parameters("grpo").shape == (2, 40, 1, 4)
