@@ -15,7 +15,7 @@ from lab.papers.record import CLAIMS, Measurement, Result, Table, claim
 
 CARDS = {
     "baselines": {"1", "2", "3", "check-rloo", "check-signal", "check-offset"},
-    "gdpo": {"1", "2", "3", "limit-cancel", "limit-single-prompt", "limit-token-offset"},
+    "gdpo": {"headline", "1", "2", "3", "4", "limit-cancel", "limit-single-prompt", "limit-token-offset"},
     "mc-grpo": {"1", "2", "3", "check-bound", "limit-skewed", "limit-binary", "limit-outliers"},
     "ngrpo": {"headline", "1", "2", "3", "check-mean", "limit-clip", "limit-on-policy"},
     "bnpo": {"headline", "1", "2", "3", "check-concentrated", "limit-noise"},
