@@ -111,6 +111,20 @@ class Comparison:
         """Whether each variant had its own best learning rate."""
         return self.curve is not None
 
+    def beside(self, other: Comparison) -> Comparison:
+        """Both as one: of the same runs and metric, where variants need settings of their own (reward weights, say).
+
+        Raises:
+            InputError: They measured different things, or only one of them is fair.
+        """
+        if (self.metric, self.fair) != (other.metric, other.fair):
+            raise InputError(
+                f"{other.metric!r} cannot stand beside {self.metric!r}: compare both fairly, by one metric"
+            )
+        curve = None if self.curve is None or other.curve is None else pl.concat([self.curve, other.curve])
+        values, lengths = {**self.values, **other.values}, {**self.first_steps, **other.first_steps}
+        return Comparison(self.metric, {**self.lr, **other.lr}, values, lengths, curve)
+
     def lead(self, ours: str, *others: str) -> tuple[float, tuple[float, float]]:
         """How far one variant ends above another, run by run: mean and 95% interval; of several the least.
 

@@ -67,3 +67,12 @@ def test_no_run_is_both_chosen_on_and_judged_on() -> None:
 def test_learning_rates_must_increase_above_zero(lrs: list[float]) -> None:
     with pytest.raises(InputError, match="lrs="):
         lab.tune(WORLD, "grpo", lrs=lrs, **QUICK)
+
+
+def test_two_comparisons_of_the_same_runs_stand_as_one() -> None:
+    both = lab.compare(WORLD, ["grpo", "dr_grpo"], seeds=4, fair=True, lrs=[1.0, 2.0], **QUICK)
+    one, two = (lab.compare(WORLD, [v], seeds=4, fair=True, lrs=[1.0, 2.0], **QUICK) for v in ("grpo", "dr_grpo"))
+    assert one.beside(two).frame.equals(both.frame)
+    assert one.beside(two).curve.equals(both.curve)
+    with pytest.raises(InputError, match="compare both fairly"):
+        one.beside(lab.compare(WORLD, ["dr_grpo"], seeds=4, **QUICK))
