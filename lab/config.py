@@ -89,6 +89,13 @@ def _seeds(given: Any) -> Any:
     return listed
 
 
+def _numbers(given: Any) -> Any:
+    """A value for each block, or one, whole numbers as floats; `Config._allowed` looks at them."""
+    if isinstance(given, Mapping):
+        return {name: _numbers(value) for name, value in given.items()}
+    return float(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
 class Config(_Model, Settings):  # type: ignore[misc]  # both are frozen
     """Everything that decides the rows of a run.
 
@@ -113,7 +120,9 @@ class Config(_Model, Settings):  # type: ignore[misc]  # both are frozen
     world: Named = _Named(name="bandit")
     variants: Annotated[list[Named], Field(min_length=1), BeforeValidator(_listed)]
     seeds: Annotated[int | list[int], PlainValidator(_seeds)] = 16
+    lr: Annotated[Any, PlainValidator(_numbers)] = 1.0
     measure: Annotated[str | list[str] | None, BeforeValidator(_unpacked)] = "basic"
+    optimizer: Annotated[Any, PlainValidator(_numbers)] = "sgd"
     reward_weights: Annotated[list[Finite] | None, BeforeValidator(_unpacked)] = None
     block: Count = 32
     chunk: Count = 1000

@@ -366,7 +366,7 @@ def side_by_side(
     moments = {}
     for v in chosen:
         walk = Walk(world, v, seeds_of([seed]), asked)
-        walk.policy.parameters[...], walk.step = first.policy.parameters, first.step
+        walk.follow(first)
         moments[v.name] = walk.look()
     return moments
 

@@ -72,13 +72,15 @@ class Trace:
     def _repr_html_(self) -> str:
         return card_html("Trace", self.frame, [v.name for v in self.variants])
 
-    def parameters(self, name: str | None = None) -> Any:
-        """Final parameters of a variant's runs [S, ...], in the order of their seeds."""
+    def parameters(self, name: str | None = None, block: str = "policy") -> Any:
+        """Final parameters of a variant's runs [S, ...], by seed: the policy's, or those of another block."""
         wanted = name or self.variants[0].name
-        found = [p.parameters for n, p in self.finals if n == wanted]
-        if not found:
+        blocks = [p.blocks for n, p in self.finals if n == wanted]
+        if not blocks:
             raise UnknownNameError("variant of this trace", wanted, [v.name for v in self.variants])
-        return np.concatenate(found)
+        if block not in blocks[0]:
+            raise UnknownNameError("block of parameters", block, blocks[0])
+        return np.concatenate([each[block] for each in blocks])
 
 
 def _table(name: str, seeds: Any, steps: Any, rows: dict[str, Any]) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -176,7 +176,7 @@ def resumed(trial: Trial) -> str | None:
         walked.append((kept, trial.draw(first, step)))
         first.parameters[...] = moved(first, direction(first, np.random.default_rng(step)), 0.1).parameters
     for step, (parameters, before) in reversed(list(enumerate(walked))):
-        again = trial.draw(Policy(parameters, first.seeds), step)
+        again = trial.draw(replace(first, parameters=parameters), step)
         if found := _apart(before, again, ("rewards", "actions", "logp"), f"when step {step} is taken up again"):
             return found
     return None

@@ -109,7 +109,7 @@ def moved(policy: Policy, way: Array, size: float) -> Policy:
     """A policy moved along a direction."""
     parameters = copied(policy.parameters)
     parameters[...] = parameters + _like(parameters, size * way)
-    return Policy(parameters, policy.seeds)
+    return replace(policy, parameters=parameters)
 
 
 def _like(like: Any, array: Array) -> Any:

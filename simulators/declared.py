@@ -117,6 +117,7 @@ class Setting:
         label: Words beside a widget.
         help: A sentence on request.
         when: Where it matters; None: always.
+        each: Whether several of them by name may be given too.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Setting:
     label: str = ""
     help: str = ""
     when: When | None = None
+    each: bool = False
 
     @property
     def wanted(self) -> str:
@@ -148,6 +150,9 @@ class Setting:
 
     def takes(self, value: Any) -> bool:
         """Whether it can have this value."""
+        if self.each and isinstance(value, Mapping):
+            named = all(isinstance(key, str) and not isinstance(one, Mapping) for key, one in value.items())
+            return bool(value) and named and all(map(self.takes, value.values()))
         if value is None or self.kind is None:
             return self.kind is None or self.default is None
         if isinstance(self.domain, OneOf):
@@ -240,14 +245,15 @@ def _setting(maker: Callable[..., Any], parameter: inspect.Parameter) -> Setting
     annotation = _annotation(maker, parameter)
     parts = typing.get_args(annotation) if hasattr(annotation, "__metadata__") else (annotation,)
     union = typing.get_origin(parts[0]) in (typing.Union, UnionType)
-    kinds = [k for k in (typing.get_args(parts[0]) if union else parts[:1]) if k is not type(None)]
+    listed = [k for k in (typing.get_args(parts[0]) if union else parts[:1]) if k is not type(None)]
+    kinds = [k for k in listed if typing.get_origin(k) is not Mapping]
     words = [part for part in parts[1:] if isinstance(part, str)]
     kind = kinds[0] if len(kinds) == 1 and kinds[0] in (int, float, bool, str) else None
     domain = next((part for part in parts if isinstance(part, Range | OneOf)), None)
     return Setting(
         parameter.name, parameter.default, str if isinstance(domain, OneOf) else kind, domain,
         words[0] if words else parameter.name.replace("_", " ").capitalize(), words[1] if words[1:] else "",
-        next((part for part in parts if isinstance(part, When)), None),
+        next((part for part in parts if isinstance(part, When)), None), 0 < len(kinds) < len(listed),
     )  # fmt: skip
 
 

@@ -336,7 +336,7 @@ class World:
 
 
 _NEEDED = ("init", "rollout", "log_prob", "gradient")
-_WALKED = ("rollout", "log_prob", "gradient", "truth", "entropy")  # what a stride does by itself
+_WALKED = ("rollout", "log_prob", "gradient", "pull", "truth", "entropy")  # what a stride does by itself
 
 
 def _home(kind: type, name: str) -> type:

@@ -41,8 +41,9 @@ def _flag(setting: Setting) -> Any:
     """The flag of a setting: its type, and what `--help` says of it."""
     suited = "the world's, else " if setting.name in SUITED else ""
     default = "" if setting.default is None else f" [default: {suited}{setting.default}]"
-    kind = setting.kind if setting.kind in (int, float) else str
-    return Annotated[kind | None, typer.Option(help=setting.words + default)]
+    kind = setting.kind if setting.kind in (int, float) and not setting.each else str
+    named = ' Or one for each block of parameters: "policy=…,critic=…".' if setting.each else ""
+    return Annotated[kind | None, typer.Option(help=setting.words + named + default)]
 
 
 @_flagged
@@ -184,6 +185,8 @@ def _config(given: Mapping[str, Any], settings: Sequence[str]) -> Config:
         chosen["seeds"] = _seeds(chosen["seeds"])
     if "measure" in chosen:
         chosen["measure"] = _measure(chosen["measure"])
+    for key in (key for key, setting in declared().items() if setting.each and key in chosen):
+        chosen[key] = _of_each(chosen[key])
     if "reward_weights" in chosen:
         chosen["reward_weights"] = _weights(chosen["reward_weights"])
     place = options_of(chosen.get("world", "bandit"))
@@ -210,6 +213,13 @@ def _seeds(text: str) -> int | list[int]:
 
 def _measure(text: str) -> Any:
     return None if text == "none" else [name.strip() for name in text.split(",")] if "," in text else text
+
+
+def _of_each(text: str) -> Any:
+    """A value, or one for each block: "0.1", "policy=0.1,critic=0.5"."""
+    from lab.config import options_of, value_of
+
+    return options_of(f":{text}")["options"] if "=" in text else value_of(text)
 
 
 def _weights(text: str) -> list[float]:
@@ -253,8 +263,14 @@ def _settings(config: Config) -> str:
     where = f"{config.world.name} ({options})" if options else config.world.name
     return (
         f"{_labels(config)} in {where}; {config.steps} steps, {len(config.numbers)} seeds, "
-        f"group size {config.group_size}, lr {config.lr:g}, {config.optimizer}"
+        f"group size {config.group_size}, lr {_shown(config.lr)}, {_shown(config.optimizer)}"
     )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_shown(one)}" for name, one in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _state(found: Run) -> str:

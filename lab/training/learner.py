@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.errors import InputError
+from lab.errors import InputError, UnknownNameError
 from lab.measures import gradient as gradients
 from lab.training.moment import by_block
 from lab.training.optimizers import Optimizer, alike, on_host
@@ -25,14 +25,18 @@ class Learner:
 
     Args:
         policy: Its blocks are moved in place.
-        settings: Optimizer, learning rate and momentum, the same for each block.
+        settings: Optimizer and learning rate, the same for each block or one for each, and momentum.
         limit: Norm of a block's gradient above which it is scaled down; None: there is none.
+
+    Raises:
+        InputError: An optimizer or a learning rate for a block that there is not, or none for one that there is.
     """
 
     def __init__(self, policy: Policy, settings: Settings, limit: float | None = None) -> None:
         self.policy, self.limit = policy, limit
+        kinds, rates = (_of_each(name, getattr(settings, name), policy.blocks) for name in ("optimizer", "lr"))
         self.optimizers = {
-            name: Optimizer(settings.optimizer, settings.lr, momentum=settings.momentum) for name in policy.blocks
+            name: Optimizer(kinds[name], rates[name], momentum=settings.momentum) for name in policy.blocks
         }
 
     def ascend(self, gradient: Any) -> bool:
@@ -78,3 +82,13 @@ class Learner:
             own, first = self.optimizers[name], f"{name}/moment."
             own.steps = int(state[f"{name}/updates"])
             own.state = {n.removeprefix(first): alike(v, block) for n, v in state.items() if n.startswith(first)}
+
+
+def _of_each(setting: str, value: Any, blocks: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The value of a setting for each block of parameters."""
+    found = value if isinstance(value, Mapping) else dict.fromkeys(blocks, value)
+    for name in found.keys() - blocks.keys():
+        raise UnknownNameError(f"block of parameters in {setting}={value!r},", name, blocks)
+    for name in blocks.keys() - found.keys():
+        raise InputError(f"{setting}={value!r}: it has none for block {name!r}; the policy has {', '.join(blocks)}")
+    return found

@@ -120,6 +120,14 @@ class Walk:
         for kind, held in self.memory.items():
             self.memory = self.memory | {kind: {n: np.array(own[f"memory/{kind}/{n}"]) for n in held}}
 
+    def follow(self, other: Walk) -> None:
+        """Stand where another walk of the world stands: its step, its policy, the memory of rules that both have."""
+        self.step = other.step
+        for name, block in self.policy.blocks.items():
+            block[...] = other.policy.blocks[name]
+        both = [kind for kind in self.memory if self.variant.rules[kind] == other.variant.rules.get(kind)]
+        self.memory = self.memory | {kind: other.memory[kind] for kind in both}
+
     def _sample(self, attempt: int = 0) -> Rollouts:
         size = self.settings.group_size + self.variant.extra_rollouts
         with named(self.world):

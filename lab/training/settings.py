@@ -50,9 +50,10 @@ class Settings:
         steps: Number of batches of rollouts.
         seeds: Number of runs n (seeds 0 to n - 1), or their seeds.
         group_size: Rollouts per prompt G.
-        lr: Learning rate of ascent on the mean objective (1/(P·G)) Σ w ∇log π.
+        lr: Learning rate of ascent on the mean objective (1/(P·G)) Σ w ∇log π; where a policy has several blocks of
+            parameters, one for all of them or one for each by name, {"policy": 0.1, "critic": 0.5}.
         measure: "basic", "full" (with the exact gradient), names from `lab.metrics()`, or None.
-        optimizer: "sgd", "momentum" or "adam".
+        optimizer: "sgd", "momentum" or "adam", for all blocks or one for each by name.
         momentum: First decay of "momentum" and "adam".
         max_grad_norm: Scale larger gradients down to this norm; None: only where the variant asks for it.
         epochs: Gradient steps per batch of rollouts.
@@ -70,11 +71,11 @@ class Settings:
     steps: Annotated[int, Range(0), "Steps"] = 300
     seeds: Annotated[int | Sequence[int], "Seeds", 'A number of runs, or their seeds: "3,5,9" or "10-19".'] = 16
     group_size: Annotated[int, Range(1), "Group size", "Rollouts per prompt."] = 8
-    lr: Annotated[float, Range(0), "Learning rate", "Of ascent on the mean objective."] = 1.0
+    lr: Annotated[float | Mapping[str, float], Range(0), "Learning rate", "Of ascent on the mean objective."] = 1.0
     measure: Annotated[str | Sequence[str] | None, "Measurements", "basic, full, none, or names joined by commas."] = (
         "basic"
     )
-    optimizer: Annotated[str, OneOf(OPTIMIZERS), "Optimizer", "sgd, momentum or adam."] = "sgd"
+    optimizer: Annotated[str | Mapping[str, str], OneOf(OPTIMIZERS), "Optimizer", "sgd, momentum or adam."] = "sgd"
     momentum: Annotated[float, _Below(0, 1), "Momentum", "First decay of momentum and adam."] = 0.9
     max_grad_norm: Annotated[float | None, _Above(0), "Largest gradient norm", "Larger ones are scaled down."] = None
     epochs: Annotated[int, Range(1), "Passes per batch", "Gradient steps per batch of rollouts."] = 1
@@ -90,8 +91,9 @@ class Settings:
     def __post_init__(self) -> None:
         for name, setting in declared().items():
             value = getattr(self, name)
-            if isinstance(setting.domain, OneOf) and value not in setting.domain:
-                raise UnknownNameError(name, value, setting.domain.options)
+            for one in value.values() if setting.each and isinstance(value, Mapping) else (value,):
+                if isinstance(setting.domain, OneOf) and one not in setting.domain:
+                    raise UnknownNameError(name, one, setting.domain.options)
             if not setting.takes(value):
                 raise InputError(f"{name}={value!r}; it must be {wanted(setting)}")
         _check_weights(self.reward_weights)
@@ -138,7 +140,8 @@ def settings_of(world: World, changes: Mapping[str, Any], settings: Settings | N
 def wanted(setting: Setting) -> str:
     """What a value of a setting must be, in words."""
     finite = setting.wanted.replace("a number", "a finite number") if setting.kind is float else setting.wanted
-    return finite + (", or None" if setting.default is None else "")
+    named = ", or one for each block by name" if setting.each else ""
+    return finite + named + (", or None" if setting.default is None else "")
 
 
 def _check_weights(weights: Any) -> None:
