@@ -29,7 +29,8 @@ def replaced(others: Mapping[str, str | Mapping[str, Any] | Callable[..., Any]])
 
     Args:
         others: "kind:name" of a rule -> the name of another of its kind; or options at which the rule itself is held;
-            or a function with the contract of its kind. Options that only the rule itself knows are then ignored.
+            or a function with the contract of its kind. Options and fields that only the rule itself knows are then
+            ignored.
 
     Raises:
         UnknownNameError: No such kind, rule or option. InputError: A function breaks the contract.
@@ -55,7 +56,8 @@ def _stand_in(rule: Rule, other: str | Mapping[str, Any] | Callable[..., Any]) -
     if by is None:
         fields, required, options = inspected(rule.kind, other)  # type: ignore[arg-type]
         by = Rule(rule.name, rule.kind, other, fields=fields, required=required, options=options)  # type: ignore[arg-type]
-    ignored = {*rule.options} - {*by.options} | {*held}
+    unread = tuple(f for f in rule.fields if f not in by.fields and f not in ("logp_ref", "scores"))
+    ignored = {*rule.options} - {*by.options} | {*held, *unread}
 
     @functools.wraps(by.function)
     def function(*inputs: Any, **given: Any) -> Any:
@@ -65,7 +67,8 @@ def _stand_in(rule: Rule, other: str | Mapping[str, Any] | Callable[..., Any]) -
         name: value for name, value in rule.options.items() if name != "weights"
     }  # a rule that has them adds rewards
     merged = MappingProxyType({**own, **by.options})
-    return replace(by, name=rule.name, function=function, paper=rule.paper, options=merged)
+    read = (*by.fields, *unread)
+    return replace(by, name=rule.name, function=function, paper=rule.paper, options=merged, fields=read)
 
 
 def cached(function: Callable[..., T]) -> Callable[..., T]:

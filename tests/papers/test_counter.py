@@ -50,6 +50,15 @@ def test_options_that_only_the_replaced_rule_knows_are_ignored() -> None:
             lab.advantages.compute("ngrpo", [0.0, 1.0], r_mox=2.0)
 
 
+def test_fields_that_only_the_replaced_rule_reads_are_ignored() -> None:
+    rewards = np.random.default_rng(0).random((2, 4))
+    told = np.random.default_rng(1).random((2, 4, 4))
+    expected = lab.advantages.compute("grpo", rewards)
+    with stand_ins.replaced({"advantage:arenarl": "grpo"}):
+        assert np.array_equal(lab.advantages.compute("arenarl", rewards, pair_scores=told), expected)
+    assert not np.array_equal(lab.advantages.compute("arenarl", rewards, pair_scores=told), expected)
+
+
 def test_rewards_are_added_for_a_rule_of_one_reward_that_stands_in_for_one_of_several() -> None:
     rewards = np.random.default_rng(0).random((2, 4, 3))
     expected = lab.advantages.compute("dr_grpo", rewards, weights=[1.0, 2.0, 0.5])
