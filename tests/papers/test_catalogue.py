@@ -14,7 +14,20 @@ from lab.errors import InputError, UnknownNameError
 from lab.papers.record import CLAIMS, Measurement, Result, Table, claim
 
 CARDS = {
-    "baselines": {"1", "2", "3", "check-rloo", "check-signal", "check-offset"},
+    "baselines": {
+        "headline",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+        "6",
+        "check-learn",
+        "limit-cost",
+        "check-rloo",
+        "check-signal",
+        "check-offset",
+    },
     "gdpo": {"headline", "1", "2", "3", "4", "limit-cancel", "limit-single-prompt", "limit-token-offset"},
     "mc-grpo": {"1", "2", "3", "check-bound", "limit-skewed", "limit-binary", "limit-outliers"},
     "ngrpo": {"headline", "1", "2", "3", "check-mean", "limit-clip", "limit-on-policy"},
