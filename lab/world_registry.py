@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from lab.errors import InputError, MissingExtraError, UnknownNameError
+from lab.errors import InputError, MissingExtraError, UnknownNameError, nearest
 from lab.registry import fold
-from simulators.declared import Declared
+from simulators.declared import Declared, OneOf
 from simulators.rooms import declare, declared
 
 if TYPE_CHECKING:
@@ -141,7 +141,9 @@ def _called(here: Declared, given: Mapping[str, Any]) -> World:
             raise UnknownNameError(f"setting of world {here.name!r},", key, here.settings,
                                    f"it has {', '.join(here.settings) or 'none'}")  # fmt: skip
         if not setting.takes(value):
-            raise InputError(f"world {here.name!r}: {key}={value!r}; it must be {setting.wanted}")
+            near = nearest(value, setting.domain.options, 1) if isinstance(setting.domain, OneOf) else []
+            offer = f"; nearest: {near[0]!r}" if near else ""
+            raise InputError(f"world {here.name!r}: {key}={value!r}; it must be {setting.wanted}{offer}")
     try:
         found = here.maker(**given)
         if found.name != here.name:

@@ -151,13 +151,13 @@ def test_by_name_and_settings() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"tasks": "kopy"}, "unknown task 'kopy'; nearest: 'copy'"),
-        ({"tasks": ""}, "unknown task ''"),
+        ({"tasks": "kopy"}, "tasks='kopy'; it must be one of .*; nearest: 'copy'"),
+        ({"tasks": ""}, "tasks=''; it must be one of arithmetic, "),
         ({"tasks": "copy+length", "prompts": 1}, "prompts must be at least 2"),
-        ({"vocabulary": 1}, "vocabulary must be at least 2"),
-        ({"length": 0}, "length must be at least 1"),
-        ({"end": float("nan")}, "must be finite"),
-        ({"seed": -1}, "seed must be at least 0"),
+        ({"vocabulary": 1}, "vocabulary=1; it must be a whole number from 4 to 128"),
+        ({"length": 0}, "length=0; it must be a whole number from 4 to 128"),
+        ({"end": float("nan")}, "end=nan; it must be a number from -700 to 700"),
+        ({"seed": -1}, "seed=-1; it must be a whole number from 0 to "),
     ],
 )
 def test_worlds_that_cannot_be(given: dict[str, Any], message: str) -> None:

@@ -33,7 +33,7 @@ WORLD = Bandit([[0.1, 0.5, 0.9], [0.2, 0.2, 0.3]])
         ({"variants": ["grpo", "GRPO"]}, "'grpo' stands twice; give one a label="),
         ({"world": 3}, "world=3; it must be a world, such as simulators.Bandit"),
         ({"variants": "grpo_passk", "group_size": 1}, "needs G >= 2"),
-        ({"group_size": 10**13}, "world 'bandit': group_size=10{13} would need about .* GiB"),
+        ({"group_size": 10**13}, "group_size=10{13}, .* this would need about .* GiB; this machine has .* GiB free"),
         ({"world": Preferences(2), "group_size": 8}, "world 'preferences' knows group_size=2 alone"),
         ({"world": Queries(2), "group_size": 2}, "world 'queries': group_size must be at least the 4 objects"),
     ],
