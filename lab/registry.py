@@ -25,6 +25,7 @@ __all__ = [
     "KINDS",
     "PROPERTIES",
     "STAND_INS",
+    "Field",
     "Kind",
     "Rule",
     "Shape",

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
 from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,11 +45,13 @@ class Field(NamedTuple):
             an array that is the same for all runs.
         meaning: in words, with units.
         everywhere: whether a rule finds it in every world, given or made by the loop.
+        kind: what its numbers are, float, int or bool.
     """
 
     axes: str
     meaning: str
     everywhere: bool = False
+    kind: type = float
 
     def axis(self, letter: str, array: Any) -> int:
         """Where an axis stands in an array of this field."""
@@ -105,27 +107,34 @@ class Rollouts:
         return cls(**{name: held[name] for name in held if name in _OWN}, extra=further)
 
 
+def _kind(hint: Any) -> type:
+    """What the numbers of an annotated array are."""
+    kinds = ((Ints, int), (Bools, bool))
+    return next((kind for array, kind in kinds if array == hint or array in get_args(hint)), float)
+
+
 #: The fields of rollouts by name: the one table that worlds, rules, doors and batteries read.
 FIELDS: dict[str, Field] = {
-    name: kind.__metadata__[0]
+    name: kind.__metadata__[0]._replace(kind=_kind(get_args(kind)[0]))
     for name, kind in get_type_hints(Rollouts, include_extras=True).items()
     if hasattr(kind, "__metadata__")
 }
 _OWN = tuple(FIELDS)
 
 
-def declare_field(name: str, axes: str, meaning: str) -> None:
+def declare_field(name: str, axes: str, meaning: str, kind: type | None = None) -> None:
     """Add a field that rules can read and a world puts in `Rollouts.extra`, such as ("noise", "SPGTD", "...").
 
     Args:
         name: what it is called, as a parameter of a rule.
         axes: one letter each, P among them; see `Field`.
         meaning: in words.
+        kind: what its numbers are, int or bool; None: float, or what they are already.
 
     Raises:
         ValueError: the name is no name or stands for something else, or the axes have no P.
     """
-    new = Field(axes, meaning)
+    new = Field(axes, meaning, kind=kind or (FIELDS[name].kind if name in FIELDS else float))
     if not name.isidentifier() or FIELDS.get(name, new) != new:
         raise ValueError(f"field {name!r}: {FIELDS[name].meaning if name in FIELDS else 'it must be a Python name'}")
     if "P" not in axes or not set(axes) <= set(ascii_uppercase):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.records import Floats, Policy, Rollouts, World
+from simulators.records import FIELDS, Floats, Policy, Rollouts, World
 from simulators.runs import started
 
 __all__ = ["Recorded"]
@@ -31,7 +31,7 @@ class Recorded(World):
     def __init__(self, rollouts: Rollouts, words: Sequence[str] | None = None) -> None:
         self.rollouts, self.words = rollouts, words
         self.prompts = rollouts.rewards.shape[1]
-        self.provides = tuple(f for f in ("mask", "greedy_rewards") if getattr(rollouts, f) is not None)
+        self.provides = tuple(f for f in rollouts.held() if not FIELDS[f].everywhere)
 
     def pieces(self, tokens: Sequence[int] | NDArray[Any], prompt: int = 0) -> list[str]:
         """Each action as text."""
