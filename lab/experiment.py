@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import lab
 from lab import plugins
 from lab.config import Config
-from lab.errors import UnknownNameError, check_whole
+from lab.errors import InputError, UnknownNameError, check_whole
 from lab.executors import Executor, Threads, halted
 from lab.measures.gradient import norm
 from lab.measures.rollouts import recorded, rollout_table, sampled_tables
@@ -324,13 +324,13 @@ def by_group_size(
     """
     import polars as pl
 
-    parts = []
-    for size in group_sizes:
-        trace = train(world, variants, steps=1, seeds=seeds, group_size=size, lr=0.0, measure=(metric,))
-        parts.append(trace.summary().with_columns(group_size=pl.lit(size, pl.Int64), kind=pl.lit("simulated")))
-    table = pl.concat(parts).rename({"mean": "rate"})
+    if len(group_sizes) == 0:
+        raise InputError(f"group_sizes={group_sizes!r}; it must be a list of group sizes, such as [4, 8]")
+    known: dict[str, Any] = {"steps": 1, "seeds": seeds, "lr": 0.0, "measure": (metric,)}
+    tables = [(size, train(world, variants, group_size=size, **known).summary()) for size in group_sizes]
+    table = pl.concat(t.with_columns(group_size=pl.lit(n, pl.Int64), kind=pl.lit("simulated")) for n, t in tables)
     bounds = [pl.col(name).clip(0.0, 1.0) for name in ("low", "high")]
-    return table.select("variant", "group_size", "kind", "rate", *bounds)
+    return table.select("variant", "group_size", "kind", pl.col("mean").alias("rate"), *bounds)
 
 
 def side_by_side(

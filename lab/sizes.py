@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import math
 import os
+from collections.abc import Callable, Sized
+from numbers import Integral
 from pathlib import Path
+from typing import Any, TypeVar
 
 from lab.errors import InputError
 
-__all__ = ["check_memory", "free_memory"]
+__all__ = ["check_memory", "free_memory", "sized"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _GIB = 2.0**30
 
@@ -27,6 +35,44 @@ def check_memory(what: str, size: float) -> None:
         raise InputError(
             f"{what}: this would need about {size / _GIB:,.0f} GiB; this machine has {free / _GIB:,.0f} GiB free"
         )
+
+
+def sized(size: float, *names: str) -> Callable[[F], F]:
+    """Decorator: a function refuses arguments that there is no memory for, before it begins.
+
+    Args:
+        size: About how many bytes it takes at once for each unit of the product of what `names` name.
+        names: Arguments that are a count, or counts of which the largest is taken; of `seeds` it is how many there are.
+            One that is none of these counts as 1: the function itself says what is wrong with it.
+    """
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def checked(*args: Any, **options: Any) -> Any:
+            try:
+                given = signature.bind(*args, **options)
+            except TypeError:
+                return function(*args, **options)
+            given.apply_defaults()
+            counts = [(name, _count(name, given.arguments[name])) for name in names]
+            what = ", ".join(f"{name}={count:.0f}" for name, count in dict(counts).items())
+            check_memory(what, size * math.prod(count for _, count in counts))
+            return function(*args, **options)
+
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+def _count(name: str, given: Any) -> float:
+    if isinstance(given, Integral):
+        return float(min(max(int(given), 1), 10**300))
+    if name == "seeds":
+        return float(len(given)) if isinstance(given, Sized) else 1.0
+    listed = given if isinstance(given, list | tuple | range) else ()
+    return max((_count("", one) for one in listed), default=1.0)
 
 
 def free_memory() -> float:

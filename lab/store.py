@@ -119,6 +119,14 @@ class Run(Folder):
 
         return outcome_table(self.outcome())
 
+    def __repr__(self) -> str:
+        names = ", ".join(v.label or v.name for v in self.config.variants)
+        try:
+            done, whole = self.progress
+        except InputError as error:
+            return f"Run {self.name}: {error}"
+        return f"Run {self.name}: {names} in {self.config.world.name}; {done} of {whole} steps; .table() has more"
+
     def _repr_html_(self) -> str:
         from lab.trace import card_html
 

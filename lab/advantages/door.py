@@ -154,7 +154,7 @@ def as_rewards(rewards: ArrayLike, precision: str = "float64", missing: str = "e
         raise InputError(f"missing={missing!r}; it must be 'error' or 'skip'")
     try:
         array = np.asarray(rewards, dtype=precision)
-    except (TypeError, ValueError) as reason:
+    except (TypeError, ValueError, OverflowError) as reason:
         raise InputError(f"rewards must be numbers in an array {_SHAPES}; {reason}") from None
     if not 1 <= array.ndim <= 4 or array.size == 0:
         raise InputError(f"rewards have shape {array.shape}; they must be {_SHAPES}, none of them empty")
@@ -178,7 +178,7 @@ def _where(array: Array, bad: Array) -> str:
 def _weights(weights: ArrayLike, rewards: Array) -> Array:
     try:
         array = np.asarray(weights, dtype=rewards.dtype)
-    except (TypeError, ValueError) as reason:
+    except (TypeError, ValueError, OverflowError) as reason:
         raise InputError(f"weights must be numbers, one per reward component; {reason}") from None
     if array.shape != rewards.shape[-1:]:
         raise InputError(f"weights have shape {array.shape}; one per reward component is needed: {rewards.shape[-1:]}")

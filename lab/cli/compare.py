@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from lab.cli.flags import flagged, values
 from lab.cli.screen import interval, plain, progress_bar, table
 
 __all__ = ["compare"]
 
 
+@flagged(without=("measure", "every"), lr=1.0, steps=100)
 def compare(
     variant: Annotated[
         list[str],
@@ -20,12 +22,9 @@ def compare(
     fair: Annotated[
         bool, typer.Option("--fair", help="Each at its own best learning rate, chosen on other runs.")
     ] = False,
-    lr: Annotated[float, typer.Option(help="Learning rate of all, without --fair.")] = 1.0,
-    seeds: Annotated[int, typer.Option(min=2, help="Number of runs to judge on.")] = 16,
-    steps: Annotated[int, typer.Option(min=1, help="Steps.")] = 100,
-    group_size: Annotated[int, typer.Option(min=1, help="Rollouts per prompt.")] = 8,
-    epochs: Annotated[int, typer.Option(min=1, help="Gradient steps per batch.")] = 1,
+    *,
     metric: Annotated[str, typer.Option(help="What is judged at the last step; more is better.")] = "value",
+    **given: Any,
 ) -> None:
     r"""Compare variants by where they end, on the same draws.
 
@@ -40,8 +39,8 @@ def compare(
     chosen = [lab.variant(one["name"], label=text, **one["options"]) for text in variant for one in [options_of(text)]]
     with progress_bar("Comparing") as progress:
         found = lab.compare(
-            lab.world(place["name"], **place["options"]), chosen, fair=fair, lr=lr, seeds=seeds, steps=steps,
-            group_size=group_size, epochs=epochs, metric=metric, progress=progress,
+            lab.world(place["name"], **place["options"]), chosen, fair=fair, metric=metric, progress=progress,
+            **values(given),
         )  # fmt: skip
     if found.curve is not None:
         curve = [

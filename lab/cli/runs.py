@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lab.cli.flags import flagged, values
 from lab.cli.screen import interval, plain, progress_bar, table
 from lab.errors import InputError, LabError, UnwrittenError
-from lab.training.settings import SUITED, declared
-from simulators.declared import Setting
 
 if TYPE_CHECKING:
     from lab.config import Config
@@ -24,29 +21,7 @@ __all__ = ["run", "show"]
 Folder = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 
 
-def _flagged(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with one flag for each setting of a run, in the place of its `**given`."""
-    signature = inspect.signature(command, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    flags = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_flag(setting))
-        for name, setting in declared().items()
-    ]
-    command.__signature__ = signature.replace(parameters=[*own[:3], *flags, *own[3:]])  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in (*own, *flags)}
-    return command
-
-
-def _flag(setting: Setting) -> Any:
-    """The flag of a setting: its type, and what `--help` says of it."""
-    suited = "the world's, else " if setting.name in SUITED else ""
-    default = "" if setting.default is None else f" [default: {suited}{setting.default}]"
-    kind = setting.kind if setting.kind in (int, float) and not setting.each else str
-    named = ' Or one for each block of parameters: "policy=…,critic=…".' if setting.each else ""
-    return Annotated[kind | None, typer.Option(help=setting.words + named + default)]
-
-
-@_flagged
+@flagged()
 def run(
     world: Annotated[
         str | None,
@@ -180,15 +155,7 @@ def _config(given: Mapping[str, Any], settings: Sequence[str]) -> Config:
     from lab.config import Config, options_of, value_of
     from lab.world_registry import declaration
 
-    chosen = {key: value for key, value in given.items() if value is not None}
-    if "seeds" in chosen:
-        chosen["seeds"] = _seeds(chosen["seeds"])
-    if "measure" in chosen:
-        chosen["measure"] = _measure(chosen["measure"])
-    for key in (key for key, setting in declared().items() if setting.each and key in chosen):
-        chosen[key] = _of_each(chosen[key])
-    if "reward_weights" in chosen:
-        chosen["reward_weights"] = _weights(chosen["reward_weights"])
+    chosen = values(given)
     place = options_of(chosen.get("world", "bandit"))
     known = declaration(place["name"]).settings
     for pair in settings:
@@ -197,36 +164,6 @@ def _config(given: Mapping[str, Any], settings: Sequence[str]) -> Config:
             raise InputError(f"--set {pair!r}; it should be key=value, each key once, as in --set prompts=16")
         place["options"][key] = text if key in known and known[key].kind is str else value_of(text)
     return Config(**{**chosen, "variants": chosen.get("variants") or ["grpo"], "world": place})
-
-
-def _seeds(text: str) -> int | list[int]:
-    if text.strip().lstrip("-").isdecimal():
-        return int(text)
-    seeds: list[int] = []
-    for part in text.split(","):
-        ends = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
-        if not ends:
-            raise InputError(f'--seeds {text!r}; write a number of runs, such as 64, or seeds: "3,5,9" or "10-19"')
-        seeds += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
-    return seeds
-
-
-def _measure(text: str) -> Any:
-    return None if text == "none" else [name.strip() for name in text.split(",")] if "," in text else text
-
-
-def _of_each(text: str) -> Any:
-    """A value, or one for each block: "0.1", "policy=0.1,critic=0.5"."""
-    from lab.config import options_of, value_of
-
-    return options_of(f":{text}")["options"] if "=" in text else value_of(text)
-
-
-def _weights(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise InputError(f'--reward-weights {text!r}: {error}; write numbers, as in "1,0.5"') from None
 
 
 def _free(folder: Path) -> str:

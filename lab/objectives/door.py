@@ -158,10 +158,10 @@ def _prepare(
     if "logp" not in rule.fields:
         given.pop("logp", None)
     rule.check_options(given)
-    new = np.asarray(logp_new, dtype=np.float64)
+    new = _numbers("logp_new", logp_new)
     if new.ndim < 3:
         raise InputError(f"logp_new has shape {new.shape}; it must be [..., P, G, T]")
-    a = np.asarray(advantage, dtype=np.float64)
+    a = _numbers("advantage", advantage)
     if a.shape not in (new.shape, new.shape[:-1]):
         raise InputError(f"advantage has shape {a.shape}; it must be {new.shape[:-1]} or {new.shape}")
     given |= {f: _array(f, given[f], new.shape) for f in ("logp", "mask", "clip_scale", "token_rewards") if f in given}
@@ -177,10 +177,17 @@ def _prepare(
     return rule, new, a, given
 
 
+def _numbers(name: str, value: ArrayLike) -> Array:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as reason:
+        raise InputError(f"{name} must be numbers, in rows of one length; {reason}") from None
+
+
 def _array(field: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
     if value is None:
         return None
-    array = np.asarray(value, dtype=np.float64)
+    array = _numbers(field, value)
     if array.shape != shape:
         raise InputError(f"{field} has shape {array.shape}; it must be that of logp_new, {shape}")
     return array
@@ -188,7 +195,7 @@ def _array(field: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Array
 
 def _scores(rule: Rule, given: Any, shape: tuple[int, ...]) -> dict[str, Array]:
     wanted = rule.extras.get("scores", ())
-    found = {n: np.asarray(given[n], dtype=np.float64) for n in wanted if isinstance(given, Mapping) and n in given}
+    found = {n: _numbers(n, given[n]) for n in wanted if isinstance(given, Mapping) and n in given}
     wrong = [n for n in wanted if n not in found or found[n].shape[:-1] != shape[:-1] or found[n].ndim != len(shape)]
     if wrong:
         shown = f"shape {found[wrong[0]].shape}" if wrong[0] in found else "nothing"

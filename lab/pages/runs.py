@@ -17,9 +17,10 @@ from lab.measures.metrics import metric
 from lab.methods import names
 from lab.pages import places
 from lab.pages.background import Job
-from lab.pages.places import PLACES, closed, given, group_size, made
+from lab.pages.places import PLACES, closed, given, group_size, made, widget
 from lab.pages.shell import Page, plain
-from lab.pages.state import Choice, Choices, Number, Property, Whole, seed
+from lab.pages.state import Choice, Choices, Property, Whole, seed
+from lab.training.settings import declared
 from lab.training.train import Refusal
 from lab.world_registry import fixed, suited
 
@@ -37,18 +38,20 @@ def settings(variants: Sequence[str], **defaults: Any) -> list[Property]:
         *places.properties(),
         Choices(name="variants", label="Variants", options=names(), default=[lab.variant(v).name for v in variants],
                 width=440),
-        Whole(name="group_size", label="Group size", low=2, high=32, default=start["group_size"], width=150,
-              when={"world": free}),
-        Number(name="lr", label="Learning rate", low=0, high=100, step=0.5, default=start["lr"], typed=True, width=140,
-               format="%g", help="Of ascent on the mean objective."),
-        Choice(name="steps", label="Steps", options=[50, 150, 500, 2000], default=start["steps"]),
-        Whole(name="runs", label="Seeds", low=2, high=64, default=start["runs"], width=150,
+        replace(of_run("group_size"), when={"world": free}),
+        replace(of_run("lr"), typed=True, width=140, format="%g"),
+        Choice(name="steps", label=declared()["steps"].label, options=[50, 150, 500, 2000], default=start["steps"]),
+        Whole(name="runs", label=declared()["seeds"].label, low=2, high=64, default=start["runs"], width=150,
               help="Independent runs; the bands are 95% intervals over them."),
-        Whole(name="epochs", label="Passes per batch", low=1, high=4, default=start["epochs"], width=150,
-              help="Gradient steps per batch of rollouts; with one, clips and ratios do nothing."),
+        of_run("epochs"),
         seed(),
     ]  # fmt: skip
     return [replace(each, default=start[each.name]) if each.name in start else each for each in known]
+
+
+def of_run(name: str) -> Any:
+    """The property that sets a setting of a run, as it is declared: its label, the part that a slider offers, help."""
+    return widget(declared()[name], name)
 
 
 def controls(page: Page, state: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lab.errors import UnknownNameError, check_whole
+from lab.sizes import sized
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,6 +67,7 @@ def _settings(
     return counts[0], float(discount), float(entropy), counts[1], bool(learn_discount), float(discount_cost)
 
 
+@sized(32.0, "size", "size", "size", "size")
 def blend_study(
     heuristics: str | Iterable[str] = HEURISTICS, *, size: int = 3, discount: float = 0.9, entropy: float = 0.05,
     steps: int = 25, learn_discount: bool = False, discount_cost: float = 0.0,

@@ -15,7 +15,8 @@ from lab.errors import InputError
 from lab.methods import Variant
 from lab.methods import variant as named
 from lab.registry import find
-from lab.studies.groups import Share, drawn, enumerable, every_group, multisets, outcome, scored, whole
+from lab.sizes import sized
+from lab.studies.groups import BATCH, Share, drawn, enumerable, every_group, multisets, outcome, scored, whole
 from simulators.reward_laws import Law, bernoulli
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = ["exact_silence", "level_counts", "signal_study"]
 Array = NDArray[Any]
 
 
+@sized(8.0 * BATCH, "group_sizes")
 def signal_study(
     success: Iterable[float],
     group_sizes: Iterable[int],
@@ -141,11 +143,12 @@ def _levels(name: str, function: Callable[..., Any], components: int, size: int)
 @lru_cache(maxsize=8)
 def _binary_groups(components: int, size: int) -> Array:
     """All multisets of `size` binary vectors [M, size, components]."""
-    number = math.comb(size + 2**components - 1, size)
+    few = components < 20 and size < _MOST_MULTISETS  # else there are more at once, and counting them takes long
+    number = math.comb(size + 2**components - 1, size) if few else math.inf
     if number > _MOST_MULTISETS:
         raise InputError(
-            f"level_counts: {components} components and groups of {size} make {number} groups to list; "
-            f"at most {_MOST_MULTISETS} are"
+            f"level_counts: {components} components and groups of {size} make {number if few else 'far too many'} "
+            f"groups to list; at most {_MOST_MULTISETS} are"
         )
     vectors = np.arange(2**components)[:, None] >> np.arange(components) & 1
     return vectors.astype(np.float64)[multisets(2**components, size)]

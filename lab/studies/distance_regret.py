@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lab import distances
 from lab.errors import InputError
+from lab.sizes import sized
 from simulators.mdp.mdp import MDP
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ Array = NDArray[Any]
 SHOWN = ("val-l2-l2", "dard-l2-l2", "epic-l2-l2", "none-l2-l2")
 
 
+@sized(8.0, "states", "states", "actions")
+@sized(8.0, "pairs", "steps", "states", "states", "actions")
 def distance_study(
     names: Iterable[str] = SHOWN, *, environments: int = 24, pairs: int = 4, steps: int = 8, states: int = 32,
     actions: int = 4, discount: float = 0.95, mdp: MDP | None = None, seed: int = 0,
@@ -84,6 +87,7 @@ def _environment(
     return {name: column.ravel() for name, column in columns.items()}
 
 
+@sized(8.0, "resamples")
 def regret_correlations(
     frame: pl.DataFrame, names: Iterable[str] | None = None, *, resamples: int = 500, seed: int = 0
 ) -> pl.DataFrame:

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lab.errors import InputError, UnknownNameError
+from lab.errors import InputError, UnknownNameError, check_whole
 from lab.measures.interval import mean_interval
 from lab.methods import Variant
 from lab.training.jobs import seeds_of
@@ -211,6 +211,7 @@ def compare(
         InputError: A run is both chosen on and judged on; and as `lab.train`.
     """
     chosen = variants_of(variants)
+    check_whole("steps", steps, 1)
     both = set(seeds_of(seeds).tolist()) & set(seeds_of(tuning).tolist()) if fair else set()
     if both:
         raise InputError(f"seed {min(both)} is among those to choose on and those to judge on; they must be different")

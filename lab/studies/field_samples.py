@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lab.errors import InputError, check_whole
 from lab.registry import FIELDS, find
+from lab.sizes import sized
 from lab.world_registry import declaration, names
 from simulators.records import World
 
@@ -52,6 +53,7 @@ def field_source(rules: Iterable[str]) -> str | None:
     return max(served, key=lambda world: served[world]) if needed else None
 
 
+@sized(8.0, "prompts", "rollouts")
 def sample_fields(world: World, *, prompts: int, rollouts: int, seed: int = 0) -> FieldSample:
     """Draw rollouts of the first prompts of a world, at its first policy.
 

@@ -23,6 +23,7 @@ from lab.measures.advantage import per_rollout
 from lab.measures.interval import student_quantile
 from lab.methods import Variant
 from lab.methods import variant as named
+from lab.sizes import sized
 from lab.studies.groups import all_groups, enumerable, outcome, whole
 from lab.training.loop import world_of
 from simulators.mdp.mdp import MDP
@@ -106,6 +107,7 @@ def expected_advantage(variant: str | Variant, values: Any, shares: Any, group_s
     return np.asarray(gained @ probability)
 
 
+@sized(8.0, "groups", "group_size")
 def implied_reward(
     world: World, variant: str | Variant, *, policy: Policy | None = None, group_size: int = 8, groups: int = 4096,
     seed: int = 0,
@@ -253,6 +255,7 @@ def implied_distance(
     return pl.DataFrame([(v.name, *measured(v)) for v in chosen], schema=columns, orient="row")
 
 
+@sized(8.0, "groups", "group_sizes")
 def implied_reward_study(
     variants: Iterable[str | Variant],
     group_sizes: Iterable[int],

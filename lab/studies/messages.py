@@ -14,6 +14,8 @@ from lab.errors import check_number, check_whole
 from lab.reward_models import bradley_terry
 from lab.reward_models.constructions import Construction, add_construction, meant
 from lab.rewards import oni
+from lab.sizes import sized
+from lab.training.jobs import seeds_of
 from simulators.mdp.chains import Chain
 from simulators.mdp.messages import Messages, messages
 
@@ -82,6 +84,8 @@ def opinions(
     return Opinions(seen, labels, 0.5 * (1 + np.tanh(0.5 * logit)), score)
 
 
+@sized(8.0, "collected")
+@sized(8.0, "tests")
 def message_study(
     noise: Iterable[float] = (0.0, 0.2), collected: Iterable[int] = (100, 1000), *, seeds: int | Sequence[int] = 16,
     tests: int = 5000, threshold: float = 0.5,
@@ -106,7 +110,7 @@ def message_study(
     """
     import polars as pl
 
-    runs = range(check_whole("seeds", seeds, 1)) if isinstance(seeds, int) else seeds
+    runs = seeds_of(seeds).tolist()
     rows = []
     for share in noise:
         for number in collected:

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from lab.errors import InputError, UnknownNameError, check_whole
 from lab.measures.interval import mean_interval
+from lab.sizes import sized
+from lab.training.jobs import seeds_of
 from simulators.delayed import world as delayed
 
 if TYPE_CHECKING:
@@ -65,10 +67,6 @@ def _encoder(name: str) -> Callable[[Array], Array]:
     return delayed.ENCODERS[name]
 
 
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    return list(range(check_whole("seeds", seeds, 1)) if isinstance(seeds, int) else seeds)
-
-
 def one_fit(encoder: str, episodes: int, steps: int, decoder: str, seed: int) -> tuple[Decoder, Array, Array]:
     """A decoder fitted on returns, then new episodes: encoded steps [50, T, F] and true rewards [50, T]."""
     encode, rng = _encoder(encoder), np.random.default_rng(seed)
@@ -77,6 +75,8 @@ def one_fit(encoder: str, episodes: int, steps: int, decoder: str, seed: int) ->
     return fitted(decoder, encode(x), earned.sum(axis=1), seed), encode(new), true
 
 
+@sized(8.0, "episodes", "steps")
+@sized(32.0, "seeds")
 def redistribution_study(
     encoders: Iterable[str] = tuple(delayed.ENCODERS), episodes: Iterable[int] = (8, 16, 32, 64, 128), *,
     decoder: str = "ridge", steps: int = 50, seeds: int | Sequence[int] = 8,
@@ -103,7 +103,7 @@ def redistribution_study(
 
     from lab.reward_models.lare import agreement
 
-    runs, rows = _seeds(seeds), []
+    runs, rows = seeds_of(seeds).tolist(), []
     for encoder in encoders:
         for number in episodes:
             count = check_whole("episodes", number, 1)
@@ -116,6 +116,7 @@ def redistribution_study(
     return pl.DataFrame(rows)
 
 
+@sized(8.0, "episodes", "steps")
 def redistributed_episode(
     encoders: Iterable[str] = ("raw", "factors"), *, episodes: int = 32, decoder: str = "ridge", steps: int = 50,
     seed: int = 0,
@@ -148,6 +149,9 @@ def redistributed_episode(
     return pl.concat([pl.DataFrame({"variant": k, "step": step, "reward": v}) for k, v in found.items()])
 
 
+@sized(8.0, "prompts", "group_size", "horizon")
+@sized(8.0, "episodes", "horizon")
+@sized(32.0, "seeds")
 def redistribution_training(
     variants: Iterable[str] = ("return only", "raw", "factors", "true step rewards"), *, episodes: int = 32,
     decoder: str = "ridge", prompts: int = 2, horizon: int = 20, choices: int = 4, steps: int = 60, every: int = 2,
@@ -187,7 +191,7 @@ def redistribution_training(
     for name in variants:
         if name not in (*BASELINES, *delayed.ENCODERS):
             raise UnknownNameError("variant", name, (*BASELINES, *delayed.ENCODERS))
-        for seed in _seeds(seeds):
+        for seed in seeds_of(seeds).tolist():
             sizes: dict[str, Any] = {"prompts": prompts, "steps": horizon, "choices": choices, "seed": seed}
             plain = delayed.Delayed(**sizes)
             world = plain

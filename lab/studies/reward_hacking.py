@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import check_whole
+from lab.sizes import sized
+from lab.training.jobs import seeds_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["hacking_study"]
 
 
+@sized(8.0, "seeds", "tasks")
+@sized(8.0, "demonstrations")
 def hacking_study(
     families: Iterable[int] = (6,), shares: Iterable[float] = (1.0, 0.0), *, demonstrations: int = 1000,
     steps: int = 300, every: int = 5, seeds: int | Sequence[int] = 16, held_out: bool = True, tasks: int = 1000,
@@ -45,7 +49,7 @@ def hacking_study(
     from simulators.reward_hacks.world import RewardHacks
 
     check_whole("every", every, 1)
-    runs = list(range(check_whole("seeds", seeds, 1)) if isinstance(seeds, int) else seeds)
+    runs = seeds_of(seeds).tolist()
     frames = []
     for number in families:
         world = RewardHacks(trained=number, **settings)

@@ -28,7 +28,9 @@ from lab.errors import check_number, check_whole
 from lab.reward_models import learned_rewards  # noqa: F401  (their constructions)
 from lab.reward_models.constructions import CHAIN, CONSTRUCTIONS, Construction, add_construction, chosen, meant
 from lab.rewards import shaping
+from lab.sizes import sized
 from lab.studies import messages  # noqa: F401  (their constructions)
+from lab.training.jobs import seeds_of
 from simulators.mdp.chains import ACTIONS, Chain
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ SCORES = ("distance", "alignment", "regret", "worst_case_regret")
 _MOST = 6
 
 
+@sized(24.0, "seeds", "episodes")
 def shaping_study(
     constructions: Iterable[str | Construction] | None = None, *, chain: Chain = CHAIN, seeds: int | Sequence[int] = 16,
     episodes: int = 1000, buckets: int = 50, bonus: float = 0.1, alpha: float = 0.1, explore: float = 0.1,
@@ -80,9 +83,9 @@ def shaping_study(
 
     width = check_whole("episodes", episodes, 1) // min(check_whole("buckets", buckets, 1), episodes)
     starts = np.arange(0, episodes, width)
-    frames = []
+    runs, frames = seeds_of(seeds), []
     for one in chosen(constructions):
-        run = learned(one, chain, seeds=seeds, episodes=episodes, bonus=bonus, alpha=alpha, explore=explore)
+        run = learned(one, chain, seeds=runs, episodes=episodes, bonus=bonus, alpha=alpha, explore=explore)
         steps = _sums(run.steps, starts)
         count = np.diff(np.append(starts, episodes))
         columns = {
@@ -90,12 +93,12 @@ def shaping_study(
             "reached": _sums(run.reached, starts) / count, "lured": _sums(run.events[..., 0], starts) / steps,
             "idle": _sums(run.idle, starts) / steps,
         }  # fmt: skip
-        names = range(seeds) if isinstance(seeds, int) else list(seeds)
-        place = {"seed": np.repeat(names, starts.size), "step": np.tile(starts, len(names))}
+        place = {"seed": np.repeat(runs, starts.size), "step": np.tile(starts, runs.size)}
         frames.append(pl.DataFrame({"variant": one.name, **place, **{k: v.ravel() for k, v in columns.items()}}))
     return pl.concat(frames)
 
 
+@sized(24.0, "seeds", "episodes")
 def shaping_policies(
     constructions: Iterable[str | Construction] | None = None, *, chain: Chain = CHAIN, seeds: int | Sequence[int] = 16,
     episodes: int = 1000, bonus: float = 0.1, alpha: float = 0.1, explore: float = 0.1,
@@ -121,10 +124,10 @@ def shaping_policies(
     """
     import polars as pl
 
-    frames = []
+    runs, frames = seeds_of(seeds), []
     here = np.arange(chain.goal)
     for one in chosen(constructions):
-        run = learned(one, chain, seeds=seeds, episodes=episodes, bonus=bonus, alpha=alpha, explore=explore)
+        run = learned(one, chain, seeds=runs, episodes=episodes, bonus=bonus, alpha=alpha, explore=explore)
         taken = run.policy[:, 0, : chain.goal, None] == np.arange(len(ACTIONS))
         best = _optimum(one, chain, bonus).ravel()
         frames.append(pl.DataFrame({

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from lab.measures.advantage import NO_TRUTH
 from lab.methods import Variant, variant
-from lab.studies.groups import Share, drawn, enumerable, every_group, outcome, whole
+from lab.sizes import sized
+from lab.studies.groups import BATCH, Share, drawn, enumerable, every_group, outcome, whole
 from simulators import reward_laws
 from simulators.reward_laws import Law
 
@@ -22,6 +23,7 @@ __all__ = ["exact_flip_rate", "sign_flip_study"]
 Array = NDArray[Any]
 
 
+@sized(8.0 * BATCH, "group_sizes")
 def sign_flip_study(
     variants: Iterable[str | Variant],
     laws: Iterable[str | Law],

@@ -70,15 +70,25 @@ class Settings:
 
     steps: Annotated[int, Range(0), "Steps"] = 300
     seeds: Annotated[int | Sequence[int], "Seeds", 'A number of runs, or their seeds: "3,5,9" or "10-19".'] = 16
-    group_size: Annotated[int, Range(1), "Group size", "Rollouts per prompt."] = 8
-    lr: Annotated[float | Mapping[str, float], Range(0), "Learning rate", "Of ascent on the mean objective."] = 1.0
+    group_size: Annotated[int, Range(1, slider=(2, 32)), "Group size", "Rollouts per prompt."] = 8
+    lr: Annotated[
+        float | Mapping[str, float],
+        Range(0, slider=(0, 100, 0.5)),
+        "Learning rate",
+        "Of ascent on the mean objective.",
+    ] = 1.0
     measure: Annotated[str | Sequence[str] | None, "Measurements", "basic, full, none, or names joined by commas."] = (
         "basic"
     )
     optimizer: Annotated[str | Mapping[str, str], OneOf(OPTIMIZERS), "Optimizer", "sgd, momentum or adam."] = "sgd"
     momentum: Annotated[float, _Below(0, 1), "Momentum", "First decay of momentum and adam."] = 0.9
     max_grad_norm: Annotated[float | None, _Above(0), "Largest gradient norm", "Larger ones are scaled down."] = None
-    epochs: Annotated[int, Range(1), "Passes per batch", "Gradient steps per batch of rollouts."] = 1
+    epochs: Annotated[
+        int,
+        Range(1, slider=(1, 4)),
+        "Passes per batch",
+        "Gradient steps per batch of rollouts; with one, clips and ratios do nothing.",
+    ] = 1
     every: Annotated[int, Range(1), "Measured every", "So many steps, and at the last one."] = 1
     reward_weights: Annotated[
         Sequence[float] | None, "Reward weights", "One for each reward component, joined by commas."

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class MDP:
     def __post_init__(self) -> None:
         transition = _transition(self.transition)
         start = _start(self.start, transition)
-        if not 0 <= self.discount <= 1:
+        if not (isinstance(self.discount, Real) and 0 <= self.discount <= 1):
             raise ValueError(f"discount must lie in [0, 1], not {self.discount!r}")
         for name, array in (("transition", transition), ("start", start)):
             array.flags.writeable = False
@@ -88,7 +89,10 @@ class MDP:
             ValueError: Another shape, a value that is not finite (named with its place) or beyond 1e150, or nothing but
                 values below 1e-140.
         """
-        array = np.asarray(reward, dtype=np.float64)
+        try:
+            array = np.asarray(reward, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as reason:
+            raise ValueError(f"reward must be numbers, in rows of one length; {reason}") from None
         full = self.transition.shape
         if array.ndim == 1 and array.shape == full[2:]:
             array = np.broadcast_to(array, full)

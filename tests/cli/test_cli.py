@@ -356,3 +356,14 @@ def test_a_group_of_one_is_trained_with_a_note(advlab: Advlab) -> None:
     assert status == 0
     assert "Note: a group of 1 has no baseline: grpo's advantages are all zero." in err
     assert "psr" not in err
+
+
+def test_compare_takes_the_settings_of_a_run(advlab: Advlab) -> None:
+    quick = "compare --world bandit:prompts=2 --variant grpo --variant rloo --steps 3"
+    once = advlab(f"{quick} --seeds 2")[1]
+    assert once == advlab(f"{quick} --seeds 0-1 --optimizer sgd --lr 1 --group-size 8")[1]
+    assert once != advlab(f"{quick} --seeds 2 --optimizer adam")[1]
+    _, words, _ = advlab("compare --help")
+    assert "--max-grad-norm" in words and "--reward-weights" in words and "--every" not in words
+    status, _, err = advlab(f"{quick} --seeds 2 --steps 0")
+    assert status == 2 and "steps=0" in err

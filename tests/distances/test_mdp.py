@@ -239,3 +239,24 @@ def test_a_world_does_not_change() -> None:
     with pytest.raises(ValueError, match="read-only"):
         mdp.transition[0] = 0
     assert repr(mdp) == "MDP(states=2, actions=1, discount=0.95)"
+
+
+@pytest.mark.parametrize("name", ["starc", "val-l2-l2", "dard-l2-l2", "epic-l2-l2"])
+def test_a_potential_is_nothing_at_a_discount_near_one(name: str) -> None:
+    """What rounding leaves of it grows with the horizon 1 / (1 − γ): the floor under a form does too."""
+    mdp = families.sparse(8, 3, 0.9999, source=1)
+    potential = np.random.default_rng(2).standard_normal(8)
+    shaping = np.broadcast_to(0.9999 * potential - potential[:, None, None], mdp.transition.shape)
+    assert distances.compute(name, mdp, shaping, np.zeros(8)) == 0.0
+
+
+@pytest.mark.parametrize("discount", [None, "x", 10**400, -0.1, [0.9]])
+def test_what_is_no_discount(discount: Any) -> None:
+    with pytest.raises(ValueError, match=r"discount must lie in \[0, 1\], not "):
+        MDP(np.ones((1, 1, 1)), discount)
+
+
+def test_rewards_that_are_no_numbers() -> None:
+    for reward in ([10**400], ["x"], [[1], [1, 2]]):
+        with pytest.raises(ValueError, match="reward must be numbers, in rows of one length; "):
+            MDP(np.ones((1, 1, 1))).rewards(reward)

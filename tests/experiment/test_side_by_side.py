@@ -5,8 +5,9 @@ import pytest
 
 import lab
 from lab.errors import InputError, MissingFieldError
-from lab.experiment import replay, side_by_side
+from lab.experiment import by_group_size, replay, side_by_side
 from lab.measures.tokens import token_weights, weight_spread
+from simulators import Bandit
 
 
 def test_all_look_at_the_rollouts_of_the_first_ones_policy():
@@ -34,3 +35,8 @@ def test_bad_input_is_refused():
         side_by_side(world, ["grpo"], seed=0, step=-1)
     with pytest.raises(MissingFieldError, match="hidden"):
         side_by_side(world, ["thr"], seed=0)
+
+
+def test_no_group_size_is_said() -> None:
+    with pytest.raises(InputError, match=r"group_sizes=\[\]; it must be a list of group sizes"):
+        by_group_size(Bandit([[0.2, 0.8]]), ["grpo"], [])

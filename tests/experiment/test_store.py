@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -262,3 +263,9 @@ def test_labels_become_file_names(tmp_path: Path) -> None:
     made = run(config, "odd", runs=tmp_path)
     assert made.frame["variant"].unique(maintain_order=True).to_list() == labels
     assert [p.name for p in tmp_path.iterdir()] == ["odd"]
+
+
+def test_a_run_is_said_in_a_line(done: Run, tmp_path: Path) -> None:
+    assert repr(done) == "Run done: grpo, grpo:eps=1 in bandit; 42 of 42 steps; .table() has more"
+    run(CONFIG, "half", runs=tmp_path, stop=lambda: True)
+    assert re.fullmatch(r"Run half: .* in bandit; \d+ of 42 steps; .*", repr(find("half", tmp_path)))

@@ -75,6 +75,7 @@ def test_effective_rollouts() -> None:
     assert measures.effective_rollouts(np.array([[[1.0, -1.0, 1.0, -1.0]]])) == pytest.approx([4])
     assert measures.effective_rollouts(np.array([[[3.0, 0, 0, 0]]])) == pytest.approx([1])
     assert measures.effective_rollouts(np.zeros((1, 2, 3))).tolist() == [0.0]
+    assert measures.effective_rollouts(np.full((1, 1, 4), 1e-6)) == pytest.approx([4])  # small, and no rounding
     grpo = lab.advantages.compute("grpo", [[1] + [0] * 7], eps=0.0)
     assert measures.effective_rollouts(grpo) == pytest.approx((2 * 7 / 8) ** 2 / (7 / 8))
 
@@ -242,6 +243,7 @@ def test_means_and_their_intervals() -> None:
     table = {row["metric"]: row for row in summarise(frame).iter_rows(named=True)}
     assert [table["value"][k] for k in ("mean", "low", "high")] == pytest.approx(mean_interval(values))
     assert [table["sign_flip"][k] for k in ("mean", "low", "high", "runs")] == [1.0, None, None, 1]
+    assert summarise(frame, ["value", "value"]).equals(summarise(frame, "value"))
     with pytest.raises(UnknownNameError, match="nearest: 'value'"):
         summarise(frame, ["valu"])
 

@@ -20,6 +20,9 @@ A = np.array([[1.0, -1.0]])
 @pytest.mark.parametrize(
     ("given", "error", "said"),
     [
+        ({"logp_new": [[[10**400]]]}, InputError, "logp_new must be numbers, in rows of one length"),
+        ({"advantage": [["x", 1]]}, InputError, "advantage must be numbers, in rows of one length"),
+        ({"logp": [[[10**400]]]}, InputError, "logp must be numbers, in rows of one length"),
         ({"logp_new": NEW[0, 0]}, InputError, r"\[\.\.\., P, G, T\]"),
         ({"advantage": np.ones((2, 2))}, InputError, r"it must be \(1, 2\) or \(1, 2, 2\)"),
         ({"logp": OLD[..., :1]}, InputError, r"that of logp_new, \(1, 2, 2\)"),

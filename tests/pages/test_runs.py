@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.pages import runs
+from lab.training.settings import declared
 
 SECONDS = 60
 
@@ -209,3 +210,13 @@ def test_spikes_of_several_turns(opened):
     test = settled(opened("gradient_spikes", world="turns", variants="grpo~mapo", steps="50", runs="4"))
     assert not test.exception and not test.error
     assert "runs" in test.markdown[0].value
+
+
+def test_controls_of_a_run_are_those_of_its_declaration():
+    known, page = declared(), {each.name: each for each in runs.settings(["grpo"])}
+    for name in ("group_size", "lr", "epochs", "steps"):
+        assert page[name].label == known[name].label
+    for name in ("group_size", "lr", "epochs"):
+        assert page[name].help == known[name].help
+        assert (page[name].low, page[name].high) == known[name].domain.slider[:2]
+    assert page["runs"].label == known["seeds"].label

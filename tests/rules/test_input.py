@@ -20,6 +20,7 @@ R = np.array([[0.0, 1.0, 0.5, 0.0], [1.0, 1.0, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0]])
         (None, r"shape \(\)"),
         (np.ones((1, 1, 1, 1, 1)), r"\(1, 1, 1, 1, 1\)"),
         (["a", "b"], "must be numbers"),
+        ([10**400, 1], "must be numbers"),
         ([1j, 2.0], "must be numbers"),
         ([[1, 2], [3]], "must be numbers"),
         (np.zeros((2, 0)), "none of them empty"),
@@ -35,6 +36,7 @@ def test_rewards_of_a_wrong_shape_or_kind(rewards: Any, said: str) -> None:
     [
         ("grpo", {"weights": [1, 2]}, "one per reward component"),
         ("grpo", {"weights": ["a"]}, "must be numbers"),
+        ("grpo", {"weights": [10**400]}, "must be numbers"),
         ("grpo", {"weights": [np.nan]}, "finite"),
         ("grpo", {"precision": "float16"}, "'float64' or 'float32'"),
         ("grpo", {"missing": "drop"}, "'error' or 'skip'"),

@@ -7,10 +7,12 @@ import polars as pl
 import pytest
 
 import lab
+from lab import studies
 from lab.errors import InputError, MissingFieldError, UnknownNameError
 from lab.studies import level_counts, sign_flip_study, signal_study
 from lab.studies.groups import Share, drawn, enumerable, every_group
-from simulators import reward_laws
+from lab.studies.implied_reward import implied_reward
+from simulators import Bandit, reward_laws
 
 SYMMETRIC = ["normal", "student_t", "contaminated_normal"]
 
@@ -183,3 +185,47 @@ def test_intervals_know_that_rollouts_of_a_group_depend_on_one_another() -> None
 def test_bad_input_is_refused(call, error) -> None:
     with pytest.raises(error):
         call()
+
+
+MUCH = 10**10
+
+
+@pytest.mark.parametrize(
+    ("study", "said"),
+    [
+        (lambda: studies.shaping_study(["bonus"], seeds=10**9), r"seeds=1000000000, episodes=1000: .* 22,352 GiB"),
+        (lambda: studies.shaping_policies(["bonus"], seeds=range(10**9)), "seeds=1000000000, episodes=1000"),
+        (lambda: sign_flip_study(["grpo"], ["normal"], [4, MUCH]), "group_sizes=10000000000"),
+        (lambda: signal_study([0.5], [MUCH]), "group_sizes=10000000000"),
+        (lambda: level_counts(["grpo"], components=10**8, group_sizes=[2]), "far too many groups"),
+        (lambda: level_counts(["grpo"], components=2, group_sizes=[MUCH]), "far too many groups"),
+        (lambda: studies.redistribution_study(["raw"], [MUCH]), "episodes=10000000000, steps=50"),
+        (lambda: studies.redistribution_study(["raw"], [8], seeds=MUCH), "seeds=10000000000"),
+        (lambda: studies.redistribution_training(["raw"], group_size=MUCH), "group_size=10000000000"),
+        (lambda: studies.message_study(collected=[MUCH]), "collected=10000000000"),
+        (lambda: studies.hacking_study(seeds=MUCH), "seeds=10000000000, tasks=1000"),
+        (lambda: studies.distance_study(states=10**6), "states=1000000, actions=4"),
+        (lambda: studies.blend_study(size=10**4), "size=10000"),
+        (lambda: implied_reward(Bandit([[0.2, 0.8]]), "grpo", groups=MUCH), "groups=10000000000, group_size=8"),
+    ],
+)
+def test_a_size_that_does_not_fit_is_refused_before_it_is_taken(study, said, monkeypatch) -> None:
+    monkeypatch.setattr("lab.sizes.free_memory", lambda: 7 * 2.0**30)
+    with pytest.raises(InputError, match=said):
+        study()
+
+
+def test_what_is_no_size_is_said_by_the_study_itself() -> None:
+    with pytest.raises(InputError, match="seeds='many'"):
+        studies.shaping_study(["bonus"], seeds="many")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'seed'"):
+        studies.shaping_study(["bonus"], seed=2)
+
+
+def test_levels_are_counted_without_the_floor_of_the_batch_step() -> None:
+    """A pair's advantages are 0 or ±√½ whatever the two rewards: the floor 1e-4 would part one reward from two."""
+    assert level_counts(["gdpo"], components=2, group_sizes=[2, 3, 4])["levels"].to_list() == [2, 4, 9]
+    rewards = [[[1, 1], [0, 0]], [[1, 0], [0, 0]]]
+    apart = [lab.advantages.compute("gdpo", [pair], batch_eps=floor) for pair in rewards for floor in (1e-4, 0.0)]
+    assert abs(apart[0] - apart[2]).max() > 1e-6 and abs(apart[1] - apart[3]).max() < 1e-12
+    assert apart[1][0] == pytest.approx([0.5**0.5, -(0.5**0.5)])
