@@ -9,6 +9,7 @@ import numpy as np
 import lab
 from lab.papers.measure import Array, above, binary, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
+from lab.stand_ins import cached
 
 add_paper(
     Paper(
@@ -62,11 +63,15 @@ def _rewards(chosen: Array, form: Array, rng: np.random.Generator) -> Array:
     return np.stack([right, learned, form], axis=-1)
 
 
-def _train(seed: int, p_max: float, rules: bool = True) -> tuple[Array, Array]:
+@cached
+def _train(
+    seed: int, p_max: float, rules: bool = True, rate: float = 2.0, rule: str = "dr_grpo"
+) -> tuple[Array, Array]:
     """Accuracy and mean length on checkable and open prompts [S, 2], averaged over the last 20 of 400 steps.
 
     Four checkable and four open prompts, easy and hard by turns; each four share a softmax over lengths 1 to 16, all
-    share a logit for the format. `rules=False` scores every prompt by the learned reward.
+    share a logit for the format. `rules=False` scores every prompt by the learned reward;
+    `rate` is the step for each rollout of a prompt.
     """
     rng = np.random.default_rng(runs(seed, _RUNS)[0])
     logits, form_logit = np.zeros((_RUNS, 2, 16)), np.zeros((_RUNS, 1, 1))
@@ -78,7 +83,7 @@ def _train(seed: int, p_max: float, rules: bool = True) -> tuple[Array, Array]:
         form = (uniform[1] < form_rate).astype(float)
         mask = chosen[..., None] >= np.arange(16)
         scored = lab.rewards.apply("hybrid-reward", _rewards(chosen, form, rng), mask=mask, task=task, p_max=p_max)
-        a = lab.advantages.compute("dr_grpo", scored) * 2 / (8 * _SIZE)
+        a = lab.advantages.compute(rule, scored) * rate / (8 * _SIZE)
         taken = (a[..., None] * ((chosen[..., None] == np.arange(16)) - policy[:, _OPEN, None])).sum(2)
         logits += taken.reshape(_RUNS, 2, 4, 16).sum(2)
         form_logit += (a * (form - form_rate)).sum(axis=(1, 2), keepdims=True)
@@ -102,12 +107,47 @@ def _compare(arms: dict[str, tuple[Array, Array]], kind: int) -> tuple[Array, li
 _CHECKABLE, _OPEN_ENDED = 0, 1
 
 
+_RATES = (1.0, 4.0)
+
+
+@claim(
+    "hybrid-reward.headline",
+    sentence="Rules where answers can be checked and a length penalty elsewhere: HARMO answers more prompts right "
+    "than a learned reward alone, which is hacked by brevity, and than rules and learned reward without the penalty.",
+    criterion="lead in accuracy over all prompts over the best of the others, each at its own best step size, 95% "
+    "interval above 0 (6 runs of 400 steps)",
+    note="Four checkable and four open prompts, half of each hard; G = 16. Step sizes of 1 and 4 are tried on 6 other "
+    "runs. Learned only also with plain GRPO. The others end best with the smallest step, as they are hacked the "
+    "longer they learn. The learned reward's taste for short answers is built in; how much a real one has decides how "
+    "much the penalty brings.",
+    published="general and mathematical benchmarks +9.5% over the base model",
+)
+def headline(seed: int) -> Measurement:
+    """Lead of HARMO in accuracy over all prompts."""
+    arms = {
+        "HARMO": (1.0, True, "dr_grpo"), "learned only": (0.0, False, "dr_grpo"),
+        "learned only, GRPO": (0.0, False, "grpo"), "rules and learned, no penalty": (0.0, True, "dr_grpo"),
+    }  # fmt: skip
+    found, rows = {}, []
+    for name, (p_max, rules, rule) in arms.items():
+        best = max(_RATES, key=lambda rate: _train(seed + 1_000_000, p_max, rules, rate, rule)[0].mean())
+        accuracy, length = _train(seed, p_max, rules, best, rule)
+        found[name] = accuracy.mean(axis=1)
+        rows += [
+            {"arm": name, "step": best, "prompts": kind, "accuracy": float(a), "length": float(n)}
+            for kind, a, n in zip(("checkable", "open"), accuracy.mean(0), length.mean(0), strict=True)
+        ]
+    ours, *others = found.values()
+    return above(ours - np.max(others, axis=0), rows=rows)
+
+
 @claim(
     "hybrid-reward.1",
     sentence="Rules where answers can be checked: accuracy on checkable prompts is 0.9 with the hybrid reward and "
     "below 0.1 with the learned reward alone, which shrinks answers to one token.",
     criterion="hybrid minus learned-only at least 0.5, 95% interval included (no length penalty; 6 runs of 400 steps)",
-    note="Seeds 0 to 4: 0.887 to 0.891.",
+    note="Seeds 0 to 4: 0.887 to 0.891. Control: no prompt is told apart.",
+    without={"reward:hybrid-reward": {"task": None}},
 )
 def rules_where_possible(seed: int) -> Measurement:
     """Accuracy on checkable prompts, hybrid minus learned only."""
@@ -122,6 +162,7 @@ def rules_where_possible(seed: int) -> Measurement:
     "0.75, the mean length from 1 to 8.",
     criterion="accuracy on open prompts with P = 1 minus without at least 0.4, 95% interval included",
     note="The detail has P = 0.5 and 2 as well (0.59 and 0.85 were reported). Seeds 0 to 4: 0.68 to 0.73.",
+    without={"reward:hybrid-reward": {"p_max": 0.0}},
 )
 def penalty(seed: int) -> Measurement:
     """Accuracy on open prompts with the penalty minus without."""
@@ -138,6 +179,7 @@ def penalty(seed: int) -> Measurement:
     criterion="mean |A| within 2% of 2p(1 − p) and 2√(p(1 − p)) and the ratios within 0.01 of 0.19 and 0.436",
     note="Groups of 4096, where the group's own mean and deviation are those of the law. The value is the ratio of "
     "centred rewards. Seeds 0 to 4: 0.190 to 0.191.",
+    without={"advantage:dr_grpo": "grpo"},
 )
 def without_deviation(seed: int) -> Measurement:
     """Mean |A| at p = 0.05 over p = 0.5, centred."""
@@ -159,10 +201,16 @@ def without_deviation(seed: int) -> Measurement:
     "hybrid-reward.limit-rules-suffice",
     sentence="On checkable prompts the penalty adds nothing to the rules: the whole gain there is the rule's.",
     criterion="accuracy on checkable prompts with the penalty within 0.03 of that without",
-    note="The value is the difference. Seeds 0 to 4: 0.005 to 0.008.",
+    note="The value is the difference. Seeds 0 to 4: 0.005 to 0.008. Control: scored by the learned reward, the same "
+    "prompts gain much from the penalty.",
+    without=lambda seed: _by_penalty(seed, rules=False),
 )
 def rules_suffice(seed: int) -> Measurement:
     """Accuracy on checkable prompts with the penalty minus without."""
-    gain, rows = _compare({f"P = {p:g}": _train(seed, p) for p in (0.0, 1.0)}, _CHECKABLE)
+    return _by_penalty(seed, rules=True)
+
+
+def _by_penalty(seed: int, rules: bool) -> Measurement:
+    gain, rows = _compare({f"P = {p:g}": _train(seed, p, rules) for p in (0.0, 1.0)}, _CHECKABLE)
     value, bounds = interval(gain)
     return Measurement(value, abs(value) < 0.03, bounds, rows)
