@@ -29,7 +29,7 @@ CARDS = {
         "check-offset",
     },
     "gdpo": {"headline", "1", "2", "3", "4", "limit-cancel", "limit-single-prompt", "limit-token-offset"},
-    "mc-grpo": {"1", "2", "3", "check-bound", "limit-skewed", "limit-binary", "limit-outliers"},
+    "mc-grpo": {"headline", "1", "2", "3", "4", "check-bound", "limit-skewed", "limit-binary", "limit-outliers"},
     "ngrpo": {"headline", "1", "2", "3", "check-mean", "limit-clip", "limit-on-policy"},
     "bnpo": {"headline", "1", "2", "3", "check-concentrated", "limit-noise"},
 }
