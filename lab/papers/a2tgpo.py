@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, above, interval, last_values, runs
+from lab.papers.measure import Array, above, fair, interval, last_values, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 add_paper(
@@ -107,21 +107,59 @@ def _moment(values: Array, valid: Array, name: str) -> Array:
 
 
 @claim(
+    "a2tgpo.headline",
+    sentence="In the search task with four gradient steps per batch A²TGPO leaves IGPO far behind, but ends 0.02 to "
+    "0.04 below GRPO: its narrow clip (0.003 and 0.004) stops the later steps. With a clip of 0.15 and 0.2 it is not "
+    "behind, and with one step per batch it ends 0.02 above.",
+    criterion="lead in exact value over the better of GRPO and IGPO after 40 steps, four gradient steps per batch, "
+    "G = 8, each at its own best learning rate",
+    note="One policy for 8 prompts; learning rates are chosen on 4 other runs, and judged on 12. At their best "
+    "learning rates the adaptive clip and a fixed one were not told apart, narrow or wide, in 60 and 80 steps.",
+    published="multi-hop exact match, Qwen3-4B: GRPO 46.02%, IGPO 44.88%, A²TGPO 48.06%",
+)
+def headline(seed: int) -> Measurement:
+    """Lead of A²TGPO in exact value off-policy, each at its own best learning rate."""
+    from simulators import Turns
+
+    wide = lab.Variant(
+        "a2tgpo, wide clip", advantage="a2tgpo", objective=("a2tgpo", {"clip_low": 0.15, "clip_high": 0.2})
+    )
+    settings: dict[str, Any] = {"number": 12, "tuned": 4, "steps": 40, "lrs": (4.0, 8.0)}
+    places: dict[str, Any] = {
+        "4 steps per batch, G = 8": (4, 8, ["grpo", "igpo", "a2tgpo", wide]),
+        "4 steps per batch, G = 4": (4, 4, ["grpo", "a2tgpo"]),
+        "1 step per batch, G = 8": (1, 8, ["grpo", "a2tgpo"]),
+    }
+    found = {
+        place: fair(Turns("search", shared=True), variants, seed, epochs=epochs, group_size=size, **settings)
+        for place, (epochs, size, variants) in places.items()
+    }
+    return promised(found, "a2tgpo", "grpo", "igpo")
+
+
+#: A²TGPO with IGPO's pool of all turns in the place of its turn groups and its root.
+_POOLED = {"advantage:a2tgpo": "igpo@separate"}
+
+
+@claim(
     "a2tgpo.1",
     sentence="Normalised over all turns, the gains of the first turn look good whatever was done there; normalised "
     "turn by turn, no turn has an advantage by its place.",
-    criterion="mean pooled z of the first turn above 0.8; |mean| of the turn-group z below 1e-3 at every turn (400 "
-    "prompts, G = 16, 1 to 6 tool turns, 8 runs)",
+    criterion="mean pooled z of the first turn above 0.8; |mean| of the turn-group z below 1e-3 at every turn, "
+    "their deviation above 0.9 (400 prompts, G = 16, 1 to 6 tool turns, 8 runs)",
     published="drift of the per-turn means +1.54 for IGPO's pooled z on real runs, 0.00 for turn groups",
     note="The value is the pooled mean of the first turn. Seeds 0 to 4: 1.070 to 1.072.",
+    without=_POOLED,
 )
 def position(seed: int) -> Measurement:
     """Mean pooled z of the first turn."""
     batch = _batch(seed)
     tool = _parts(batch)[1]
-    means = {name: _moment(_gains(batch, name), tool, "mean") for name in ("pooled", "turn group")}
+    z = {name: _gains(batch, name) for name in ("pooled", "turn group")}
+    means = {name: _moment(gain, tool, "mean") for name, gain in z.items()}
     value, bounds = interval(means["pooled"][:, 0])
     holds = bounds[0] > 0.8 and float(np.abs(means["turn group"]).max()) < 1e-3
+    holds &= float(_moment(z["turn group"], tool, "std").min()) > 0.9
     rows = [{"pool": n, "turn": t, "mean": float(m)} for n, a in means.items() for t, m in enumerate(a.mean(axis=0))]
     return Measurement(value, holds, bounds, rows)
 
@@ -130,16 +168,18 @@ def position(seed: int) -> Measurement:
     "a2tgpo.2",
     sentence="Summed gains have a spread that depends on the turn; divided by the root of their number they do not.",
     criterion="standard deviation over the turns of the per-turn standard deviation: with 1/√n at most a tenth of that "
-    "of the pooled sum",
+    "of the pooled sum, and a standard deviation from 0.9 to 1.1 for one term and for six",
     published="spread of the per-turn std 0.61 for IGPO and 0.24 for A²TGPO on real runs",
     note="The value is the spread with 1/√n. The detail also gives the standard deviation by number of terms. Seeds 0 "
     "to 4: 0.012 to 0.014, pooled 0.44.",
+    without=_POOLED,
 )
 def drift(seed: int) -> Measurement:
     """Spread over the turns of the standard deviation of the rescaled sum."""
     batch = _batch(seed)
     _, tool, left = _parts(batch)
-    rows, found = [], {}
+    rows: list[dict[str, Any]] = []
+    found = {}
     for name in ("pooled", "turn group", "rescaled"):
         total = _sums(batch, name)
         found[name] = _moment(total, tool, "std").std(axis=-1)
@@ -148,7 +188,8 @@ def drift(seed: int) -> Measurement:
             {"sum": name, "spread": float(found[name].mean()), "one term": by_number[0], "six terms": by_number[-1]}
         )
     value, bounds = interval(found["rescaled"])
-    return Measurement(value, bool((found["rescaled"] <= 0.1 * found["pooled"]).all()), bounds, rows)
+    alike = all(0.9 < rows[-1][n] < 1.1 for n in ("one term", "six terms"))
+    return Measurement(value, bool((found["rescaled"] <= 0.1 * found["pooled"]).all() and alike), bounds, rows)
 
 
 @claim(
@@ -158,6 +199,7 @@ def drift(seed: int) -> Measurement:
     criterion="scales within (0.7, 1.3); clipped share of the lowest fifth of gains at least 1.3 times that of the "
     "highest; over all turns within 0.005 of the fixed clip (log s ~ N(0, 0.004²), advantages N(0, 1))",
     note="The value is the ratio of the shares of the lowest and the highest fifth. Seeds 0 to 4: 1.53 to 1.55.",
+    without={"advantage:a2tgpo": {"beta": 0.0}},
 )
 def clipping(seed: int) -> Measurement:
     """Clipped share among the lowest fifth of gains over that among the highest."""
@@ -191,6 +233,7 @@ def clipping(seed: int) -> Measurement:
     criterion="GRPO's advantages and the answers' are exactly 0, those of the tool turns equal α Σ z / √n to 1e-9 and "
     "are not all 0",
     note="The value is the largest difference at the tool turns; z is computed here a second time.",
+    without={"advantage:a2tgpo": {"alpha": 1.0}},
 )
 def same_outcome(seed: int) -> Measurement:
     """Largest difference from α Σ z / √n."""
@@ -213,20 +256,22 @@ def same_outcome(seed: int) -> Measurement:
 
 @claim(
     "a2tgpo.check-search",
-    sentence="In the search task A²TGPO learns faster than GRPO on the outcome, and IGPO slower than both: most "
-    "gains lie below the mean of its common pool, so every further turn counts against an episode, and it answers too "
-    "soon.",
-    criterion="exact value after 150 steps: A²TGPO at least 0.03 above GRPO and IGPO below GRPO, with 95% intervals "
-    "(one policy for 8 prompts, G = 8, lr 1, 8 paired runs)",
-    note="The value is A²TGPO's lead over GRPO; one gradient step per batch, so nothing is clipped. Seeds 0 to 4: "
-    "0.073 to 0.077; IGPO ends with 0.8 turns an episode, GRPO with 5.3, A²TGPO with 5.8 (seed 0).",
+    sentence="In the search task, at one learning rate and one step per batch, A²TGPO learns faster than GRPO, and "
+    "IGPO slower: most gains lie below the mean of its common pool, so every further turn counts against an episode, "
+    "and it answers too soon.",
+    criterion="exact value after 100 steps: A²TGPO at least 0.03 above GRPO and IGPO below GRPO, with 95% intervals "
+    "(one policy for 8 prompts, G = 8, lr 1, 4 paired runs)",
+    note="The value is A²TGPO's lead over GRPO; nothing is clipped. Seeds 0 and 1: 0.09 to 0.10. Most of it is the "
+    "longer step: at each one's best learning rate 0.02 is left (see the headline). Control: IGPO's advantage in "
+    "A²TGPO's place.",
     published="multi-hop exact match, Qwen3-4B: GRPO 46.02%, IGPO 44.88%, A²TGPO 48.06%",
+    without={"advantage:a2tgpo": "igpo"},
 )
 def learns(seed: int) -> Measurement:
     """Exact value under A²TGPO minus that under GRPO in the search task."""
     from simulators import Turns
 
-    found = last_values(Turns("search", shared=True), ["grpo", "igpo", "a2tgpo"], runs(seed, 8), 150, lr=1.0)
+    found = last_values(Turns("search", shared=True), ["grpo", "igpo", "a2tgpo"], runs(seed, 4), 100, lr=1.0)
     value, bounds = interval(found["a2tgpo"] - found["grpo"])
     behind = interval(found["igpo"] - found["grpo"])[1][1] < 0
     rows = [{"variant": name, "value": float(v.mean())} for name, v in found.items()]
@@ -241,14 +286,19 @@ def learns(seed: int) -> Measurement:
     "for every n (all rollouts with six tool turns)",
     note="The value is that for six terms. Where rollouts have 1 to 6 tool turns it is 1.49 to 1.51 only: few rollouts "
     "of a group reach the deep turns, and normalising over few takes away part of what they have in common. "
-    "Seeds 0 to 4: 1.562 to 1.567.",
+    "Seeds 0 to 4: 1.562 to 1.567. Control: without a correlation it is 1 for every n.",
+    without=lambda seed: _correlated(seed, 0.0),
 )
 def correlated(seed: int) -> Measurement:
     """Standard deviation of the rescaled sum of six correlated gains."""
-    batch = _batch(seed, 0.3, least=_TOOLS)
+    return _correlated(seed, 0.3)
+
+
+def _correlated(seed: int, correlation: float) -> Measurement:
+    batch = _batch(seed, correlation, least=_TOOLS)
     found = _moment(_sums(batch, "rescaled"), _parts(batch)[1], "std")
     number = np.arange(_TOOLS, 0, -1)
-    theory = np.sqrt(1 + 0.3 * (number - 1))
+    theory = np.sqrt(1 + correlation * (number - 1))
     means = found.mean(axis=0)
     value, bounds = interval(found[:, 0])
     holds = bounds[0] > 1.5 and bool(np.abs(means - theory).max() < 0.06)
