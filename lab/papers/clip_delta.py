@@ -10,7 +10,7 @@ import numpy as np
 import lab
 from lab.papers.measure import Array, Rows, above, fair, interval, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
-from lab.registry import cached
+from lab.stand_ins import cached
 
 if TYPE_CHECKING:
     from lab.methods import Variant

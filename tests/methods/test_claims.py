@@ -33,13 +33,15 @@ SLUGS = (
     "lare",
 )
 
-#: They fit several networks, or train for many steps.
-SLOW = ("lare.1", "lare.2", "lare.check-losses", "grqo.limit-error", "drpo.1", "drpo.3")
 NAMES = [c.id for c in papers.select(*SLUGS) if c.kind != "headline"]
-CLAIMS = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES]
+#: Those with a counter-experiment are measured beside it, in tests/papers.
+ALONE = [name for name in NAMES if papers.find_claim(name).without is None]
+#: They fit several networks, or train for many steps.
+LONG = ("lare.1", "lare.2", "lare.check-losses", "grqo.limit-error", "drpo.1", "drpo.3")
 
 
-@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALONE)
 def test_claim_holds(name: str) -> None:
     found = papers.run_claim(name)
     if isinstance(found, papers.Unmeasured):
@@ -56,7 +58,7 @@ def test_a_headline_is_the_same_with_another_seed(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in SLOW])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LONG])
 def test_another_seed_gives_the_same_verdict(name: str) -> None:
     found = papers.run_claim(name, seed=3)
     if isinstance(found, papers.Unmeasured):
