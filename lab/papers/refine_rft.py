@@ -11,7 +11,6 @@ import numpy as np
 import lab
 from lab.papers.measure import Array, above, binary, exact, fair, interval, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
-from simulators.random import uniforms
 from simulators.records import Policy, Rollouts, World
 from simulators.runs import started
 
@@ -172,6 +171,8 @@ class Thinking(World):
         self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
     ) -> Rollouts:
         """Rewards [S, P, G, 3] and tokens [S, P, G, 42]: fillers 0, the end of thinking 1, and whether it is known."""
+        from simulators.random import uniforms
+
         stop, know = (_sigmoid(t)[:, None, None] for t in policy.parameters.T)
         place: dict[str, Any] = {
             "prompt": np.arange(self.prompts)[:, None],
