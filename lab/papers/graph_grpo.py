@@ -14,7 +14,8 @@ import lab
 from lab.errors import LabWarning
 from lab.papers.measure import Array, Rows, above, below, fair, interval, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
-from lab.stand_ins import cached, find
+from lab.registry import find
+from lab.stand_ins import cached
 
 if TYPE_CHECKING:
     from lab.methods import Variant
