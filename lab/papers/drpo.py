@@ -137,7 +137,8 @@ def _priced(seed: int, price: float, strength: float, size: int, slip: float) ->
     "price · length) that GRPO and RLOO reach when it is simply given to them, once each has its best learning rate.",
     criterion="lead over the better of GRPO and RLOO with the price 0.5 as their penalty, in that reward's exact value "
     "after 60 steps, each at its own best learning rate (G = 4, λ = 0.2)",
-    note="8 prompts, 24 runs, learning rates chosen on 12 others, λ on seeds 0 to 63, some of which are judged too. Where few responses fail and length "
+    note="8 prompts, 24 runs, learning rates chosen on 12 others, λ on seeds 0 to 63, some of which are "
+    "judged too. Where few responses fail and length "
     "is cheap (price 0.2, G = 8), DRPO is ahead of GRPO by 0.007 and of RLOO by 0.001 to 0.005, no more than the "
     "choice of a learning rate does. At one learning rate DRPO is ahead of GRPO (claim 2). To see more it would take "
     "responses in which a long thought that is pushed down is a skill lost: here length and answer are one action.",
