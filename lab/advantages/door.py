@@ -126,7 +126,9 @@ def bind(rule: Rule, options: Mapping[str, Any], weights: Array | None = None) -
     """A rule with its options as a function of rewards [..., P, G, K] and a dictionary of fields, unchecked."""
     arguments = {**rule.options, **options}
     own_weights = "weights" in rule.options
-    if own_weights:
+    if own_weights and weights is not None:
+        if arguments["weights"] is not None:
+            raise InputError(f"rule {rule.name!r} has weights={arguments['weights']!r} beside reward_weights; give one")
         arguments["weights"] = weights
     rule_of = partial(rule.function, **arguments)
     takes_components = rule.components or own_weights

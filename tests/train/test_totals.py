@@ -6,6 +6,7 @@ import pytest
 import lab
 from lab.advantages import added
 from lab.advantages.credit import Credit
+from lab.errors import InputError
 from lab.integrations.rules import Rules
 from lab.studies.groups import outcome
 from lab.training.loop import Moment, Settings, Walk
@@ -99,3 +100,14 @@ def test_the_options_of_a_preset_reach_its_reward_rule_in_another_trainer() -> N
 def test_a_group_outside_a_run_is_filtered_by_its_total() -> None:
     found = outcome(lab.variant("dapo"), np.array([[[0.0, 1.0, 0.0], [1.0, 1.0, 1.0]]]))
     assert found is not None and found[1].any(-1).tolist() == [[True, False]]
+
+
+def test_weights_of_a_variant_are_those_of_the_run_and_are_given_once() -> None:
+    one, other = (np.array(w) for w in ((1.0, 0.25), (1.0, 1.0)))
+    settings = {"steps": 3, "seeds": 2, "group_size": 4, "threads": 1}
+    of_variant = lab.train(HEADS, lab.variant("gdpo", weights=tuple(one)), **settings).parameters()
+    of_run = lab.train(HEADS, "gdpo", reward_weights=tuple(one), **settings).parameters()
+    assert np.array_equal(of_variant, of_run)
+    assert not np.array_equal(of_variant, lab.train(HEADS, "gdpo", **settings).parameters())
+    with pytest.raises(InputError, match="give one"):
+        lab.train(HEADS, lab.variant("gdpo", weights=tuple(one)), reward_weights=tuple(other), **settings)
