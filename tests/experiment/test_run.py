@@ -241,7 +241,7 @@ def test_the_outcome(reference: Run) -> None:
     ("settings", "said"),
     [
         ({"variants": ["grop"]}, "unknown variant 'grop'; nearest: 'grqo', 'grpo'"),
-        ({"variants": ["grpo:epz=1"]}, "unknown option of variant 'grpo', 'epz'; nearest: 'eps'"),
+        ({"variants": ["grpo:epz=1"]}, "unknown option of variant 'grpo:epz=1', 'epz'; nearest: 'eps'"),
         ({"variants": ["grpo", "GRPO"]}, "'grpo' stands twice; give one a label="),
         ({"world": "bandid"}, "unknown world 'bandid'"),
         ({"world": "bandit:law=cauchy"}, "law='cauchy'; it must be one of bernoulli, normal"),

@@ -130,6 +130,7 @@ def test_script_and_notebook_agree(script: Path) -> None:
     assert all(not c.outputs and c.execution_count is None for c in code), "strip the outputs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", RUNNABLE)
 def test_the_script_runs(script: Path, tmp_path: Path) -> None:
     run(script.read_text(encoding="utf-8"), tmp_path)
