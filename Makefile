@@ -49,10 +49,11 @@ test-browser: install-dev
 
 check: lint quick ## style, types, layers, docstrings, quick tests: before each commit
 
-# All quick tests but every page at every preset and the claims of every method, which `make test` tries.
+# All quick tests but every page at every preset and in every world, claims, plugins and notebooks, which `make test` tries.
 quick: install-dev
 	$(PYTEST) $(PARALLEL) -m "not slow" --ignore tests/pages/test_pages.py --ignore tests/pages/test_papers.py \
-		--ignore tests/methods/test_claims.py --ignore tests/notebooks
+		--ignore tests/pages/test_worlds.py --ignore tests/methods/test_claims.py --ignore tests/notebooks \
+		--ignore tests/house/test_one_file_each.py --ignore tests/worlds/test_plugins.py
 
 lint: style types layers ## style, types, layers, docstrings
 
