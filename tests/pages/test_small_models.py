@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from functools import wraps
 
 import polars as pl
 import pytest
@@ -83,7 +84,8 @@ def test_a_run_that_is_trained_here_is_shown(monkeypatch, tmp_path):
     def tiny(**given):
         return small_lm(**given | {"layers": 1, "width": 8, "heads": 1, "accuracy": 0.0, "device": "cpu"})
 
-    quick = replace(world_registry.declaration("small-lm"), maker=lambda task="sorting", accuracy=0.1: tiny(task=task))
+    there = world_registry.declaration("small-lm")
+    quick = replace(there, maker=wraps(there.maker)(lambda **given: tiny(task=given["task"])))
     monkeypatch.setitem(rooms._rooms(), "simulators.small_lm", quick)
     test = opened(PAGE, source="here", variants="gdpo", steps="50", runs="1", task="brackets")
     assert problems(test) == [] and not test.info
