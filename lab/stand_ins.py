@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -40,6 +41,7 @@ def replaced(others: Mapping[str, str | Mapping[str, Any] | Callable[..., Any]])
         kind, _, name = key.partition(":")
         if kind not in KINDS:
             raise UnknownNameError("kind of rule", kind, KINDS, 'write "kind:name", such as "advantage:grpo"')
+        import_module(f"lab.{KINDS[kind].home}")  # rules are known once the folder of their kind is imported
         standing[kind, fold(name)] = _stand_in(find(kind, name), other)
     token = STAND_INS.set(standing)
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import typer
 
-from lab.cli import compare, dashboard, lists, runs
+from lab.cli import claims, compare, dashboard, lists, runs
 from lab.cli.own import with_plugins
 from lab.cli.screen import plain
 from lab.errors import LabError
@@ -36,7 +36,7 @@ for command in (
     compare.compare,
     lists.worlds,
     lists.variants,
-    lists.claims,
+    claims.claims,
     lists.bench,
     dashboard.app,
 ):

@@ -52,7 +52,7 @@ def interval(values: Array) -> tuple[float, tuple[float, float]]:
 def exact(cases: Rows, tolerance: float, *, of: str = "difference", also: bool = True) -> Measurement:
     """The largest `of` among cases (absolute), which holds up to a tolerance, if `also` does."""
     worst = max(abs(float(case[of])) for case in cases)
-    return Measurement(worst, bool(worst <= tolerance and also), detail=cases)
+    return Measurement(worst, bool(worst <= tolerance and also), detail=cases, border=tolerance)
 
 
 def above(
@@ -68,13 +68,13 @@ def above(
         also: Whatever else must be true.
     """
     value, bounds = interval(values)
-    return Measurement(value, bool(bounds[0] > least and value > mean and also), bounds, rows)
+    return Measurement(value, bool(bounds[0] > least and value > mean and also), bounds, rows, least)
 
 
 def below(values: Array, most: float = 0.0, *, rows: Rows | tuple[()] = (), also: bool = True) -> Measurement:
     """Mean of independent repetitions [n], which holds where its whole 95% interval lies below `most`; see `above`."""
     value, bounds = interval(values)
-    return Measurement(value, bool(bounds[1] < most and also), bounds, rows)
+    return Measurement(value, bool(bounds[1] < most and also), bounds, rows, most)
 
 
 def excludes(bounds: tuple[float, float], value: float = 0.0) -> bool:
@@ -138,7 +138,7 @@ def promised(found: Mapping[str, Comparison], ours: str, *others: str) -> Measur
         for where, compared in found.items()
         for r in compared.frame.iter_rows(named=True)
     ]
-    return Measurement(value, bounds[0] > 0, bounds, rows)
+    return Measurement(value, bounds[0] > 0, bounds, rows, 0.0)
 
 
 class OnePolicy(World):

@@ -124,12 +124,15 @@ class Measurement:
         holds: The verdict, computed from what was measured.
         interval: 95% interval of the value; None where it is exact.
         detail: Further numbers as rows of a tidy table, all with the same keys.
+        border: What the interval must not cross, or how large an exact value may be; None where the criterion is no
+            such number.
     """
 
     value: float
     holds: bool
     interval: tuple[float, float] | None = None
     detail: Sequence[Mapping[str, Any]] = ()
+    border: float | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.value, *(self.interval or ()))

@@ -16,7 +16,9 @@ from lab.cli import app, dashboard, main
 from lab.config import Config
 from lab.experiment import run
 from lab.measures.metrics import AGAINST_EXPECTED
+from lab.papers import recorded
 from lab.papers.record import Result
+from lab.papers.recorded import making
 from lab.store import Run
 
 DEMO = "run --set prompts=2 --set arms=3 --variant grpo --variant mc-grpo --seeds 3 --steps 7 --chunk 3 --name demo"
@@ -306,6 +308,23 @@ def test_full_claims_are_measured_with_five_seeds_and_without_what_they_are_abou
     status, out, _ = advlab("claims p --full")
     assert status == 1
     assert "5 of 10 hold." in out
+
+
+def test_what_the_record_lacks_is_listed_and_measured(advlab: Advlab, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+    why = {"ngrpo.1": "code that it runs has changed", "nobody.1": "there is no such claim any more"}
+    monkeypatch.setattr(recorded, "stale", lambda entries: why)
+    monkeypatch.setattr(making, "record", lambda chosen, **more: asked.append({"chosen": chosen, **more}) or {})
+    status, out, _ = advlab("claims --stale")
+    assert status == 1 and not asked
+    assert re.search(r"ngrpo\.1 +code that it runs", out) and "nobody.1" in out and "2 are stale" in out
+    assert advlab("claims gdpo --stale")[0] == 0
+    assert advlab("claims ngrpo.1 --record --all --jobs 2")[0] == 1
+    assert [(a["chosen"], a["again"], a["jobs"]) for a in asked] == [({"ngrpo.1"}, True, 2)]
+    monkeypatch.setattr(recorded, "stale", lambda entries: {})
+    status, out, _ = advlab("claims ngrpo bnpo.1 --record")
+    assert status == 0 and "8 of 8 claims" in out and asked[-1]["again"] is False
+    assert advlab("claims --jobs 2")[0] == 2
 
 
 def test_bench_as_a_table_and_as_json(advlab: Advlab, monkeypatch: pytest.MonkeyPatch) -> None:
