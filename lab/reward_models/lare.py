@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lab.errors import InputError, UnknownNameError, check_number, check_whole
+from lab.reward_models.perceptrons import apply, perceptron
 from lab.rewards.lare import draw_steps, rd, rrd_of_drawn
 
-__all__ = ["LOSSES", "Decoder", "agreement", "network", "ridge"]
+__all__ = ["LOSSES", "Decoder", "agreement", "direct", "network", "ridge", "team"]
 
 Array = NDArray[np.float64]
 
@@ -51,24 +52,12 @@ def network(
         raise UnknownNameError("loss of a return decomposition", loss, LOSSES)
     check_number("lr", lr, lambda v: v > 0, "a number above 0")
     size, rng = min(check_whole("batch", batch, 1), len(x)), np.random.default_rng(seed)
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise InputError("torch is not installed; pip install 'advantage-lab[torch]', or use `ridge`") from None
-    torch.set_num_threads(1)  # the layers are small, and numbers do not depend on the cores
     widths = [x.shape[-1], *(check_whole("hidden", h, 1) for h in hidden), 1]
-    layers = [
-        torch.tensor(rng.uniform(-1, 1, shape) / np.sqrt(a), dtype=torch.float32, requires_grad=True)
-        for a, b in pairwise(widths)
-        for shape in ((a, b), (b,))
-    ]
+    layers = perceptron(widths, rng)
+    import torch
 
     def forward(given: Array) -> torch.Tensor:
-        value = torch.tensor(given, dtype=torch.float32)
-        for i in range(0, len(layers), 2):
-            value = value @ layers[i] + layers[i + 1]
-            value = torch.relu(value) if i + 2 < len(layers) else value
-        return value[..., 0]
+        return apply(layers, torch.tensor(given, dtype=torch.float32))[..., 0]
 
     optimizer = torch.optim.Adam(layers, lr=lr, fused=True)
     for _ in range(check_whole("steps", steps, 0)):
@@ -135,6 +124,50 @@ def ridge(inputs: ArrayLike, returns: ArrayLike, lengths: ArrayLike | None = Non
         return np.asarray(constant + own @ linear + np.vecdot(own @ quadratic, own) / np.sqrt(width))
 
     return decode
+
+
+def direct(given: ArrayLike) -> Array:
+    """The ablation without a decoder: the model's factors are the reward, added up as they are [..., F] -> [...].
+
+    Source: arXiv 2412.11120, the direct form; that what it writes is a sum of its factors is the lab's stand-in.
+    """
+    return np.asarray(given, dtype=np.float64).sum(axis=-1)
+
+
+def team(
+    inputs: ArrayLike, returns: ArrayLike, lengths: ArrayLike | None = None, *, fit: Callable[..., Decoder] = ridge,
+    identity: bool = True, **options: Any,
+) -> Decoder:  # fmt: skip
+    """One decoder for all agents: the team's return is the sum of r̂ over agents and steps.
+
+    Args:
+        inputs: Encoded steps of each agent [N, T, A, F].
+        returns: Of the team [N].
+        lengths: Steps of each episode [N]; all T by default.
+        fit: `ridge` or `network`.
+        identity: Each agent's factors are followed by its number, one-hot.
+        **options: Of `fit`.
+
+    Returns:
+        Decoder of steps of all agents [..., A, F] -> [..., A].
+
+    Raises:
+        InputError: As `fit`.
+
+    Source: arXiv 2412.11120, the multi-agent form; the authors' code.
+    """
+    x = np.asarray(inputs, dtype=np.float64)
+    if x.ndim != 4:
+        raise InputError(f"inputs have shape {x.shape}; those of a team are [N, T, A, F]")
+    agents = x.shape[2]
+
+    def told(given: Array) -> Array:
+        own = np.broadcast_to(np.eye(agents), (*given.shape[:-2], agents, agents))
+        return np.concatenate([given, own], axis=-1) if identity else given
+
+    flat = told(x).reshape(len(x), x.shape[1] * agents, -1)
+    each = fit(flat, returns, None if lengths is None else agents * np.asarray(lengths), **options)
+    return lambda given: each(told(np.asarray(given, dtype=np.float64)))
 
 
 def agreement(decoder: Decoder, inputs: ArrayLike, rewards: ArrayLike) -> float:

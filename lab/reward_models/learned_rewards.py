@@ -17,7 +17,7 @@ from lab.rewards import shaping
 from simulators.mdp.chains import Chain
 from simulators.mdp.episodes import walk
 
-__all__ = ["from_preferences", "from_returns"]
+__all__ = ["from_demonstrations", "from_preferences", "from_returns"]
 
 Array = NDArray[Any]
 
@@ -45,17 +45,22 @@ def _preferences(chain: Chain, bonus: float) -> Array:
     return np.asarray(chain.mdp.remember("learned from preferences", lambda: from_preferences(chain)))
 
 
+def from_demonstrations(chain: Chain, *, ended: bool = True) -> Array:
+    """A reward of the position arrived at, learned from the best policy.
+
+    Args:
+        chain: The world.
+        ended: Entering the goal, where the episode ends, pays what staying there would.
+    """
+    mdp, arrived = chain.mdp, np.eye(chain.goal + 1)
+    model = mdp.transition, mdp.discount, mdp.start
+    expert = irl.visits(*model, mdp.probabilities(mdp.optimal(chain.reward)))
+    weights = irl.feature_matching(*model, mdp.transition @ arrived, expert, steps=50)
+    return _ended(chain, weights) if ended else np.where(chain.end[:, None, None], 0.0, chain.mdp.rewards(weights))
+
+
 def _demonstrations(chain: Chain, bonus: float) -> Array:
-    """A reward of the position arrived at, learned from the best policy."""
-
-    def learn() -> Array:
-        mdp, arrived = chain.mdp, np.eye(chain.goal + 1)
-        expert = irl.visits(mdp.transition, mdp.discount, mdp.start, mdp.probabilities(mdp.optimal(chain.reward)))
-        model = mdp.transition, mdp.discount, mdp.start
-        weights = irl.feature_matching(*model, mdp.transition @ arrived, expert, steps=50)
-        return _ended(chain, weights)
-
-    return np.asarray(chain.mdp.remember("learned from demonstrations", learn))
+    return np.asarray(chain.mdp.remember("learned from demonstrations", lambda: from_demonstrations(chain)))
 
 
 def from_returns(chain: Chain, seed: int = 0) -> Array:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from lab.advantages.statistics import Array
 from lab.errors import InputError, check_whole
 
-__all__ = ["draw_steps", "rd", "rrd", "rrd_of_drawn", "self_verified"]
+__all__ = ["draw_steps", "ircr", "rd", "rrd", "rrd_of_drawn", "self_verified"]
 
 
 def rd(step_rewards: ArrayLike, returns: ArrayLike, lengths: ArrayLike) -> tuple[float, Array]:
@@ -90,6 +90,24 @@ def rrd_of_drawn(chosen: Array, returns: Array, lengths: Array, *, unbiased: boo
         loss -= (chosen.var(axis=1, ddof=1) * share).mean()
         slope -= 2 / (size * (count - 1)) * (chosen - mean[:, None]) * share[:, None]
     return float(loss), slope
+
+
+def ircr(returns: ArrayLike, steps: int) -> Array:
+    """IRCR, the baseline without a model: every step gets its episode's return, scaled to [0, 1] [..., G, T].
+
+    Args:
+        returns: R of the episodes that are compared [..., G].
+        steps: T.
+
+    Returns:
+        (R − min)/(max − min) at every step; 0 where all returns are equal.
+
+    Source: arXiv 2412.11120, the baseline IRCR; that it is scaled by its extremes is the lab's reading.
+    """
+    total = np.asarray(returns, dtype=np.float64)
+    low, wide = total.min(axis=-1, keepdims=True), np.ptp(total, axis=-1, keepdims=True)
+    share = (total - low) / np.where(wide > 0, wide, 1.0)
+    return np.repeat(share[..., None], check_whole("steps", steps, 1), axis=-1)
 
 
 def draw_steps(lengths: ArrayLike, count: int, rng: np.random.Generator) -> Array:

@@ -32,6 +32,7 @@ from .implied_reward import (
     implied_reward_study as implied_reward_study,
 )
 from .messages import message_study as message_study
+from .potentials import potential_study as potential_study
 from .redistribution import (
     redistributed_episode as redistributed_episode,
 )

@@ -22,7 +22,7 @@ from lab.training.jobs import seeds_of
 from lab.training.train import train, variants_of
 from simulators.records import World
 
-__all__ = ["LRS", "TUNING", "Comparison", "compare", "tune"]
+__all__ = ["LRS", "TUNING", "Comparison", "Learner", "compare", "compare_learners", "tune"]
 
 Array = NDArray[Any]
 
@@ -30,6 +30,8 @@ Array = NDArray[Any]
 LRS = (0.25, 0.5, 1.0, 2.0, 4.0)
 #: Seeds of the runs on which learning rates are chosen; nothing is judged on them.
 TUNING = tuple(range(2_000_000, 2_000_008))
+#: (learning rate, seeds of runs) -> what is judged at the end of each [n].
+Learner = Callable[[float, Sequence[int]], Array]
 _FURTHER = 4  # steps beyond an end
 _MUCH = 1.5  # ratio of first steps from which on a comparison at one learning rate says so
 
@@ -69,6 +71,11 @@ def tune(
     if not tried or any(b <= a for a, b in itertools.pairwise(tried)) or tried[0] <= 0:
         raise InputError(f"lrs={list(lrs)!r}; they must be numbers above 0 that increase, such as {list(LRS)}")
     label = variants_of(variant)[0].name
+    return _curve(label, _searched(lambda lr: _final(world, variant, lr, seeds, steps, metric, settings)[0], tried))
+
+
+def _searched(final: Callable[[float], Array], tried: Sequence[float]) -> dict[float, Array]:
+    """Final values by learning rate: those tried, and while the best is an end of them, the next one beyond."""
     found: dict[float, Array] = {}
 
     def ends() -> list[float]:
@@ -76,13 +83,18 @@ def tune(
         best, least, most = max(found, key=lambda lr: float(found[lr].mean())), min(found), max(found)
         return [most * 2] if best == most else [least / 2] if best == least else []
 
-    wanted = tried
+    wanted = list(tried)
     for _ in range(_FURTHER + 1):
         for lr in wanted:
-            found[lr] = _final(world, variant, lr, seeds, steps, metric, settings)[0]
+            found[lr] = final(lr)
         wanted = ends()
         if not wanted or len(tried) == 1:
             break
+    return found
+
+
+def _curve(label: str, found: Mapping[float, Array]) -> pl.DataFrame:
+    """Final value over the learning rate, the best one marked."""
     rows = [(label, lr, *mean_interval(values)) for lr, values in sorted(found.items())]
     frame = pl.DataFrame(rows, schema=["variant", "lr", "mean", "low", "high"], orient="row")
     return frame.with_columns(best=pl.int_range(pl.len()) == pl.col("mean").arg_max())
@@ -227,6 +239,27 @@ def compare(
     if progress is not None:
         progress(len(chosen), len(chosen))
     return Comparison(metric, rates, values, first, pl.concat(curves) if fair else None)
+
+
+def compare_learners(
+    learners: Mapping[str, Learner], *, lrs: Sequence[float] = LRS, tuning: Sequence[int] = TUNING,
+    seeds: Sequence[int] = tuple(range(16)), metric: str = "value",
+) -> Comparison:  # fmt: skip
+    """As `compare` with `fair`, for whatever learns: what `lab.train` does not train, or with a world for each run.
+
+    Args:
+        learners: Name -> function of a learning rate and the seeds of runs, which returns the metric at their end.
+        lrs: See `tune`.
+        tuning: Runs on which learning rates are chosen.
+        seeds: Runs to judge on; the same seed is the same draws for every learner.
+        metric: What is judged, in words.
+    """
+    rates, values, curves = {}, {}, []
+    for name, learn in learners.items():
+        curves.append(_curve(name, _searched(lambda lr, learn=learn: learn(lr, tuning), lrs)))  # type: ignore[misc]
+        rates[name] = curves[-1].filter(pl.col("best"))["lr"].item()
+        values[name] = learn(rates[name], seeds)
+    return Comparison(metric, rates, values, {}, pl.concat(curves))
 
 
 def _final(

@@ -16,7 +16,7 @@ understood the task made of it ("factors", "factors and distractors", "one facto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from lab.errors import InputError, UnknownNameError, check_whole
 from lab.measures.interval import mean_interval
+from lab.methods import variant
 from lab.sizes import sized
 from lab.training.jobs import seeds_of
+from lab.training.train import train
 from simulators.delayed import world as delayed
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from lab.reward_models.lare import Decoder
 
 __all__ = [
-    "BASELINES", "decoder_of", "fitted", "one_fit", "redistributed_episode", "redistribution_study",
+    "BASELINES", "DECODERS", "decoder_of", "fitted", "one_fit", "redistributed_episode", "redistribution_study",
     "redistribution_training",
 ]  # fmt: skip
 
@@ -43,22 +45,36 @@ Array = NDArray[Any]
 #: What needs no decoder: the return at the end, and the truth.
 BASELINES = ("return only", "true step rewards")
 
+#: From encoded steps and returns to a reward of each step.
+DECODERS = {
+    "ridge": "ridge regression on quadratic features",
+    "rd": "a network, by the loss RD",
+    "rrd": "a network, by RRD",
+    "rrd-unbiased": "a network, by unbiased RRD",
+    "vib": "a variational autoencoder's latent, then a network by RRD",
+    "direct": "no decoder: the factors added up",
+}
+
 _HELD_OUT = 50
 
 
 def fitted(decoder: str, inputs: Array, returns: Array, seed: int) -> Decoder:
-    """A decoder by name, "ridge" or one of the losses of a network, fitted on encoded steps [N, T, F] and returns [N].
+    """A decoder by name, a member of `DECODERS`, fitted on encoded steps [N, T, F] and returns [N].
 
     Raises:
         UnknownNameError: No such decoder.
     """
-    from lab.reward_models import lare
+    from lab.reward_models import lare, perceptrons
 
-    if decoder == "ridge":
-        return lare.ridge(inputs, returns)
-    if decoder not in lare.LOSSES:
-        raise UnknownNameError("decoder", decoder, ("ridge", *lare.LOSSES))
-    return lare.network(inputs, returns, loss=decoder, seed=seed)
+    if decoder not in DECODERS:
+        raise UnknownNameError("decoder", decoder, DECODERS)
+    if decoder in ("ridge", "direct"):
+        return lare.ridge(inputs, returns) if decoder == "ridge" else lare.direct
+    if decoder != "vib":
+        return lare.network(inputs, returns, loss=decoder, seed=seed)
+    encode = perceptrons.bottleneck(inputs, seed=seed)
+    inner = lare.network(encode(inputs), returns, loss="rrd", seed=seed)
+    return lambda given: inner(encode(given))
 
 
 def _encoder(name: str) -> Callable[[Array], Array]:
@@ -86,7 +102,7 @@ def redistribution_study(
     Args:
         encoders: What the decoder sees.
         episodes: Numbers of training episodes N.
-        decoder: "ridge", or a loss of a network, "rd", "rrd" or "rrd-unbiased" (a second or more per fit, with torch).
+        decoder: A member of `DECODERS`; a network takes a second or more per fit, with torch.
         steps: Steps of an episode T.
         seeds: Number of runs, at least 2, or their seeds.
 
@@ -199,8 +215,11 @@ def redistribution_training(
                 world = delayed.Delayed(**sizes, decoder=decoder_of(plain, name, episodes, decoder, seed))
             known = {"optimum": plain.true.max(axis=-1).sum(axis=-1).mean(),
                      "chance": plain.true.mean(axis=-1).sum(axis=-1).mean()}  # fmt: skip
-            form_of = None if name == "return only" else form
-            rows += [{"variant": name, "seed": seed, **row, **known} for row in _walk(world, counts, lr, form_of, seed)]
+            rule = {"form": form} if name != "return only" else {}
+            by = variant("lare" if rule else "grpo", aggregation="seq-mean-token-sum", **rule)
+            frame = train(world, by, steps=counts[0] + 1, every=counts[1], group_size=counts[2], lr=lr, seeds=[seed],
+                          measure=["value", "gold"], threads=1).frame  # fmt: skip
+            rows += [{"variant": name, **row, **known} for row in frame.drop("variant").iter_rows(named=True)]
     return pl.DataFrame(rows)
 
 
@@ -211,23 +230,3 @@ def decoder_of(world: delayed.Delayed, name: str, episodes: int, decoder: str, s
     x = world.at(world.vectors, drawn).reshape(-1, world.heads, delayed.DIMENSIONS)
     decode = fitted(decoder, encode(x), drawn.rewards.ravel(), seed)
     return lambda steps: decode(encode(steps))
-
-
-def _walk(
-    world: delayed.Delayed, counts: tuple[int, int, int], lr: float, form: str | None, seed: int
-) -> Iterator[dict[str, float]]:
-    """Value and gold along one run; `form` None trains on the return."""
-    from lab import advantages
-
-    (steps, every, group), policy = counts, world.init([seed])
-    for step in range(steps + 1):
-        drawn = world.rollout(policy, group, step, fields=("token_rewards",))
-        if step % every == 0 or step == steps:
-            value = float(world.truth(policy, drawn, gradient=False).value.mean())
-            yield {"step": step, "value": value, "gold": float(world.gold(policy).item())}
-        if form is None:
-            advantage = advantages.compute("grpo", drawn.rewards)[..., None]
-        else:
-            advantage = advantages.compute("lare", drawn.rewards, token_rewards=drawn.token_rewards, form=form)
-        weights = np.broadcast_to(advantage / (world.prompts * group), drawn.actions.shape)
-        policy.parameters[...] += lr * world.gradient(policy, drawn, weights)
