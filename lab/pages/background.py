@@ -23,7 +23,7 @@ class Job:
     """
 
     def __init__(self, door: Callable[..., Any]) -> None:
-        self.done, self.total = 0, 1
+        self.done, self.total, self.tells = 0, 1, False
         self._answer: Any = None
         self._error: Exception | None = None
         self._halt = threading.Event()
@@ -78,7 +78,7 @@ class Job:
             self._error = error
 
     def _progress(self, done: int, total: int) -> None:
-        self.done, self.total = done, total
+        self.done, self.total, self.tells = done, total, True
 
     def _forsaken(self) -> bool:
         if not self.readers:

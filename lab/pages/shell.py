@@ -1,35 +1,28 @@
-"""What every page has: a title, a sentence read off the data, presets, and Link, Code and Data in one place.
+"""What every page of the dashboard has: title, sentence, questions, controls in the side panel, Link, Code and Data.
 
-How to write a page (`lab/pages/name.py`, listed in `app.py`):
+Explorers are drawn by `lab.pages.home`. A page of its own kind (`lab/pages/name.py`: an upload, a table of runs) is
+written with the same frame:
 
-    from lab.pages.shell import Page
-    from lab.pages.state import Choices, Whole, seed
-
-    page = Page(
-        "collapse",
-        "When does a group teach nothing?",
-        [Choices(name="sizes", label="Group sizes", options=[2, 4, 8, 16], default=[4, 8]), seed()],
-        {"What if groups are tiny?": {"sizes": [2]}},
-    )
+    page = Page(Topic(name="papers", title="What do the papers promise?", properties=[...], questions={...}, ...))
     state = page.open()                      # reads the address, draws everything above the picture
     with page.controls():
-        page.control("sizes")
-    frame = page.ask(study, state["sizes"], seed=state["seed"])   # an error of a door is shown with its text
+        page.control("paper")
+    frame = page.ask(study, state["paper"])  # an error of a door is shown with its text
     page.say("Groups of 2 teach nothing half of the time.")
-    page.show(signal_share, frame)           # a figure function of lab.figures, with its guide
+    with page.first:
+        page.show(signal_share, frame)       # a figure function of lab.figures, with its guide
     page.finish("...", frame)                # lines that make these pictures; the data, `of=` says behind which
 
-The list of properties is the page's whole state: it is written into the address on every run, and a preset, a link and
-the reset are values for it. `state` is a plain dictionary. A page computes nothing: it asks doors and shows what they
-say. Text from outside (a file, a log) goes through `plain` before it stands in a sentence.
+The list of properties is the page's whole state: it is written into the address on every run, and a question, a link
+and the reset are values for it. Text from outside (a file, a log) goes through `lab.text.plain` before it stands in a
+sentence.
 """
 
 from __future__ import annotations
 
 import io
-import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -40,16 +33,16 @@ from uuid import uuid4
 import polars as pl
 import streamlit as st
 
-from lab.errors import LabError
+from lab.explorers.contract import Panel, Topic
+from lab.explorers.properties import parse, written
+from lab.explorers.words import in_words
 from lab.figures.figure import Figure
-from lab.pages import daylight
-from lab.pages.state import Property, Scenes, parse, written
-from lab.text import printable
+from lab.pages import daylight, widgets
+from lab.text import plain
 
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 SHOWN_ROWS = 200
-_AT_ONCE, _IN_ALL = 9, 12  # questions in sight, the others one click away, where a page has more than this in all
-WAY_OUT = "Change a setting, or choose *Back to the defaults* under *Link*."
+IN_SIGHT = 4  # questions that may stand in the one line; the others are behind it
 CHIP = {"light": "#0067b5", "dark": "#2b6fd0"}  # behind the white words of what is chosen in a list
 FIGURE_ALONE = re.compile(r"^(lab\.figures\.\w+|picture)\(", re.MULTILINE)  # a picture that no name is given to
 IN_A_SCRIPT = """
@@ -59,45 +52,23 @@ IN_A_SCRIPT = """
 PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 
 
-#: Places within `https://`, `www.` and `name@host` where something may stand that keeps them from becoming links.
-_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
-
-
 class Page:
     """One page of the dashboard.
 
     Args:
-        slug: short name; prefix of the page's keys in the session and name of its downloads.
-        title: the page's question.
-        properties: the whole state of the page.
-        presets: questions, each with the values that differ from the defaults.
-        scenes: values that suit a value of another property; they stand in for the defaults in a preset or an address,
-            and are set when a reader chooses that value.
+        topic: An explorer, or the topic of a page of its own kind.
+
+    Attributes:
+        state: The whole state, after `open`.
+        notices: Where warnings go, above the picture.
+        first: Where the first picture goes: all that is left of the first screen.
     """
 
-    def __init__(
-        self,
-        slug: str,
-        title: str,
-        properties: Sequence[Property],
-        presets: Mapping[str, Mapping[str, Any]] | None = None,
-        scenes: Scenes | None = None,
-    ) -> None:
-        self.slug, self.title, self.properties = slug, title, list(properties)
-        self.defaults = {each.name: each.default for each in properties}
-        self.scenes = scenes or {}
-        self.presets = {name: self._whole(changes) for name, changes in (presets or {}).items()}
-        for each in self.presets.values():
-            _, notes = parse(self.properties, written(self.properties, each))
-            assert not notes, f"{title}: a preset is no state of the page: {'; '.join(notes)}"
+    def __init__(self, topic: Topic) -> None:
+        self.slug, self.title, self.properties = topic.name, topic.title, list(topic.properties)
+        self.topic, self.defaults, self.scenes = topic, topic.defaults, topic.scenes
+        self.presets = {words: topic.question(words) for words in topic.questions}
         self.state: dict[str, Any] = {}
-
-    def _whole(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """A state from what differs from the defaults."""
-        values = dict(self.defaults)
-        for name, scene in self.scenes.items():
-            values |= scene.get(changes.get(name, values[name]), {})
-        return {**values, **changes}
 
     @property
     def theme(self) -> str:
@@ -114,17 +85,20 @@ class Page:
         return f"{self.slug}:{name}"
 
     def open(self) -> dict[str, Any]:
-        """Reads the state, draws title, sentence place, tools and presets; returns the state."""
+        """Reads the state, draws title, sentence place, tools and questions; returns the state."""
         st.html(f"<style>:root {{ --chip: {CHIP[self.theme]}; }}\n{STYLE}</style>")
         daylight.watch(self.theme)
         notes = self._read()
-        self._head()
+        with st.container(key="screen"):
+            self._head()
+            if self.presets:
+                self._questions()
+            self.notices = st.container(key="notices")
+            self.first = st.container(key="first", height="stretch")
         if notes:
-            st.warning(
+            self.notices.warning(
                 "This link could not be read in full; the defaults stand in for: " + "; ".join(map(plain, notes))
             )
-        if self.presets:
-            self._presets()
         return self.state
 
     def set(self, **values: Any) -> None:
@@ -133,19 +107,19 @@ class Page:
             st.session_state[self.key(name)] = value
 
     def controls(self) -> Any:
-        """A row for the widgets; they wrap where the window is narrow."""
-        return st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="controls")
+        """The side panel with the widgets; it can be folded, and is a drawer where the window is narrow."""
+        return st.sidebar.container(key="controls")
 
     def panels(self) -> Any:
         """Pictures side by side where the window is wide enough; each goes into an `st.container` of its own."""
         return st.container(key="panels")
 
-    def control(self, name: str, **more: Any) -> Any:
-        """Draws the widget of a property and returns its value; `more` is for the widget."""
+    def control(self, name: str, **more: Any) -> None:
+        """Draws the widget of a property; `more` is for the widget."""
         each = next(each for each in self.properties if each.name == name)
         if name in self.scenes:
             more = {"on_change": self.enter, "args": (name,)} | more
-        return each.widget(self.key(name), **more)
+        widgets.draw(each, self.key(name), **more)
 
     def enter(self, name: str, value: Any = None) -> None:
         """Takes a value for the property `name` (the widget's, if none is given) with the values that suit it."""
@@ -175,18 +149,33 @@ class Page:
         self._sentence.markdown(sentence)
 
     def show(
-        self, figure: Figure, frame: pl.DataFrame, *, key: str | None = None, guide: bool | str = True, **options: Any
+        self, figure: Figure, frame: pl.DataFrame, *, key: str = "", guide: str = "", fill: bool = False, **options: Any
     ) -> None:
         """Draws a figure function's picture in the reader's theme, and below it its reading guide, or another text."""
-        drawn = self.ask(figure, frame, theme=self.theme, **options)
-        name = key or getattr(figure, "__name__", "figure")
-        st.plotly_chart(drawn, theme=None, config=PLOT_CONFIG, key=f"{self.slug}-{name}")
-        if guide:
-            st.caption(figure.guide if guide is True else guide)
+        self.draw(Panel(figure, frame, options=options, guide=guide, key=key), fill=fill)
 
-    def finish(self, code: str, frame: pl.DataFrame, of: str = "this picture") -> None:
-        """Fills the places of Code and Data; `of` says which of the page's pictures the frame is drawn in."""
+    def draw(self, panel: Panel, *, fill: bool = False) -> None:
+        """Draws a panel's picture and reading guide; `fill`: in the height that is left on the first screen."""
+        drawn = self.ask(panel.draw, self.theme)
+        if fill:
+            drawn.layout.height = None
+        st.plotly_chart(drawn, theme=None, config=PLOT_CONFIG, key=f"{self.slug}-{panel.name}",
+                        height="stretch" if fill else "content")  # fmt: skip
+        st.caption(panel.reading)
+
+    def finish(self, code: str, frame: pl.DataFrame, of: str = "this picture", call: str = "") -> None:
+        """Fills the places of Code and Data.
+
+        Args:
+            code: Lines that make the pictures.
+            frame: The data behind them.
+            of: Which of the page's pictures the frame is drawn in.
+            call: The line that opens the same in a notebook.
+        """
         with self._code:
+            if call:
+                st.caption("Live in a notebook, with these controls:")
+                st.code(f"import lab\n\n{call}", language="python")
             st.caption("These lines make the pictures of this page, in a notebook or a script.")
             st.code(code.strip() + IN_A_SCRIPT * bool(FIGURE_ALONE.search(code)), language="python")
         with self._data:
@@ -235,18 +224,17 @@ class Page:
         url = (st.context.url or "").split("?")[0]
         return f"{url}?{urlencode(written(self.properties, self.state), safe='@~_,')}"
 
-    def _presets(self) -> None:
+    def _questions(self) -> None:
+        """Some questions in one line, and all of them behind a button."""
         here = written(self.properties, self.state)
         lit = next((name for name, state in self.presets.items() if written(self.properties, state) == here), None)
-        questions = list(self.presets)
-        seen = _AT_ONCE if len(questions) > _IN_ALL else _IN_ALL
-        rest = questions[seen:]
-        self._questions("Questions", "preset", questions[:seen], lit)
-        if rest:
-            with st.popover(lit if lit in rest else f"{len(rest)} more questions", type="tertiary"):
-                self._questions("More questions", "further", rest, lit)
+        seen = list(self.presets)[:IN_SIGHT]
+        with st.container(horizontal=True, wrap=False, key="questions", gap="small", vertical_alignment="center"):
+            with st.popover("Questions" if lit is None or lit in seen else lit, icon=":material/help:"):
+                self._pills("All questions", "further", list(self.presets), lit)
+            self._pills("Questions", "preset", seen, lit)
 
-    def _questions(self, label: str, name: str, questions: list[str], lit: str | None) -> None:
+    def _pills(self, label: str, name: str, questions: list[str], lit: str | None) -> None:
         st.session_state[self.key(name)] = lit if lit in questions else None
         st.pills(
             label, questions, key=self.key(name), label_visibility="collapsed", on_change=self._choose, args=(name,)
@@ -275,28 +263,6 @@ def guarded(run: Callable[[], None]) -> None:
         run()
     except Exception as error:
         st.error(in_words(error))
-
-
-def in_words(error: Exception) -> str:
-    """What an error says to the reader of a page, and a way out, as Markdown; an error of Python goes into the log."""
-    if isinstance(error, LabError):
-        return f"{plain(str(error).rstrip('.'))}."
-    logging.getLogger(__name__).error("an error on a page", exc_info=error)
-    if isinstance(error, MemoryError):
-        said = "This needs more memory than this computer has; choose fewer seeds, prompts or rollouts"
-    else:
-        name = "" if isinstance(error, ValueError | TypeError | OSError) else f"{type(error).__name__}: "
-        said = f"This could not be computed: {name}{error}"
-    return f"{plain(said.rstrip('.'))}. {WAY_OUT}"
-
-
-def plain(text: object) -> str:
-    """Text from outside as Markdown that shows it letter by letter, in one line and without a link.
-
-    Addresses become links after the escapes are read, so a word joiner, which is not seen, stands within them.
-    """
-    shown = _ADDRESS.sub("\u2060", printable(text))
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>()#+-.!|~$:&" else letter for letter in shown)
 
 
 def _csv(frame: pl.DataFrame) -> bytes:

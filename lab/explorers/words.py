@@ -1,16 +1,21 @@
-"""Words that several pages use: lists of names, means with their intervals, the lengths of first steps."""
+"""Words that several explorers use: lists of names, means with their intervals, first steps, and errors."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
+from lab.errors import LabError
 from lab.methods import variant
+from lab.text import plain
 from lab.trace import standing
 
-__all__ = ["head_start", "interval", "listed"]
+__all__ = ["WAY_OUT", "head_start", "in_words", "interval", "listed"]
+
+WAY_OUT = "Change a setting, or choose *Back to the defaults* under *Link*."
 
 _MUCH = 1.5  # times as long: from here on curves may part by the length of the steps alone
 
@@ -48,3 +53,16 @@ def head_start(frame: pl.DataFrame) -> str:
         f" At the same learning rate {longest['variant']}'s first step was {times} times as long as "
         f"{shortest['variant']}'s; that alone may move their curves apart."
     )
+
+
+def in_words(error: Exception) -> str:
+    """What an error says to the reader, and a way out, as Markdown; an error of Python goes into the log."""
+    if isinstance(error, LabError):
+        return f"{plain(str(error).rstrip('.'))}."
+    logging.getLogger(__name__).error("an error behind a picture", exc_info=error)
+    if isinstance(error, MemoryError):
+        said = "This needs more memory than this computer has; choose fewer seeds, prompts or rollouts"
+    else:
+        name = "" if isinstance(error, ValueError | TypeError | OSError) else f"{type(error).__name__}: "
+        said = f"This could not be computed: {name}{error}"
+    return f"{plain(said.rstrip('.'))}. {WAY_OUT}"

@@ -4,12 +4,6 @@
 const GAP = 14, KNOB = 8;
 const FLIPPED = 1, UNUSED = 2, REFUSED = 3;
 
-export default function (component) {
-  const host = component.parentElement.querySelector(".strip");
-  const strip = host.strip ?? (host.strip = new Strip(host));
-  strip.receive(component.data, (value) => component.setTriggerValue("change", value));
-}
-
 function shown(value, digits = 2) {
   const size = Math.abs(value);
   if (size < 1e-9) return "0";
@@ -22,7 +16,7 @@ function short(value) {
   return String(Number(value.toFixed(4))).replaceAll("-", "−");
 }
 
-class Strip {
+class View {
   constructor(host) {
     this.host = host;
     this.svg = element("svg", { role: "group", "aria-label": "Rewards and advantages of each rollout" }, host);

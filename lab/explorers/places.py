@@ -1,14 +1,14 @@
-"""The worlds as the pages that train offer them: their main settings, what suits them, who can train there."""
+"""The worlds as the explorers that train offer them: their main settings, what suits them, who can train there."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
-import streamlit as st
-
-from lab.pages.state import Choice, Flag, Number, Property, Scenes, Whole
+from lab.explorers.kept import kept
+from lab.explorers.properties import Choice, Flag, Number, Property, Scenes, Whole
 from lab.training.train import Refusal, refused
 from lab.world_registry import declaration, fixed, names, suited, world
 from simulators.declared import Declared, OneOf, Range, Setting
@@ -20,12 +20,12 @@ OF_RUNS = ("world", "variants", "group_size", "lr", "steps", "runs", "epochs", "
 
 @dataclass(frozen=True)
 class Place:
-    """A world on a page.
+    """A world as explorers offer it.
 
     Attributes:
         here: its declaration.
-        settings: setting of the world -> property of the page that sets it; the others keep their defaults.
-        suits: values of the page's other properties with which a first picture is there in a second or two.
+        settings: setting of the world -> property that sets it; the others keep their defaults.
+        suits: values of the other properties with which a first picture is there in a second or two.
     """
 
     here: Declared
@@ -38,18 +38,18 @@ class Place:
         return self.here.label
 
 
-def widget(setting: Setting, name: str) -> Property:
-    """The property of a page that sets a setting, under a name."""
+def setter(setting: Setting, name: str, group: str = "World") -> Property:
+    """The property that sets a setting, under a name, with its control under a heading."""
     words: dict[str, Any] = {"name": name, "label": setting.label, "help": setting.help or None,
-                             "default": setting.default}  # fmt: skip
+                             "default": setting.default, "group": group}  # fmt: skip
     if isinstance(setting.domain, OneOf):
-        return Choice(options=setting.domain.options, names=setting.domain.words, width=190, **words)
+        return Choice(options=setting.domain.options, names=setting.domain.words, **words)
     if isinstance(setting.domain, Range) and setting.domain.offered:
         low, high, *step = setting.domain.offered
         if setting.kind is int:
-            return Whole(low=int(low), high=int(high), width=150, **words)
-        return Number(low=low, high=high, step=step[0] if step else (high - low) / 100, width=150, **words)
-    return Flag(width=150, **words)
+            return Whole(low=int(low), high=int(high), **words)
+        return Number(low=low, high=high, step=step[0] if step else (high - low) / 100, **words)
+    return Flag(**words)
 
 
 def _settings() -> Iterator[tuple[Declared, Setting, str]]:
@@ -57,43 +57,52 @@ def _settings() -> Iterator[tuple[Declared, Setting, str]]:
     taken: dict[str, Property] = dict.fromkeys(OF_RUNS, Property(name="", default=None))
     for here in sorted(map(declaration, names()), key=lambda here: here.heavy):
         for setting in map(here.settings.__getitem__, here.shown):
-            alike = replace(widget(setting, ""), default=None, help=None)
+            alike = replace(setter(setting, ""), default=None, help=None)
             own = setting.name if taken.setdefault(setting.name, alike) == alike else f"{here.name}-{setting.name}"
             yield here, setting, own
 
 
-def _places() -> dict[str, Place]:
-    settings: dict[str, dict[str, str]] = {name: {} for name in names()}
-    suits: dict[str, dict[str, Any]] = {name: {} for name in names()}
+@lru_cache(maxsize=2)
+def _places(edition: tuple[tuple[str, int], ...]) -> dict[str, Place]:
+    known = [name for name, _ in edition]
+    settings: dict[str, dict[str, str]] = {name: {} for name in known}
+    suits: dict[str, dict[str, Any]] = {name: {} for name in known}
     defaults: dict[str, Any] = {}
     for here, setting, own in _settings():
         settings[here.name][setting.name] = own
         if defaults.setdefault(own, setting.default) != setting.default:
             suits[here.name][own] = setting.default
-    for name in names():
+    for name in known:
         suits[name] |= {key: value for key, value in suited(name).items() if key in OF_RUNS}
         suits[name] |= {settings[name].get(key, key): value for key, value in declaration(name).page.items()}
-    return {name: Place(declaration(name), settings[name], suits[name]) for name in names()}
+    return {name: Place(declaration(name), settings[name], suits[name]) for name in known}
 
 
-PLACES = _places()
-SCENES: Scenes = {"world": {name: place.suits for name, place in PLACES.items()}}
+def places() -> Mapping[str, Place]:
+    """Every world by name, a user's own included."""
+    return _places(tuple((name, id(declaration(name).maker)) for name in names()))
 
 
-def properties(among: Collection[str] = tuple(PLACES), default: str = "bandit") -> list[Property]:
-    """The choice of a world and the main settings of each, of all worlds or of some."""
-    named = {name: PLACES[name].label for name in among}
+def place(name: str) -> Place:
+    """The world of that name."""
+    return places()[name]
+
+
+def properties(among: Collection[str] = (), default: str = "bandit") -> list[Property]:
+    """The choice of a world and the main settings of each, of these worlds or of all."""
+    among, known = among or tuple(places()), places()
+    named = {name: known[name].label for name in among}
     found: dict[str, Property] = {
-        "world": Choice(name="world", label="World", options=list(named), names=named, default=default, width=260)
+        "world": Choice(name="world", label="World", options=list(named), names=named, default=default)
     }
     for here, setting, own in _settings():
         if here.name not in among:
             continue
-        worlds = [name for name in among if own in PLACES[name].settings.values()]
+        worlds = [name for name in among if own in known[name].settings.values()]
         when: dict[str, Collection[Any]] = {"world": worlds}
         if setting.when:
-            when[PLACES[here.name].settings[setting.when.setting]] = setting.when.values
-        each = found.setdefault(own, replace(widget(setting, own), when=when))
+            when[known[here.name].settings[setting.when.setting]] = setting.when.values
+        each = found.setdefault(own, replace(setter(setting, own), when=when))
         found[own] = replace(each, help=each.help if each.help == (setting.help or None) else None)
     return list(found.values())
 
@@ -102,14 +111,14 @@ def scenes(properties: Sequence[Property]) -> Scenes:
     """What suits each world that these properties offer, of these properties."""
     known = {each.name for each in properties}
     offered = next(each.options for each in properties if isinstance(each, Choice) and each.name == "world")
-    return {"world": {w: {k: v for k, v in PLACES[w].suits.items() if k in known} for w in offered}}
+    return {"world": {w: {k: v for k, v in place(w).suits.items() if k in known} for w in offered}}
 
 
 def given(state: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the state's world; those that do not matter beside the others are left out."""
-    place = PLACES[state["world"]]
-    found = {name: state[own] for name, own in place.settings.items()}
-    when = {name: place.here.settings[name].when for name in found}
+    at = place(state["world"])
+    found = {name: state[own] for name, own in at.settings.items()}
+    when = {name: at.here.settings[name].when for name in found}
     return {name: value for name, value in found.items() if (w := when[name]) is None or found[w.setting] in w.values}
 
 
@@ -129,8 +138,7 @@ def about(name: str) -> str:
     return declaration(name).about
 
 
-# No spinner: it would move the widgets below it, and they would lose their values.
-@st.cache_data(max_entries=256, show_spinner=False)
+@kept(256)
 def closed(name: str, settings: Mapping[str, Any], variants: Sequence[str] | None, size: int) -> dict[str, Refusal]:
     """Variants that cannot train in a world, kept for a second look."""
     return refused(world(name, **settings), variants, group_size=size, tried=not declaration(name).heavy)

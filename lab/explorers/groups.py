@@ -1,28 +1,36 @@
-"""What the pages on sign flips and on collapse have in common: groups from a law of rewards, or from any world."""
+"""What the explorers of sign flips and of collapse share: groups from a law of rewards, or from any world."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import polars as pl
-import streamlit as st
 
 import lab
 from lab.experiment import by_group_size
+from lab.explorers.kept import kept, watched
+from lab.explorers.places import about, made, places
+from lab.explorers.runs import closed_by_default, made_by, usual
 from lab.methods import names
-from lab.pages.places import PLACES, made
-from lab.pages.runs import closed_by_default, made_by, usual
 from lab.studies.groups import makes_nothing, needs
 from lab.training.train import Refusal
 from lab.world_registry import suited
 
 BATCHES, SHORT = 32, 60  # batches of a share by group size, steps of a short run
 
-#: Rewards of a law, where a page has them beside worlds that know their truth and take groups of any size.
-LAW = "law"
-WORLDS_TOO = {LAW: "rewards of a law"} | {
-    name: place.label for name, place in PLACES.items() if not place.here.heavy and "group_size" not in suited(name)
-}
+LAW = "law"  # rewards of a law, beside worlds that know their truth and take groups of any size
+
+
+def homes() -> dict[str, str]:
+    """Where groups may come from, with the words for it."""
+    worlds = {name: each.label for name, each in places().items()
+              if not each.here.heavy and "group_size" not in suited(name)}  # fmt: skip
+    return {LAW: "rewards of a law"} | worlds
+
+
+def words_of(home: str, law: str) -> str:
+    """What a home is, in a sentence; `law` says it of the rewards of a law."""
+    return law if home == LAW else about(home)
 
 
 def closed_to(name: str) -> dict[str, Refusal]:
@@ -30,7 +38,7 @@ def closed_to(name: str) -> dict[str, Refusal]:
     return rewards_only() if name == LAW else closed_by_default(name)
 
 
-@st.cache_data(show_spinner=False)
+@kept(2)
 def rewards_only() -> dict[str, Refusal]:
     """Variants that read more than rewards, or make nothing of one reward for each rollout."""
     found = {}
@@ -42,17 +50,17 @@ def rewards_only() -> dict[str, Refusal]:
     return found
 
 
-@st.cache_data(max_entries=32, show_spinner="Drawing groups …")
+@kept(32)
 def by_size(name: str, variants: list[str], sizes: list[int], metric: str, seed: int) -> pl.DataFrame:
-    """A share by group size in a world, kept for a second look."""
+    """A share by group size in a world."""
     return by_group_size(made(usual(name)), variants, sizes, metric, seeds=range(seed, seed + BATCHES))
 
 
-@st.cache_data(max_entries=32, show_spinner="Training …")
+@kept(32)
 def short_run(name: str, variants: list[str], group_size: int, metrics: tuple[str, ...], seed: int) -> pl.DataFrame:
-    """Summary of a short run in a world, kept for a second look."""
+    """Summary of a short run in a world."""
     options = {"steps": SHORT, "seeds": range(seed, seed + 8), "group_size": group_size, "lr": usual(name)["lr"]}
-    return lab.train(made(usual(name)), variants, measure=metrics, every=2, **options).summary()
+    return lab.train(made(usual(name)), variants, measure=metrics, every=2, **options, **watched()).summary()
 
 
 def short_code(

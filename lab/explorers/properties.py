@@ -1,37 +1,39 @@
-"""The state of a page: one list of typed properties, written to and read from the address.
+"""The state of an explorer: one list of typed properties, written to and read from an address.
 
-A page names its properties once. Each knows its default, which values it takes, how it is
-written into the address and which widget edits it, so a link, a preset, a reset and the page's
-code all come from the same list. A value that cannot be read falls back to the default, and the
-reader is told which and why.
+An explorer names its properties once. Each knows its default, which values it takes and how it is written into an
+address, so a link, a question, a reset and the code all come from the same list; each home of explorers draws the
+widgets that edit them. A value that cannot be read falls back to the default, and the reader is told which and why.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-import streamlit as st
+from lab.errors import InputError
 
 #: Name of a property -> one of its values -> values of other properties that suit it.
 Scenes = Mapping[str, Mapping[Any, Mapping[str, Any]]]
+
+RUN = "Run"  # heading of what decides how much is drawn and trained
 
 LIST_MARK = "~"  # between the items of a list: a character that addresses leave as it is
 
 
 @dataclass(frozen=True, kw_only=True)
 class Property:
-    """One named value of a page's state.
+    """One named value of an explorer's state.
 
     Args:
         name: name in the address and in the state; also the key of its widget.
         default: value when the address does not say.
         label: words beside the widget; the name when empty.
         help: a sentence shown on request.
-        width: width of the widget in pixels.
+        group: heading under which its control stands.
+        drawn: whether it has a control; without one it is set in the picture, by a question or by an address.
         when: where it matters, as names of other properties with the values that they must have; elsewhere it is
             neither asked for nor written into the address.
     """
@@ -40,7 +42,8 @@ class Property:
     default: Any
     label: str = ""
     help: str | None = None
-    width: int = 220
+    group: str = ""
+    drawn: bool = True
     when: Mapping[str, Collection[Any]] = field(default_factory=dict)
 
     def matters(self, values: Mapping[str, Any]) -> bool:
@@ -59,14 +62,18 @@ class Property:
         """The value, or the default where a widget was left empty."""
         return self.default if value is None else value
 
-    def widget(self, key: str, **more: Any) -> Any:
-        """Draws the widget that edits the value kept under `key` in the session; `more` is for that widget."""
-        raise NotImplementedError
+    def checked(self, value: Any) -> Any:
+        """A value from Python, as an address would bring it.
 
-    @property
-    def words(self) -> dict[str, Any]:
-        """Label, help and width as every Streamlit widget takes them."""
-        return {"label": self.label or self.name, "help": self.help, "width": self.width}
+        Raises:
+            InputError: It is not one of this property's.
+        """
+        try:
+            return self.read(self.write(value))
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        except (TypeError, AttributeError):
+            raise InputError(f"{self.name}={value!r}: a value like {self.default!r} was expected") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,18 +95,13 @@ class Whole(Property):
             raise ValueError(f"{self.name}={text}: {expected} was expected")
         return value
 
-    def widget(self, key: str, **more: Any) -> int:
-        draw: Callable[..., Any] = st.number_input if self.typed else st.slider
-        return int(draw(min_value=self.low, max_value=self.high, step=self.step, key=key, **(self.words | more)))
-
 
 def seed(default: int = 0) -> Whole:
-    """The seed of a page's random numbers: a whole number that stands in every address."""
+    """The seed of all random numbers: a whole number that stands in every address."""
     help_text = "The same seed gives the same random numbers, for every variant."
     return Whole(
-        name="seed", default=default, label="Seed", low=0, high=2**31 - 1, typed=True,
-        help=help_text, width=130,
-    )  # fmt: skip
+        name="seed", default=default, label="Seed", low=0, high=2**31 - 1, typed=True, help=help_text, group=RUN
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,11 +127,6 @@ class Number(Property):
     def write(self, value: float) -> str:
         return f"{value:.12g}"
 
-    def widget(self, key: str, **more: Any) -> float:
-        draw: Callable[..., Any] = st.number_input if self.typed else st.slider
-        bounds = {"min_value": float(self.low), "max_value": float(self.high), "step": self.step}
-        return float(draw(key=key, format=self.format, **bounds, **(self.words | more)))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Flag(Property):
@@ -143,15 +140,12 @@ class Flag(Property):
     def write(self, value: bool) -> str:
         return "yes" if value else "no"
 
-    def widget(self, key: str, **more: Any) -> bool:
-        return bool(st.toggle(key=key, **(self.words | more)))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Property):
     """One of `options` (text or numbers); `names` gives the words shown where they differ.
 
-    With at most five options a row of buttons, otherwise a list to pick from.
+    With few options a row of buttons, otherwise a list to pick from.
     """
 
     options: Sequence[Any]
@@ -167,12 +161,6 @@ class Choice(Property):
         """The words for an option."""
         return self.names.get(option, str(option))
 
-    def widget(self, key: str, **more: Any) -> Any:
-        given = {"options": self.options, "key": key, "format_func": self.shown, **self.words}
-        if len(self.options) > 5:
-            return st.selectbox(**(given | more))
-        return st.segmented_control(**(given | {"width": "content", "required": True} | more))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Choices(Property):
@@ -182,7 +170,6 @@ class Choices(Property):
     names: Mapping[Any, str] = field(default_factory=dict)
     least: int = 1
     most: int = 8
-    width: int = 420
 
     def read(self, text: str) -> list[Any]:
         known = {str(option): option for option in self.options}
@@ -200,11 +187,6 @@ class Choices(Property):
     def usable(self, value: Sequence[Any] | None) -> Sequence[Any]:
         return self.default if value is None or len(value) < self.least else value
 
-    def widget(self, key: str, **more: Any) -> list[Any]:
-        given = {"options": self.options, "max_selections": self.most, "wrap": True, **self.words}
-        named = {"format_func": lambda option: self.names.get(option, str(option))}
-        return st.multiselect(key=key, **(given | named | more))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Property):
@@ -219,17 +201,15 @@ class Text(Property):
             raise ValueError(f"{self.name}: a line of at most {self.most} characters was expected")
         return text
 
-    def widget(self, key: str, **more: Any) -> str:
-        return str(st.text_input(key=key, placeholder=self.placeholder, max_chars=self.most, **(self.words | more)))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Rewards(Property):
-    """Rewards of a few groups, [prompt][rollout][component]; it has no widget of its own.
+    """Rewards of a few groups, [prompt][rollout][component]; edited in the picture.
 
     In the address rollouts stand between `_`, components between `~`, prompts between `__`: `1_0_0.5__0_0_1`.
     """
 
+    drawn: bool = False
     prompts: int = 3
     rollouts: int = 16
     components: int = 3
@@ -279,8 +259,9 @@ class Rewards(Property):
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers(Property):
-    """A row of numbers in `low`..`high`, at most `most`, without a widget of its own. In the address: `1_0_0.5`."""
+    """A row of numbers in `low`..`high`, at most `most`; edited in the picture. In the address: `1_0_0.5`."""
 
+    drawn: bool = False
     low: float
     high: float
     most: int = 64
@@ -311,7 +292,7 @@ def parse(
     """Reads a state from the names and texts of an address.
 
     Args:
-        properties: what the page's state consists of.
+        properties: what the state consists of.
         query: names and texts as they stand in the address.
         scenes: values that stand in for the defaults beside a value of another property.
 
@@ -326,7 +307,7 @@ def parse(
     notes = []
     for name, text in query.items():
         if name not in known:
-            notes.append(f"{name}: this page has no such setting")
+            notes.append(f"{name}: there is no such setting here")
             continue
         try:
             values[name] = known[name].read(text)

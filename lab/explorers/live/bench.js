@@ -4,12 +4,6 @@
 
 const PER_UNIT = 60, KNOB = 9, ROW = 27;
 
-export default function (component) {
-  const host = component.parentElement.querySelector(".bench");
-  const bench = host.bench ?? (host.bench = new Bench(host));
-  bench.receive(component.data, (value) => component.setTriggerValue("change", value));
-}
-
 function short(value, digits = 2) {
   const text = String(Number(value.toFixed(digits)));
   return (text === "-0" ? "0" : text).replaceAll("-", "−");
@@ -20,7 +14,7 @@ function percent(value) {
   return size < 0.05 ? "0%" : size < 9.95 ? `${size.toFixed(1)}%` : `${size.toFixed(0)}%`;
 }
 
-class Bench {
+class View {
   constructor(host) {
     this.host = host;
     this.svg = element("svg", { role: "group", "aria-label": "Two rewards, and what distances say of them" }, host);
