@@ -4,7 +4,7 @@ import streamlit as st
 
 from lab import plugins
 from lab.explorers import explorer, names
-from lab.explorers.contract import MY_RUN, PAPERS, ROOMS
+from lab.explorers.contract import COMPARE, MY_RUN, PAPERS, ROOMS
 from lab.pages.home import page_of, rooms, show
 from lab.pages.shell import guarded
 
@@ -12,6 +12,7 @@ plugins.inherit()
 st.set_page_config(page_title="Advantage Lab", page_icon="⚖️", layout="wide")
 
 PAGES = {room: [page_of(name) for name in names() if explorer(name).room == room] for room in ROOMS}
+PAGES[COMPARE].append(st.Page("lab/pages/small_models.py", title="Small models"))
 PAGES[MY_RUN].append(st.Page("lab/pages/your_run.py", title="Your run"))
 PAGES[PAPERS].append(st.Page("lab/pages/papers.py", title="Papers"))
 

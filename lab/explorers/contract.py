@@ -1,7 +1,7 @@
-"""What an explorer is: a question, its typed properties, its questions in detail, and a pure function that draws them.
+"""What an explorer is: a question, its typed properties, questions in detail, and a pure function that draws them.
 
-An explorer knows neither Streamlit nor Jupyter: both are homes that draw the same panels, the same sentence and the same
-controls. How to write one (`lab/explorers/name.py`; it is found by being there):
+An explorer knows neither Streamlit nor Jupyter: both are homes that draw the same panels, sentence and controls. How
+to write one (`lab/explorers/name.py`; it is found by being there):
 
     def explorer() -> Explorer:
         return Explorer(
@@ -271,11 +271,11 @@ class Topic:
         """The state of a question in detail.
 
         Raises:
-            UnknownNameError: There is no such question.
+            UnknownNameError: There is no such question. InputError: It is no state of the topic.
         """
         if words not in self.questions:
             raise UnknownNameError("question", words, self.questions)
-        return self.whole(self.questions[words])
+        return self.state(**self.questions[words])
 
     def state(self, **changes: Any) -> dict[str, Any]:
         """A whole state, each value checked.

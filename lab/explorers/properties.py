@@ -204,12 +204,11 @@ class Text(Property):
 
 @dataclass(frozen=True, kw_only=True)
 class Rewards(Property):
-    """Rewards of a few groups, [prompt][rollout][component]; edited in the picture.
+    """Rewards of a few groups, [prompt][rollout][component]; dragged in the picture, their control is the shape.
 
     In the address rollouts stand between `_`, components between `~`, prompts between `__`: `1_0_0.5__0_0_1`.
     """
 
-    drawn: bool = False
     prompts: int = 3
     rollouts: int = 16
     components: int = 3

@@ -1,4 +1,7 @@
-"""Draws a page again when the reader changes between light and dark: Streamlit alone recolours all but the pictures."""
+"""Watches the reader's window: a page is drawn again in light or dark, and the side panel of a narrow one is a drawer.
+
+Streamlit alone recolours all but the pictures, and leaves the panel open beside them where there is no room for both.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,15 @@ _mount = st.components.v2.component(
     html="<i></i>",
     js="""
 const BEAT = 400; // milliseconds between two looks
+const NARROW = 1000; // pixels below which the side panel is folded at first
+
+function fold() {
+  if (window.advlabFolded || window.innerWidth >= NARROW) return;
+  const button = document.querySelector('[data-testid="stSidebarCollapseButton"] button');
+  if (!button) return;
+  window.advlabFolded = true;
+  if (button.getAttribute("aria-expanded") === "true") button.click();
+}
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const probe = parentElement.querySelector("i");
@@ -20,7 +32,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     return red + green + blue > 384 ? "light" : "dark";
   };
   let told = data;
+  fold();
   const timer = setInterval(() => {
+    fold();
     if (probe.isConnected && look() !== told) setTriggerValue("changed", (told = look()));
   }, BEAT);
   return () => clearInterval(timer);

@@ -17,7 +17,7 @@ from lab.pages.background import Job
 from lab.pages.shell import Page
 from lab.text import plain
 
-__all__ = ["page_of", "rooms", "show"]
+__all__ = ["page_of", "rooms", "show", "started", "stop_button"]
 
 AT_ONCE = 1.0  # seconds that a page waits for a picture before it shows how far it is
 
@@ -71,7 +71,7 @@ def _control(page: Page, name: str, offer: Offer) -> None:
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _started(name: str, state: str) -> Job:
+def started(name: str, state: str) -> Job:
     """The picture of a state (as JSON), begun once and kept, so that a second look is immediate."""
 
     def draw(**watching: Any) -> Picture:
@@ -85,10 +85,10 @@ def _drawn(page: Page, name: str, state: Mapping[str, Any]) -> Picture:
     """The picture of a state; where it takes longer, how far it is and a button that stops it."""
     settled = name, json.dumps(state, sort_keys=True)
     before = st.session_state.get(page.key("job"))
-    if before and before != settled and _started(*before).left(page.reader):
-        _started.clear(*before)
+    if before and before != settled and started(*before).left(page.reader):
+        started.clear(*before)
     st.session_state[page.key("job")] = settled
-    job = _started(*settled)
+    job = started(*settled)
     if not job.wait(AT_ONCE, page.reader):
         page.say("Working …")
         with page.first:
@@ -97,7 +97,7 @@ def _drawn(page: Page, name: str, state: Mapping[str, Any]) -> Picture:
     if job.stopped:
         with page.notices:
             st.info(f"Stopped after {job.done} of {job.total} steps, those of all seeds of all variants counted.")
-            st.button("Run it to the end", on_click=_started.clear, args=settled, icon=":material/play_arrow:")
+            st.button("Run it to the end", on_click=started.clear, args=settled, icon=":material/play_arrow:")
     picture: Picture = page.ask(job.answer)
     return picture
 
@@ -111,6 +111,11 @@ def _watch(job: Job, reader: str) -> None:
         st.progress(0.0, text="Computing …")
         return
     st.progress(job.share, text=f"{job.done} of {job.total} steps")
+    stop_button(job)
+
+
+def stop_button(job: Job) -> None:
+    """Stops work that nobody else looks at."""
     if job.readers > 1:
         st.caption("Another window looks at this run too, so it goes on; with another setting you leave it alone.")
     else:
@@ -120,7 +125,7 @@ def _watch(job: Job, reader: str) -> None:
 def _left_out(page: Page, each: LeftOut) -> None:
     """What is left out and why, with a way to the worlds where it is not."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.warning(f"**{plain(each.name)}** is left out. {plain(each.why)}")
+        st.warning(f"**{each.name}** is left out. {plain(each.why)}")
         for home in each.homes:
             st.button(f"Go to {places.place(home).label}", on_click=page.enter, args=("world", home),
                       key=page.key(f"go {each.name} {home}"))  # fmt: skip

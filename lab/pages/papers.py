@@ -11,13 +11,15 @@ import polars as pl
 import streamlit as st
 
 from lab import papers, registry
+from lab.explorers.contract import PAPERS, Topic
+from lab.explorers.properties import Choice, Text, seed
 from lab.figures.claim_detail import claim_detail
 from lab.figures.claim_map import claim_map
 from lab.pages.background import Job
-from lab.pages.shell import Page, plain
-from lab.pages.state import Choice, Text, seed
+from lab.pages.shell import Page
 from lab.papers.ledger import OPEN, Ledger
 from lab.papers.record import UNMEASURABLE, Claim, Paper, Unmeasured
+from lab.text import plain
 
 AT_ONCE = 1.0  # seconds that the page waits for measurements before it shows a progress bar
 COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
@@ -30,11 +32,13 @@ FIRST = ("baselines", "bnpo", "gdpo", "mc-grpo", "ngrpo")  # papers whose checks
 VIEWS = {"claims": "claims", "rules": "rules", "figures": "published figures"}
 CATALOGUE = {each.slug: each for each in papers.catalogue()}
 
-page = Page(
-    "papers",
-    "Which claims hold at small scale?",
-    [
-        Choice(name="paper", label="Paper", options=[ALL, *CATALOGUE], width=320,
+page = Page(Topic(
+    name="papers",
+    label="Papers",
+    room=PAPERS,
+    title="Which claims hold at small scale?",
+    properties=[
+        Choice(name="paper", label="Paper", options=[ALL, *CATALOGUE],
                names={ALL: "all papers"} | {slug: each.short for slug, each in CATALOGUE.items()}, default=ALL),
         Choice(name="view", label="Show", options=list(VIEWS), names=VIEWS, default="claims"),
         Choice(name="verdict", label="Verdict", options=[ALL, *COLORS], default=ALL),
@@ -43,7 +47,7 @@ page = Page(
         Text(name="rule", label="Rule"),
         seed(),
     ],
-    {
+    questions={
         "What holds, of everything?": {},
         "What fails?": {"verdict": "fails"},
         "What does dividing by the deviation do?": {"paper": "baselines"},
@@ -51,7 +55,7 @@ page = Page(
         "Is there something to learn from eight failures?": {"paper": "ngrpo"},
         "Do several rewards drown one another?": {"paper": "gdpo"},
     },
-)  # fmt: skip
+))  # fmt: skip
 
 
 @st.cache_resource(show_spinner=False)

@@ -69,6 +69,7 @@ class Page:
         self.topic, self.defaults, self.scenes = topic, topic.defaults, topic.scenes
         self.presets = {words: topic.question(words) for words in topic.questions}
         self.state: dict[str, Any] = {}
+        self._side: Any = None
 
     @property
     def theme(self) -> str:
@@ -108,7 +109,9 @@ class Page:
 
     def controls(self) -> Any:
         """The side panel with the widgets; it can be folded, and is a drawer where the window is narrow."""
-        return st.sidebar.container(key="controls")
+        if self._side is None:
+            self._side = st.sidebar.container(key="controls")
+        return self._side
 
     def panels(self) -> Any:
         """Pictures side by side where the window is wide enough; each goes into an `st.container` of its own."""
@@ -149,19 +152,25 @@ class Page:
         self._sentence.markdown(sentence)
 
     def show(
-        self, figure: Figure, frame: pl.DataFrame, *, key: str = "", guide: str = "", fill: bool = False, **options: Any
-    ) -> None:
+        self, figure: Figure, frame: pl.DataFrame, *, key: str = "", guide: bool | str = True, fill: bool = False,
+        **options: Any,
+    ) -> None:  # fmt: skip
         """Draws a figure function's picture in the reader's theme, and below it its reading guide, or another text."""
-        self.draw(Panel(figure, frame, options=options, guide=guide, key=key), fill=fill)
+        words = guide if isinstance(guide, str) else ""
+        self.draw(Panel(figure, frame, options=options, guide=words, key=key), fill=fill, guide=bool(guide))
 
-    def draw(self, panel: Panel, *, fill: bool = False) -> None:
+    def draw(self, panel: Panel, *, fill: bool = False, guide: bool = True) -> None:
         """Draws a panel's picture and reading guide; `fill`: in the height that is left on the first screen."""
         drawn = self.ask(panel.draw, self.theme)
+        given: dict[str, Any] = {"theme": None, "config": PLOT_CONFIG, "key": f"{self.slug}-{panel.name}"}
         if fill:
             drawn.layout.height = None
-        st.plotly_chart(drawn, theme=None, config=PLOT_CONFIG, key=f"{self.slug}-{panel.name}",
-                        height="stretch" if fill else "content")  # fmt: skip
-        st.caption(panel.reading)
+            with st.container(key="filling", height="stretch"):
+                st.plotly_chart(drawn, height="stretch", **given)
+        else:
+            st.plotly_chart(drawn, **given)
+        if guide:
+            st.caption(panel.reading)
 
     def finish(self, code: str, frame: pl.DataFrame, of: str = "this picture", call: str = "") -> None:
         """Fills the places of Code and Data.
@@ -173,11 +182,11 @@ class Page:
             call: The line that opens the same in a notebook.
         """
         with self._code:
-            if call:
-                st.caption("Live in a notebook, with these controls:")
-                st.code(f"import lab\n\n{call}", language="python")
             st.caption("These lines make the pictures of this page, in a notebook or a script.")
             st.code(code.strip() + IN_A_SCRIPT * bool(FIGURE_ALONE.search(code)), language="python")
+            if call:
+                st.caption("This one opens the page itself in a notebook, with its controls.")
+                st.code(f"import lab\n\n{call}", language="python")
         with self._data:
             self._downloads(frame, of)
 

@@ -15,6 +15,10 @@ import streamlit as st
 
 from lab import experiment
 from lab.config import Config
+from lab.explorers.contract import COMPARE, Topic
+from lab.explorers.places import setter
+from lab.explorers.properties import Choice, Choices, Whole, seed
+from lab.explorers.words import in_words
 from lab.figures.coloured_text import coloured_text
 from lab.figures.group_matrix import group_matrix
 from lab.figures.training import training
@@ -25,11 +29,10 @@ from lab.measures.rollouts import recorded
 from lab.measures.tokens import token_weights
 from lab.methods import names
 from lab.pages.background import Job
-from lab.pages.places import widget
-from lab.pages.runs import stop_button
-from lab.pages.shell import Page, in_words, plain
-from lab.pages.state import Choice, Choices, Whole, seed
+from lab.pages.home import stop_button
+from lab.pages.shell import Page
 from lab.store import Run
+from lab.text import plain
 from lab.world_registry import declaration
 from simulators.small_lm.tasks import TASKS
 
@@ -41,17 +44,18 @@ SMALL_LM = declaration("small-lm")
 SETTINGS = ("task", "variants", "steps", "runs", "group_size", "lr", "accuracy", "seed")
 AT_ONCE = 1.0  # seconds that the page waits before it shows how far the training is
 
-page = Page(
-    "small-models",
-    "What does training do to what a model writes?",
-    [
+page = Page(Topic(
+    name="small-models",
+    label="Small models",
+    room=COMPARE,
+    title="What does training do to what a model writes?",
+    properties=[
         Choice(name="source", label="Run", options=["recorded", "here"], default="recorded",
                names={"recorded": "a recorded one", "here": "train here"}),
-        replace(widget(SMALL_LM.settings["task"], "task"), default="sorting", width=220),
-        Choices(name="variants", label="Train by", options=names(presets=False), default=["grpo", "gdpo"], most=3,
-                width=300),
+        replace(setter(SMALL_LM.settings["task"], "task"), default="sorting"),
+        Choices(name="variants", label="Train by", options=names(presets=False), default=["grpo", "gdpo"], most=3),
         Choice(name="steps", label="Steps", options=[50, 100, 200, 400], default=100),
-        Whole(name="runs", label="Seeds", low=1, high=8, default=4, width=130,
+        Whole(name="runs", label="Seeds", low=1, high=8, default=4,
               help="Independent runs; the bands are 95% intervals over them."),
         Choice(name="group_size", label="Group size", options=[4, 8, 16], default=8),
         Choice(name="lr", label="Learning rate", options=[0.0001, 0.0003, 0.001], default=0.0003,
@@ -61,11 +65,11 @@ page = Page(
         seed(),
         Choice(name="view", options=["text", "learning", "variants"], default="text"),
         Choice(name="policy", label="Model trained by", options=names(presets=False), default="grpo"),
-        Choices(name="when", label="Answers from", options=list(WHEN), default=["before", "after"], width=300),
-        Choices(name="by", label="Coloured by", options=names(presets=False), default=["grpo"], most=3, width=300),
-        Whole(name="prompt", label="Prompt", low=1, high=8, default=7, typed=True, width=110),
+        Choices(name="when", label="Answers from", options=list(WHEN), default=["before", "after"]),
+        Choices(name="by", label="Coloured by", options=names(presets=False), default=["grpo"], most=3),
+        Whole(name="prompt", label="Prompt", low=1, high=8, default=7, typed=True),
     ],
-    {
+    questions={
         "What does the model write before and after?": {},
         "Does the format come before the answer?": {"view": "learning"},
         "Where GRPO is silent, what does a KL penalty push?": {
@@ -73,7 +77,7 @@ page = Page(
         "What would every other variant have given?": {"view": "variants"},
         "Is an answer that is always right still pushed?": {"when": ["after"], "by": ["grpo", "psr", "ngrpo"]},
     },
-)  # fmt: skip
+))  # fmt: skip
 
 
 def configured(state: Mapping[str, Any]) -> Config:
@@ -308,15 +312,12 @@ def code(state: Mapping[str, Any], steps: Mapping[str, int]) -> str:
 
 
 state = page.open()
-row = page.controls()
-with row:
+with page.controls():
     page.control("source")
     for name in SETTINGS if state["source"] == "here" else ():
         page.control(name)
-if state["source"] == "here":
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="controls-look")
 found = (trained(state) if state["source"] == "here" else None) or page.ask(lambda: Run(bundled_run(RECORDED)))
-with row:
+with page.controls():
     look(state, [v.label or v.name for v in found.config.variants])
 gains = page.ask(half_gains, found.frame, list(COMPONENTS)).filter(variant=state["policy"])
 task = str((state if state["source"] == "here" else found.config.world.options)["task"])

@@ -14,6 +14,8 @@ import streamlit as st
 import lab
 from lab import advantages
 from lab.errors import InputError
+from lab.explorers.contract import MY_RUN, Topic
+from lab.explorers.properties import Choice, Choices, Flag, Text, Whole
 from lab.figures.agreement import agreement
 from lab.figures.group_map import group_map
 from lab.figures.group_matrix import group_matrix
@@ -24,9 +26,8 @@ from lab.logs.diagnosis import Diagnosis
 from lab.logs.formats import FORMATS
 from lab.logs.frames import group_map_frame, group_rows, nearest_group, recomputed
 from lab.logs.loading import expanded
-from lab.pages.shell import Page, plain
-from lab.pages.state import Choice, Choices, Flag, Text, Whole
-from lab.text import printable
+from lab.pages.shell import Page
+from lab.text import plain, printable
 
 FOLDER, UPLOAD = "folder", "upload"
 UPLOADED = 16  # megabytes that are taken, all files together
@@ -45,19 +46,21 @@ WORDS = {name: name.replace("_", " ") for name in LOGS} | {FOLDER: "a folder of 
 RULES = advantages.names()
 HOLDS = plain("Read are: " + "; ".join(f"{each.name}: {each.holds}" for each in lab.readers().values()) + ".")
 
-page = Page(
-    "your-run",
-    "What did my training run learn from?",
-    [
+page = Page(Topic(
+    name="your-run",
+    label="Your run",
+    room=MY_RUN,
+    title="What did my training run learn from?",
+    properties=[
         Choice(name="log", label="Training log", options=[*LOGS, FOLDER, UPLOAD], names=WORDS,
                default="two_rewards" if LOGS else FOLDER),
-        Text(name="path", label="Folder or file on this computer", placeholder="~/runs/my_run", width=420,
+        Text(name="path", label="Folder or file on this computer", placeholder="~/runs/my_run",
              help="A run's folder or one file of it. " + HOLDS),
-        Choices(name="rules", label="Rules for the group below", options=RULES, width=520,
+        Choices(name="rules", label="Rules for the group below", options=RULES,
                 default=["dr_grpo", "gdpo", "mc-grpo", "ngrpo", "bnpo"]),
-        Whole(name="step", label="Step", default=0, low=0, high=10**9, typed=True, width=140,
+        Whole(name="step", label="Step", default=0, low=0, high=10**9, typed=True,
               help="The step of the log that is nearest to it is shown."),
-        Whole(name="group", label="Group", default=0, low=0, high=10**6, typed=True, width=120),
+        Whole(name="group", label="Group", default=0, low=0, high=10**6, typed=True),
         Whole(name="group_size", label="Group size (0: as inferred)", default=0, low=0, high=4096, typed=True),
         Text(name="rewards", label="Reward columns", placeholder="as inferred", help="Names with commas between."),
         Text(name="weights", label="Their weights", placeholder="as inferred", help="Numbers with commas between."),
@@ -66,12 +69,12 @@ page = Page(
         Flag(name="repeats", label="Keep steps that repeat the one before", default=False),
         Flag(name="drop", label="Leave out groups that are not complete", default=False),
     ],
-    {
+    questions={
         "Two rewards: which rules change a sign?": {},
         "All rewards are equal: where do advantages come from?": {"log": "equal_rewards"},
         "Which batches were logged twice?": {"log": "reused_batches"},
     },
-)  # fmt: skip
+))  # fmt: skip
 ENDINGS = [*FORMATS, ".json"]
 MOST_FILES = 20_000  # that are looked at for their time
 CORRECTIONS = ("group_size", "rewards", "weights", "lengths", "repeats", "drop")
@@ -147,7 +150,7 @@ def source(state: dict[str, Any]) -> Sequence[Any]:
         page.control("path")
     if state["log"] != UPLOAD:
         return []
-    given = st.file_uploader("Files of one log (not kept, not in the link)", type=ENDINGS, width=420,
+    given = st.file_uploader("Files of one log (not kept, not in the link)", type=ENDINGS,
                              help=f"At most {UPLOADED} MB in all; a longer log is read from its folder. {HOLDS}",
                              accept_multiple_files=True, max_upload_size=UPLOADED)  # fmt: skip
     if sum(file.size for file in given) > UPLOADED * 2**20:
@@ -183,34 +186,36 @@ def code(state: dict[str, Any], found: Diagnosis) -> str:
 state = page.open()
 with page.controls():
     files = source(state)
-    with st.popover("Read it another way", icon=":material/tune:"):
-        for name in CORRECTIONS:
-            page.control(name)
+    for name in ("step", "group", "rules"):
+        page.control(name)
+    st.markdown("###### Read it another way")
+    for name in CORRECTIONS:
+        page.control(name)
 if (state["log"] == FOLDER and not state["path"]) or (state["log"] == UPLOAD and not files):
     page.say("Choose a training log of your own; the bundled ones show what there is to see.")
     st.stop()
 
 found = page.ask(read, state)
 page.say(plain(" ".join(found.findings[:2])))
-st.caption(plain(" ".join(["How the log was read:", *found.table.notes, *found.findings[2:]])), width=1100)
-
 step, group = nearest_group(found, state["step"], state["group"])
 here = found.table.frame.filter((pl.col("step") == step) & (pl.col("group") == group))
 columns = list(dict.fromkeys(["rollout", "completion", *found.table.reward_columns, "reward", "advantage"]))
 again = page.ask(recomputed, found)
-with page.panels():
-    with st.container():
+with page.first:
+    if found.changes.height:
         st.subheader("Signs that other rules would change", anchor=False)
-        if found.changes.height:
-            page.show(sign_changes, found.changes)
-    with st.container():
+        page.show(sign_changes, found.changes, fill=True)
+    else:
         st.subheader("Groups", anchor=False)
-        page.show(group_map, group_map_frame(found))
+        page.show(group_map, group_map_frame(found), fill=True)
+st.caption(plain(" ".join(["How the log was read:", *found.table.notes, *found.findings[2:]])))
+with page.panels():
+    if found.changes.height:
+        with st.container():
+            st.subheader("Groups", anchor=False)
+            page.show(group_map, group_map_frame(found))
     with st.container():
         st.subheader(f"Step {step}, group {group}", anchor=False)
-        with st.container(horizontal=True, vertical_alignment="bottom", key="controls-group"):
-            for name in ("step", "group", "rules"):
-                page.control(name)
         page.show(group_matrix, page.ask(group_rows, found, step, group, state["rules"]))
     with st.container():
         st.subheader("Its rollouts", anchor=False)

@@ -74,7 +74,7 @@ bars = next(m.bars for name, m in sys.modules.items() if name.startswith("advlab
 trace = lab.train(world, config.variants[0].name, steps=2, seeds=1)
 assert list(bars(trace.frame, theme="light").data[0].x) == [0, 1]
 from streamlit.testing.v1 import AppTest
-page = AppTest.from_file("lab/pages/train.py", default_timeout=120)
+page = AppTest.from_string("from lab.pages.home import show\\nshow('train')", default_timeout=120)
 page.query_params.update({"world": "shells", "variants": "thirds~thirds-of-double", "steps": "50", "runs": "2"})
 page.run()
 assert not page.exception and not page.error and not page.warning, (page.exception, page.error, page.warning)

@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 from streamlit.testing.v1 import AppTest
 
+from lab.explorers import names as explorers
+from lab.explorers.properties import Property
 from lab.figures.figure import Figure
 from lab.pages.shell import Page
-from lab.pages.state import Property
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS = 90
@@ -55,9 +56,17 @@ def drawing() -> Iterator[list[tuple[str, pl.DataFrame, dict[str, Any]]]]:
         Figure.__call__ = draw
 
 
+def app(page: str) -> AppTest:
+    """A page by its name in addresses, not run yet."""
+    if page.replace("_", "-") in explorers():
+        script = f"from lab.pages.home import show\n\nshow({page!r})"
+        return AppTest.from_string(script, default_timeout=SECONDS)
+    return AppTest.from_file(str(ROOT / f"lab/pages/{page}.py"), default_timeout=SECONDS)
+
+
 def look(page: str, address: Mapping[str, str] | None = None) -> Seen:
-    """Opens a page of `lab/pages` at an address and waits until nothing runs beside it any more."""
-    seen = Seen(AppTest.from_file(str(ROOT / page), default_timeout=SECONDS))
+    """Opens a page at an address and waits until nothing runs beside it any more."""
+    seen = Seen(app(page))
     seen.test.query_params.update(address or {})
     opened, finish = Page.open, Page.finish
 

@@ -4,17 +4,16 @@ import base64
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 
 import lab
 from lab import advantages
 from lab.errors import InputError
-from lab.pages.state import Rewards
-from lab.pages.strip import payload
+from lab.explorers.live.strip import payload
+from lab.explorers.properties import Rewards
 from lab.studies.field_samples import field_source, sample_fields
 from lab.studies.what_if import advantage_summary, advantage_table, grid, read_by, what_if
+from tests.pages.looking import app
 
-PAGE = "lab/pages/microscope.py"
 RULES = ["grpo", "mc-grpo", "gdpo"]
 REWARDS = Rewards(name="rewards", default=[])
 
@@ -82,8 +81,8 @@ def test_the_grid_holds_both_ends_and_is_coarser_for_many_rewards():
 
 
 @pytest.fixture
-def page(root):
-    return AppTest.from_file(str(root / PAGE), default_timeout=60)
+def page():
+    return app("microscope")
 
 
 def shape(page):
@@ -94,21 +93,26 @@ def shape(page):
 def test_why_shows_the_formula_with_the_numbers_of_the_chosen_rollout(page):
     page.query_params.update({"rewards": "1_0_0_0", "rules": "dr_grpo", "rollout": "1"})
     page.run()
-    assert "1 − 0.25 = 0.75" in [each.value for each in page.code]
+    assert any("1 − 0.25 = 0.75" in each.value for each in page.markdown)
 
 
 def test_groups_grow_and_shrink(page):
     page.run()
-    for name, value, expected in [("P", 2, (2, 8, 1)), ("K", 2, (2, 8, 2)), ("G", 5, (2, 5, 2)), ("P", 1, (1, 5, 2))]:
-        page.number_input(key=f"microscope:{name}").set_value(value).run()
+    for name, value, expected in [
+        ("Prompts", 2, (2, 8, 1)),
+        ("Rewards each", 2, (2, 8, 2)),
+        ("Rollouts", 5, (2, 5, 2)),
+        ("Prompts", 1, (1, 5, 2)),
+    ]:
+        page.number_input(key=f"microscope:rewards {name}").set_value(value).run()
         assert shape(page) == expected and not page.exception
 
 
 def test_groups_stay_within_what_a_link_can_hold(page):
     page.query_params["rewards"] = "__".join(["_".join(["0~0"] * 10)] * 3)
     page.run()
-    page.number_input(key="microscope:K").set_value(3).run()
-    page.number_input(key="microscope:G").set_value(16).run()
+    page.number_input(key="microscope:rewards Rewards each").set_value(3).run()
+    page.number_input(key="microscope:rewards Rollouts").set_value(16).run()
     assert not page.exception and not page.error
     assert shape(page) == (3, 7, 3)
     rewards = page.session_state["microscope:rewards"]
@@ -119,7 +123,7 @@ def test_a_rollout_beyond_the_group_is_the_last_one(page):
     page.query_params.update({"rewards": "1_0", "rollout": "60"})
     page.run()
     assert not page.exception and not page.error
-    assert page.subheader[0].value == "Why? Rollout 2"
+    assert page.subheader[0].value == "Why? grpo, rollout 2"
 
 
 def test_a_group_of_one_shows_what_rules_say_of_it(page):

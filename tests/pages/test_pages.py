@@ -9,23 +9,25 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import lab
-from tests.pages.looking import look, untold
+from lab.explorers import names
+from tests.pages.looking import app, look, untold
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS = 90
 
 
-def listed() -> list[str]:
-    """The page files that app.py lists, in its order."""
+def own() -> list[str]:
+    """The pages of their own kind that app.py lists, in its order."""
     tree = ast.parse((ROOT / "app.py").read_text(encoding="utf-8"))
-    return [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and str(n.value).startswith("lab/pages/")]
+    texts = [str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return [Path(text).stem for text in texts if text.startswith("lab/pages/")]
 
 
-PAGES = listed()
+PAGES = [*(name.replace("-", "_") for name in names()), *own()]
 
 
 def opened(page: str, **address: str) -> AppTest:
-    test = AppTest.from_file(str(ROOT / page), default_timeout=SECONDS)
+    test = app(page)
     for name, text in address.items():
         test.query_params[name] = text
     return settled(test.run())
@@ -46,22 +48,20 @@ def problems(test: AppTest) -> list[str]:
 
 def questions(test: AppTest) -> dict[str, int]:
     """Each preset, and which of the page's pills it is among."""
-    labels = ("Questions", "More questions")
-    return {name: i for i, each in enumerate(test.pills) if each.label in labels for name in each.options}
+    return {name: i for i, each in enumerate(test.pills) if each.label == "All questions" for name in each.options}
 
 
 def sentence(test: AppTest) -> str:
     return str(test.markdown[0].value)
 
 
-@pytest.fixture(scope="module", params=PAGES, ids=lambda page: Path(page).stem)
+@pytest.fixture(scope="module", params=PAGES)
 def page(request):
     return request.param
 
 
 def test_the_app_lists_its_pages():
-    assert PAGES[0] == "lab/pages/microscope.py"
-    assert len(PAGES) == len(set(PAGES)) >= 3
+    assert {"start", "microscope", "train", "papers", "your_run"} <= set(PAGES) and len(PAGES) == len(set(PAGES))
     assert problems(AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).run()) == []
 
 
@@ -94,7 +94,7 @@ def test_the_whole_state_is_in_the_address(page):
 
 def test_the_lines_under_code_repeat_every_picture_and_the_data(page, monkeypatch):
     monkeypatch.chdir(ROOT)
-    seen = look(page, {"paper": "ngrpo"} if page.endswith("papers.py") else {})
+    seen = look(page, {"paper": "ngrpo"} if page == "papers" else {})
     assert seen.problems == []
     shown = next(each.value for each in seen.test.code if each.language == "python")
     alone = any(line.startswith(("lab.figures.", "picture(")) for line in seen.code.splitlines())
@@ -102,7 +102,7 @@ def test_the_lines_under_code_repeat_every_picture_and_the_data(page, monkeypatc
     captions = [each.value for each in seen.test.caption]
     of = next(text for text in captions if text.startswith("The data behind"))
     assert "this picture" not in of or len(seen.pictures) < 2, "of several pictures it is said which"
-    if page.endswith("papers.py"):  # what was measured is as it is, and takes as long as it takes
+    if page == "papers":  # what was measured is as it is, and takes as long as it takes
         claims = lab.claims(*measured_ids(seen.code))
         assert {c.id for c in claims} <= set(seen.data["id"]) and all(c.id.startswith("ngrpo.") for c in claims)
     else:
@@ -115,7 +115,7 @@ def measured_ids(code):
 
 
 def test_the_lines_of_all_papers_measure_what_the_page_has_measured_and_no_more():
-    seen = look("lab/pages/papers.py", {})
+    seen = look("papers", {})
     asked = measured_ids(seen.code)
     known = seen.data.filter(pl.col("value").is_not_null())["id"].to_list()
     assert asked == (known or seen.data["id"].to_list()[:1]) and len(asked) < seen.data.height

@@ -4,18 +4,19 @@ import re
 import time
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from lab.pages import runs
+from lab.explorers import runs
+from lab.pages import home
 from lab.training.settings import declared
+from tests.pages.looking import app
 
 SECONDS = 60
 
 
 @pytest.fixture
-def opened(root):
+def opened():
     def opened(name, **address):
-        test = AppTest.from_file(str(root / "lab" / "pages" / f"{name}.py"), default_timeout=SECONDS)
+        test = app(name)
         for key, text in address.items():
             test.query_params[key] = text
         return test.run()
@@ -54,14 +55,14 @@ def test_a_long_run_shows_progress_and_can_be_stopped_and_taken_up_again(opened)
 
 def test_another_setting_ends_the_run_before(opened):
     test = opened("train", **LONG, seed="5")
-    before = test.session_state["train:run"]
+    before = test.session_state["train:job"]
     assert test.get("progress")
     test.slider(key="train:group_size").set_value(2)
     test.slider(key="train:prompts").set_value(1)
     test.slider(key="train:runs").set_value(2).run()
     settled(test)
     assert not test.exception and not test.info
-    assert test.session_state["train:run"] != before
+    assert test.session_state["train:job"] != before
 
 
 def test_a_reader_who_moves_on_leaves_the_run_to_the_other(opened):
@@ -69,12 +70,12 @@ def test_a_reader_who_moves_on_leaves_the_run_to_the_other(opened):
     assert one.get("progress") and other.get("progress")
     assert not [each for each in other.button if "Stop" in each.label]
     assert any("Another window" in each.value for each in other.caption)
-    job = runs.start(*other.session_state["train:run"])
+    job = home.started(*other.session_state["train:job"])
     one.number_input(key="train:seed").set_value(8)
     one.slider(key="train:runs").set_value(2).run()
     assert not job.wait(0, other.session_state["reader"]) and not job.stopped
     assert other.run().get("progress"), "it is still the same run"
-    assert runs.start(*other.session_state["train:run"]) is job
+    assert home.started(*other.session_state["train:job"]) is job
     button(other, "Stop").click().run()
     settled(other)
     assert job.stopped

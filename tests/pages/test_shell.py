@@ -8,8 +8,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.errors import InputError, UnknownNameError
-from lab.pages.shell import CHIP, Page, guarded, in_words, plain
-from lab.pages.state import Whole
+from lab.explorers.contract import LOOK, Topic
+from lab.explorers.properties import Whole
+from lab.explorers.words import in_words
+from lab.pages.shell import CHIP, guarded
+from lab.text import plain
 from tests.figures.test_theme import contrast
 
 
@@ -18,24 +21,23 @@ def demo():
     import streamlit as st
 
     from lab.errors import UnknownNameError
+    from lab.explorers.contract import LOOK, Topic
+    from lab.explorers.properties import Choices, Whole, seed
     from lab.pages.shell import Page
-    from lab.pages.state import Choices, Whole, seed
 
     def door(size):
         if size == 13:
             raise UnknownNameError("size", "13", ["12"])
         return size
 
-    page = Page(
-        "demo",
-        "How large?",
-        [
-            Whole(name="size", low=1, high=64, default=8),
-            Choices(name="rules", options=["a", "b"], default=["a"]),
-            seed(),
-        ],
-        {"What if it is small?": {"size": 2}},
+    size, rules = (
+        Whole(name="size", low=1, high=64, default=8),
+        Choices(name="rules", options=["a", "b"], default=["a"]),
     )
+    page = Page(Topic(
+        name="demo", label="Demo", room=LOOK, title="How large?", properties=[size, rules, seed()],
+        questions={"What if it is small?": {"size": 2}},
+    ))  # fmt: skip
     state = page.open()
     with page.controls():
         page.control("size")
@@ -79,10 +81,10 @@ def test_a_link_sets_the_state_also_of_what_has_no_widget(app):
 
 
 def test_a_preset_a_change_and_the_reset(app):
-    app.run().pills[0].set_value("What if it is small?").run()
+    app.run().pills[1].set_value("What if it is small?").run()
     assert said(app) == "Size 2, rules a." and app.slider[0].value == 2
     app.slider[0].set_value(3).run()
-    assert app.pills[0].value is None, "no longer the preset"
+    assert app.pills[1].value is None, "no longer the preset"
     app.button(key="demo:reset").click().run()
     assert said(app) == "Size 8, rules a."
 
@@ -152,15 +154,17 @@ def test_plain_text_has_no_markup():
 
 def test_a_preset_that_is_no_state_of_the_page_is_an_error():
     size = Whole(name="size", low=1, high=64, default=8)
-    with pytest.raises(AssertionError, match=r"How large.*size=99.*from 1 to 64"):
-        Page("demo", "How large?", [size], {"What if it is huge?": {"size": 99}})
+    with pytest.raises(InputError, match=r"size=99.*from 1 to 64"):
+        Topic(name="demo", label="Demo", room=LOOK, title="How large?", properties=[size],
+              questions={"What if it is huge?": {"size": 99}}).question("What if it is huge?")  # fmt: skip
 
 
 def broken():
     import streamlit as st
 
+    from lab.explorers.contract import LOOK, Topic
+    from lab.explorers.properties import Choice
     from lab.pages.shell import Page, guarded
-    from lab.pages.state import Choice
 
     kinds = [IndexError, OverflowError, RuntimeError, MemoryError, ValueError, ZeroDivisionError, RecursionError]
     names = [kind.__name__ for kind in kinds]
@@ -170,7 +174,8 @@ def broken():
 
     def run():
         places = Choice(name="at", options=["door", "page"], default="door")
-        page = Page("broken", "Which?", [Choice(name="kind", options=names, default="IndexError"), places])
+        which = Choice(name="kind", options=names, default="IndexError")
+        page = Page(Topic(name="broken", label="Broken", room=LOOK, title="Which?", properties=[which, places]))
         state = page.open()
         kind = kinds[names.index(state["kind"])]
         if state["at"] == "door":
@@ -186,7 +191,7 @@ def broken():
     "kind", ["IndexError", "OverflowError", "RuntimeError", "MemoryError", "ValueError", "RecursionError"]
 )
 def test_an_error_of_python_never_reaches_the_reader(kind, at, caplog):
-    with caplog.at_level(logging.CRITICAL, "lab.pages.shell"):
+    with caplog.at_level(logging.CRITICAL, "lab.explorers.words"):
         app = AppTest.from_function(broken)
         app.query_params.update({"kind": kind, "at": at})
         app.run()

@@ -18,19 +18,19 @@ from simulators.small_lm.tasks import TASKS
 from tests.pages.looking import look
 from tests.pages.test_pages import ROOT, opened, problems, sentence
 
-PAGE = "lab/pages/small_models.py"
+PAGE = "small_models"
 
 
 def test_the_recorded_run_is_shown_without_torch():
-    script = f"""
+    script = """
 import sys
 sys.modules["torch"] = None
 from streamlit.testing.v1 import AppTest
-test = AppTest.from_file({str(ROOT / PAGE)!r}, default_timeout=90).run()
+test = AppTest.from_file("lab/pages/small_models.py", default_timeout=90).run()
 assert not test.exception and not test.error, [*test.exception, *test.error]
 assert len(test.get("plotly_chart")) >= 4
 test.query_params["source"] = "here"
-test = AppTest.from_file({str(ROOT / PAGE)!r}, default_timeout=90)
+test = AppTest.from_file("lab/pages/small_models.py", default_timeout=90)
 test.query_params["source"] = "here"
 test.run()
 assert not test.exception and not test.error, [*test.exception, *test.error]

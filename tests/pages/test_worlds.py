@@ -1,15 +1,15 @@
 """Every page that has worlds in every one of them, and every page at the ends of what its address may say."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from lab.methods import names
-from lab.pages.runs import closed_by_default
-from lab.pages.state import Choice, Choices, Number, Property, Whole
-from lab.pages.studies import LAW, closed_to
-from tests.pages.looking import ROOT, look, untold
+from lab.explorers import explorer, names
+from lab.explorers.groups import LAW, closed_to
+from lab.explorers.properties import Choice, Choices, Number, Property, Whole
+from lab.explorers.runs import closed_by_default
+from lab.methods import names as all_variants
+from tests.pages.looking import look, untold
 from tests.pages.test_pages import PAGES
 
 HAVE_WORLDS = {"train", "compare", "sign_flips", "collapse", "reward_distances", "tokens", "gradient_spikes"}
@@ -17,14 +17,10 @@ SMALL = {"runs": "2", "steps": "50", "threshold": "2", "prompts": "2", "step": "
 LIKELY = ["grpo", "mc-grpo", "grqo", "t-reg", "simpo-reg"]  # one of them trains in each world
 
 
-def path(page: str) -> str:
-    return f"lab/pages/{page}.py"
-
-
 def variants(page: str, world: str) -> str:
     """Two variants that a page offers in a world, as its address names them."""
     away = closed_to(world) if page in ("sign_flips", "collapse") or world == LAW else closed_by_default(world)
-    possible = [name for name in [*LIKELY, *names(presets=False)] if name not in away]
+    possible = [name for name in [*LIKELY, *all_variants(presets=False)] if name not in away]
     return "~".join(dict.fromkeys(possible[:2]))
 
 
@@ -45,9 +41,8 @@ def readable(each: Property, value: str) -> bool:
 
 
 def test_these_are_the_pages_that_have_worlds():
-    sources = {Path(page).stem: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
-    marks = ('name="world"', "*settings(", "settings([", "properties(")
-    assert {page for page, text in sources.items() if any(mark in text for mark in marks)} == HAVE_WORLDS
+    found = {name for name in names() if any(each.name == "world" for each in explorer(name).properties)}
+    assert {name.replace("-", "_") for name in found} == HAVE_WORLDS
 
 
 @pytest.mark.parametrize(
@@ -61,7 +56,7 @@ def test_these_are_the_pages_that_have_worlds():
     ids=lambda part: part if isinstance(part, str) else part["world"],
 )
 def test_worlds_unlike_the_bandit_are_drawn_and_repeated(page, address):
-    seen = look(path(page), address)
+    seen = look(page, address)
     assert seen.problems == [] and not seen.test.warning
     assert untold(seen) == []
 
@@ -69,10 +64,10 @@ def test_worlds_unlike_the_bandit_are_drawn_and_repeated(page, address):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", sorted(HAVE_WORLDS))
 def test_every_page_in_every_world_is_drawn_and_its_code_repeats_it(page):
-    properties = look(path(page)).properties
+    properties = look(page).properties
     wrong = {}
     for world in properties["world"].options:
-        seen = look(path(page), small(page, world, properties))
+        seen = look(page, small(page, world, properties))
         found = seen.problems or [each.value for each in seen.test.warning] or untold(seen)
         if found or len(seen.sentence) < 20:
             wrong[world] = found or seen.sentence
@@ -99,9 +94,9 @@ def lowest(properties: dict[str, Property]) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [Path(page).stem for page in PAGES])
+@pytest.mark.parametrize("page", PAGES)
 def test_the_lowest_values_and_the_last_choices_are_a_page_too(page):
-    seen = look(path(page))
-    again = look(path(page), dict(lowest(seen.properties)))
+    seen = look(page)
+    again = look(page, dict(lowest(seen.properties)))
     assert again.problems == [] and len(again.sentence) > 20
     assert not [each for each in again.test.warning if "could not be read" in each.value]

@@ -8,8 +8,8 @@ import lab
 from lab import world_registry
 from lab.cli import app
 from lab.errors import LabError
+from lab.explorers.places import places
 from lab.methods import names
-from lab.pages.places import PLACES
 from lab.training.train import refused
 from lab.world_registry import settings, suited, world
 
@@ -69,6 +69,6 @@ def test_the_pages_list_what_trains(root, away, name):
 
 
 def test_the_pages_know_every_world_and_its_settings():
-    assert list(PLACES) == world_registry.names()
-    for name, place in PLACES.items():
+    assert list(places()) == world_registry.names()
+    for name, place in places().items():
         assert set(place.settings) <= set(settings(name))

@@ -36,7 +36,7 @@ import sys
 from lab import plugins
 plugins.inherit()
 from streamlit.testing.v1 import AppTest
-page = AppTest.from_file("lab/pages/train.py", default_timeout=120)
+page = AppTest.from_string("from lab.pages.home import show\\nshow('train')", default_timeout=120)
 page.query_params.update({"world": "levers", "pulls": "4", "variants": "grpo~halves", "steps": "50", "runs": "2"})
 page.run()
 assert not page.exception and not page.error and not page.warning, (page.exception, page.error, page.warning)

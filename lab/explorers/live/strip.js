@@ -29,9 +29,11 @@ class View {
     this.svg.addEventListener("pointercancel", (event) => this.up(event));
   }
 
-  // A new payload: what is being dragged or typed keeps its place, everything else is as Python says.
-  receive(data, report) {
+  // A new payload: what is being dragged or typed keeps its place, everything else is as Python says. `room` is the
+  // height that is left for the picture.
+  receive(data, report, room = Infinity) {
     this.report = report;
+    this.room = room;
     this.data = data;
     this.advantage = new Float32Array(bytes(data.advantage));
     this.mark = new Uint8Array(bytes(data.mark));
@@ -64,9 +66,14 @@ class View {
     let y = 42;
     this.captions(prompts, size);
     const several = components.length > 1, top = y;
+    const gap = several ? 36 : 22, rows = components.length + several;
     this.tall = several ? 104 : 150;
     this.high = rules.length > 5 ? 60 : 78;
-    components.forEach((name, k) => { this.rewardRow(name, k, y); y += this.tall + (several ? 36 : 22); });
+    const fixed = y + rows * gap + rules.length * GAP + (this.width < 900 ? 48 : 28);
+    const fit = Math.min(1, Math.max(0.5, (this.room - fixed) / (rows * this.tall + rules.length * this.high)));
+    this.tall *= fit;
+    this.high *= fit;
+    components.forEach((name, k) => { this.rewardRow(name, k, y); y += this.tall + gap; });
     if (several) { this.totalRow(y); y += this.tall + 22; }
     rules.forEach((rule, v) => { this.ruleRow(rule, v, y, v === 0); y += this.high + GAP; });
     this.columns.forEach((column) => set(column, { y: top - 24, height: y - top + 16 }));

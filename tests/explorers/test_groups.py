@@ -1,26 +1,20 @@
 """Sign flips and Collapse: every variant that is offered gives a picture, in a law and in worlds."""
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 import lab
 from lab import studies
 from lab.experiment import by_group_size
+from lab.explorers.groups import LAW, closed_to, homes, made, rewards_only, usual
 from lab.figures.rates import flips_by_size, silence, silence_by_size
 from lab.methods import names
-from lab.pages.studies import LAW, WORLDS_TOO, closed_to, made, rewards_only, usual
+from tests.pages.looking import look
 
 OFFERED = [name for name in names() if name not in rewards_only()]
 
 
-@pytest.fixture
-def opened(root):
-    def opened(name, **address):
-        test = AppTest.from_file(str(root / "lab" / "pages" / f"{name}.py"), default_timeout=60)
-        test.query_params.update(address)
-        return test.run()
-
-    return opened
+def opened(name, **address):
+    return look(name, address).test
 
 
 def test_nothing_is_away_without_a_reason():
@@ -38,7 +32,7 @@ def test_every_variant_offered_gives_a_picture(variant):
     assert studies.level_counts([variant], components=1, group_sizes=[3])["levels"].to_list()[0] >= 1
 
 
-@pytest.mark.parametrize("world", [name for name in WORLDS_TOO if name != LAW])
+@pytest.mark.parametrize("world", [name for name in homes() if name != LAW])
 def test_every_world_draws_both_shares(world):
     possible = [v for v in ("grpo", "mapo", "dr-mas", "thr", "graph-grpo", "arenarl") if v not in closed_to(world)]
     for metric, figure in (("sign_flip", flips_by_size), ("no_signal", silence_by_size)):
@@ -53,7 +47,7 @@ def test_a_reward_rule_acts_before_signs_are_counted():
     assert rates[0] != rates[1]
 
 
-def test_a_variant_of_another_world_is_led_there(opened):
+def test_a_variant_of_another_world_is_led_there():
     test = opened("sign_flips", variants="grpo~dr-mas")
     assert not test.exception and not test.error
     assert test.warning[0].value.startswith("**dr-mas** is left out")
@@ -63,7 +57,7 @@ def test_a_variant_of_another_world_is_led_there(opened):
     exec(compile(lines, "sign flips: code", "exec"), {})
 
 
-def test_collapse_in_a_world(opened):
+def test_collapse_in_a_world():
     test = opened("collapse", world="graphs", rules="graph-grpo~mapo", sizes="2~4")
     assert not test.exception and not test.error
     assert test.warning[0].value.startswith("**mapo** is left out") and "graph-grpo" in test.markdown[0].value

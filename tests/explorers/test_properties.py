@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.pages.state import Choice, Choices, Flag, Number, Rewards, Whole, parse, seed, written
+from lab.explorers.properties import Choice, Choices, Flag, Number, Rewards, Whole, parse, seed, written
 
 PROPERTIES = [
     Whole(name="size", low=2, high=64, default=8),

@@ -7,29 +7,17 @@ rule would say (`lab.studies.what_if`), so it has only to look up; letting go re
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 
 from lab.advantages.statistics import NO_SIGNAL
 from lab.figures.theme import palette, style
 from lab.studies.what_if import WhatIf
 
-__all__ = ["draw", "payload"]
-
-HERE = Path(__file__).parent
-KEY = "microscope-strip"
-
-_mount = st.components.v2.component(
-    "advantage_lab_strip",
-    html='<div class="strip"></div>',
-    css=HERE.joinpath("strip.css").read_text(encoding="utf-8"),
-    js="".join(HERE.joinpath(name).read_text(encoding="utf-8") for name in ("svg.js", "strip.js")),
-)
+__all__ = ["payload"]
 
 
 def payload(
@@ -68,17 +56,6 @@ def payload(
         "advantage": _packed(seen.advantage, np.float32), "mark": _packed(seen.mark, np.uint8),
         "total": _packed(seen.total, np.float32), "mean": _packed(seen.mean, np.float32),
     }  # fmt: skip
-
-
-def draw(data: dict[str, Any], on_change: Callable[[list[float], int], None]) -> None:
-    """Mounts the strip; `on_change(rewards, selected)` is called when a reward is let go or a rollout chosen."""
-
-    def heard() -> None:
-        change = st.session_state[KEY].change
-        if change:
-            on_change([float(value) for value in change["rewards"]], int(change["selected"]))
-
-    _mount(key=KEY, data=data, on_change_change=heard)
 
 
 def _packed(array: NDArray[Any], kind: Any) -> str:
