@@ -51,8 +51,8 @@ def picture(state: State) -> Picture:
 
 def reading(advantages: list[Any], right: int, rule: str) -> str:
     """The sentence: what the right answers get, and what that does."""
-    often = {0: "never", 1: "once"}.get(right, f"{right} times")
-    start = f"A model answers one prompt eight times and is right {often}."
+    often = {0: "never right", 1: "right once"}.get(right, f"right {right} times")
+    start = f"A model answers one prompt eight times and is {often}."
     if max(map(abs, advantages)) < statistics.NO_SIGNAL:
         return (
             f"{start} No answer is better than its group, so **every advantage is 0** and nothing is learnt from this "

@@ -1,0 +1,1 @@
+"""The notebook home of explorers: `lab.explore("collapse")` in JupyterLab, VS Code or Colab."""

@@ -1,0 +1,50 @@
+"""Pictures that answer while they are dragged, as anywidgets; see `lab.explorers.live`."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import anywidget
+import traitlets
+
+from lab.explorers import live
+
+__all__ = ["LiveWidget", "live_widget"]
+
+_ENDING = """
+function render({ model, el }) {
+  const host = document.createElement("div");
+  host.className = model.get("module");
+  host.style.setProperty("--st-font", "var(--jp-ui-font-family, sans-serif)");
+  el.appendChild(host);
+  const view = new View(host);
+  const report = (value) => {
+    model.set("change", { ...value, at: Date.now() });
+    model.save_changes();
+  };
+  const draw = () => view.receive(model.get("data"), report);
+  model.on("change:data", draw);
+  draw();
+}
+
+export default { render };
+"""
+
+
+class LiveWidget(anywidget.AnyWidget):
+    """A module of `lab.explorers.live`: `data` is drawn, `change` is what was let go or chosen last."""
+
+    module = traitlets.Unicode().tag(sync=True)
+    data = traitlets.Dict().tag(sync=True)
+    change = traitlets.Dict().tag(sync=True)
+
+
+@cache
+def _kind(module: str) -> type[LiveWidget]:
+    return type(f"Live_{module}", (LiveWidget,), {"_esm": live.script(module, _ENDING), "_css": live.style(module)})
+
+
+def live_widget(module: str, data: dict[str, Any]) -> LiveWidget:
+    """A widget that draws `data` with a module."""
+    return _kind(module)(module=module, data=data)
