@@ -74,4 +74,4 @@ def page(new_page: Opener, app_url: str) -> Page:
 def view(request: pytest.FixtureRequest) -> dict[str, object]:
     """Each width with each colour scheme, as arguments of `new_page`."""
     width, scheme = request.param
-    return {"width": width, "scheme": scheme}
+    return {"width": width, "height": 900 if width > 1000 else 1180, "scheme": scheme}

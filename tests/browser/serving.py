@@ -110,7 +110,7 @@ class Opener:
         url: str,
         *,
         width: int = 1440,
-        height: int = 1000,
+        height: int = 900,
         scheme: Literal["light", "dark"] = "light",
     ) -> Page:
         """A settled page at this address."""

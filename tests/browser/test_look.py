@@ -1,21 +1,24 @@
 """Every page at both widths, light and dark: drawn, within the window, photographed; colours follow the reader."""
 
+from urllib.parse import urlencode
+
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.serving import Opener, settle
+from lab.explorers import explorer, names
+from tests.browser.serving import SETTLE_SECONDS, Opener, settle
 
-PAGES = [
-    "sign_flips",
-    "collapse",
-    "tokens",
-    "small_models",
-    "compare",
-    "implied_reward",
-    "reward_distances",
-    "reward_hacking",
-    "shaping",
-]
+PICTURE = ".js-plotly-plot, [data-live] svg, [data-testid=stDataFrame]"
+
+#: What is measured and photographed: every page in its default state and in every question's.
+STATES = {name.replace("-", "_"): explorer(name) for name in names()}
+OWN = ["small_models", "your_run", "papers"]
+SIZES = {"desk": (1440, 900), "tablet": (820, 1180)}
+BOTTOM = """() => {
+  const first = document.querySelector('.st-key-first');
+  return Math.max(...[...first.querySelectorAll('.js-plotly-plot, [data-live] svg')].map(
+    (each) => each.getBoundingClientRect().bottom));
+}"""
 
 
 def drawn(page: Page) -> None:
@@ -25,13 +28,48 @@ def drawn(page: Page) -> None:
     ).to_be_attached()
 
 
-@pytest.mark.parametrize("name", PAGES)
+def ready(page: Page) -> None:
+    """Waits until the picture is there: a busy machine shows first how far it is."""
+    expect(page.get_by_text("Working …")).to_have_count(0, timeout=1000 * SETTLE_SECONDS)
+    settle(page)
+    expect(page.locator(PICTURE).first).to_be_visible(timeout=1000 * SETTLE_SECONDS)
+
+
+def within(page: Page, size: tuple[int, int]) -> bool:
+    """Whether the first picture ends above the window's bottom, and nothing sticks out to the right."""
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.wait_for_timeout(600)
+    main = page.get_by_test_id("stMain")
+    return page.evaluate(BOTTOM) <= size[1] and main.evaluate("main => main.scrollWidth <= main.clientWidth")
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_the_first_screen_holds_the_whole_picture_in_every_question(new_page: Opener, app_url: str, name: str) -> None:
+    page, wrong = new_page(f"{app_url}/{STATES[name].path}"), []
+    for question in STATES[name].questions:
+        address = urlencode(STATES[name].written(STATES[name].question(question)), safe="~@_")
+        page.goto(f"{app_url}/{name}?{address}")
+        ready(page)
+        wrong += [(question, size) for size, pixels in SIZES.items() if not within(page, pixels)]
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", [*STATES, *OWN])
 def test_a_page_fits_its_window(new_page: Opener, app_url: str, view: dict[str, object], name: str) -> None:
     page = new_page(f"{app_url}/{name}", **view)
-    drawn(page)
+    ready(page)
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth"), "nothing sticks out to the right"
+    page.screenshot(path=new_page.screenshots / f"first-{name}-{view['width']}-{view['scheme']}.png")
     new_page.shot(page, name)
+
+
+def test_nothing_is_cut_off_on_a_telephone(new_page: Opener, app_url: str) -> None:
+    for name in STATES:
+        page = new_page(f"{app_url}/{name}", width=390, height=844)
+        ready(page)
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("main => main.scrollWidth <= main.clientWidth"), name
 
 
 def test_pictures_follow_a_change_between_light_and_dark(new_page: Opener, app_url: str) -> None:
@@ -48,10 +86,11 @@ def test_pages_keep_their_state_when_one_comes_back(new_page: Opener, app_url: s
     page.get_by_text("Right or wrong: can a sign be wrong at all?").click()
     page.wait_for_url("**law=bernoulli**")
     settle(page)
-    page.get_by_role("link", name="Collapse").click()
-    page.wait_for_url("**/collapse?**")
-    settle(page)
-    page.get_by_role("link", name="Sign flips").click()
+    for name, url in {"Collapse": "**/collapse?**", "Sign flips": "**/sign_flips?**"}.items():
+        page.get_by_text("Look at a group").click()
+        page.get_by_role("link", name=name).click()
+        page.wait_for_url(url)
+        settle(page)
     page.wait_for_url("**/sign_flips?**law=bernoulli**")
 
 
@@ -65,8 +104,9 @@ def test_the_data_of_a_picture_come_as_a_file(new_page: Opener, app_url: str) ->
     assert download.value.path().read_text().startswith("success,group_size,kind,share,low,high")
 
 
-def test_the_first_page_has_an_address_of_its_own(new_page: Opener, app_url: str) -> None:
-    direct = new_page(f"{app_url}/microscope?truth=0.5")
-    expect(direct.get_by_role("heading", name="What do these rewards teach?")).to_be_visible()
-    bare = new_page(f"{app_url}/?truth=0.5")
-    bare.wait_for_url("**/microscope?**truth=0.5**")
+def test_the_bare_address_says_what_an_advantage_is_and_leads_to_the_rooms(new_page: Opener, app_url: str) -> None:
+    page = new_page(f"{app_url}/?right=0")
+    expect(page.get_by_role("heading", name="What is an advantage?")).to_be_visible()
+    expect(page.locator(".st-key-reading")).to_contain_text("every advantage is 0")
+    page.locator(".st-key-rooms").get_by_role("link", name="Microscope").click()
+    page.wait_for_url("**/microscope?**")

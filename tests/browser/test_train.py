@@ -13,14 +13,6 @@ def reading(page: Page) -> str:
     return page.locator(".st-key-reading").inner_text()
 
 
-def test_the_first_screen_has_six_panels(new_page: Opener, app_url: str, view: dict) -> None:
-    for name in ("train", "gradient_spikes"):
-        page = new_page(f"{app_url}/{name}", **view)
-        expect(page.locator(PICTURE).first).to_be_visible(timeout=1000 * SETTLE_SECONDS)
-        assert reading(page).endswith(".")
-        new_page.shot(page, name.replace("_", "-"))
-
-
 def test_a_control_changes_picture_and_address(new_page: Opener, app_url: str) -> None:
     page = new_page(f"{app_url}/train")
     expect(page.locator(PICTURE)).to_be_visible(timeout=1000 * SETTLE_SECONDS)

@@ -73,7 +73,6 @@ def test_a_completion_with_markup_does_nothing(new_page: Opener, app_url: str, t
 
 def test_a_correction_is_taken_over(new_page: Opener, app_url: str) -> None:
     page = new_page(f"{app_url}/your_run")
-    page.get_by_role("button", name="Read it another way").click()
     box = page.get_by_label("Group size (0: as inferred)")
     box.fill("4")
     box.press("Enter")
