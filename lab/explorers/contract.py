@@ -252,8 +252,8 @@ class Topic:
 
     @property
     def path(self) -> str:
-        """Its name in addresses."""
-        return self.name.replace("-", "_")
+        """Its name in addresses; the first page, which is in no room, has the bare one."""
+        return self.name.replace("-", "_") if self.room else ""
 
     @property
     def defaults(self) -> dict[str, Any]:
