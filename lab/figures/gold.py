@@ -10,7 +10,7 @@ import polars as pl
 
 from lab.figures.figure import figure
 from lab.figures.lines import thin
-from lab.figures.marks import heading, panel
+from lab.figures.marks import ON_TOP, heading, panel
 from lab.figures.theme import fade, palette
 
 __all__ = ["parting_steps"]
@@ -46,7 +46,7 @@ def parting_steps(
         one = frame.filter(pl.col("variant") == variant)
         axis = str(place + 1) if place else ""
         x = {"nticks": 6, "title": "step"}
-        y = {"range": [-0.03, 1.05], "nticks": 6, "title": "expected reward"}
+        y = {"range": [-0.03, 1.05], "nticks": 6, "showticklabels": place % across == 0, "title": "expected reward"}
         below = _BELOW if rows < 3 else 0.12
         drawn.update_layout(panel(place, len(variants), across, x, y, beside=_BESIDE, below=below))
         for metric, dash in ((gold, "solid"), (proxy, "dash")):
@@ -54,8 +54,7 @@ def parting_steps(
         words = _mark(drawn, parted.filter(pl.col("variant") == variant).row(0, named=True), axis, theme)
         text = f"<b>{variant}</b> <span style='color:{palette(theme).muted}'>{words}</span>"
         drawn.add_annotation(heading(text, axis, theme))
-    drawn.update_layout(height=height or 110 + 270 * rows, margin={"t": 78, "l": 52})
-    drawn.update_layout(legend={"y": 1 + 34 / (270 * rows), "yanchor": "bottom"})
+    drawn.update_layout(height=height or 110 + 270 * rows, margin={"t": 66, "l": 52}, legend=ON_TOP)
     return drawn
 
 

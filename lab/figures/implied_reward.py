@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from lab.figures.figure import figure
-from lab.figures.marks import bounds, heading, panel, whiskers
+from lab.figures.marks import ON_TOP, bounds, heading, panel, whiskers
 from lab.figures.theme import palette, ramp, style
 
 __all__ = ["implied_distances", "implied_lift", "implied_over_success"]
@@ -40,15 +40,14 @@ def implied_over_success(frame: pl.DataFrame, *, theme: str, columns: int = 3, h
     rows = -(-len(variants) // across)
     for place, variant in enumerate(variants):
         one, axis = known.filter(pl.col("variant") == variant), str(place + 1) if place else ""
-        x = {"range": [0, 1], "tickformat": ".1f", "title": "success probability p"}
+        x = {"range": [0, 1], "tickvals": [0, 0.5, 1], "title": "success p"}
         y = {"range": [-0.02 * top, top], "nticks": 6, "showticklabels": place % across == 0, "title": "distance"}
         below = _BELOW if rows < 3 else 0.12
         drawn.update_layout(panel(place, len(variants), across, x, y, beside=_BESIDE, below=below))
         words = variant if one.height else f"{variant}: not defined here"
         drawn.add_annotation(heading(f"<b>{words}</b>", axis, theme))
         _lines(drawn, one, sizes, axis, theme)
-    drawn.update_layout(height=height or 110 + 250 * rows, hovermode="closest", margin={"t": 78, "l": 52})
-    drawn.update_layout(legend={"y": 1 + 34 / (250 * rows), "yanchor": "bottom"})
+    drawn.update_layout(height=height or 110 + 250 * rows, hovermode="closest", margin={"t": 66, "l": 52}, legend=ON_TOP)
     return drawn
 
 

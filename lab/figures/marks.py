@@ -11,10 +11,13 @@ import polars as pl
 
 from lab.figures.theme import palette
 
-__all__ = ["SHARE", "bounds", "heading", "panel", "points", "tiles", "whiskers"]
+__all__ = ["ON_TOP", "SHARE", "bounds", "heading", "panel", "points", "tiles", "whiskers"]
 
 #: An axis of shares of a whole.
 SHARE: Mapping[str, Any] = {"tickformat": ".0%", "rangemode": "tozero"}
+
+#: A legend at the upper edge of the picture, however high it is; the margin leaves room for it and for headings.
+ON_TOP: Mapping[str, Any] = {"yref": "container", "y": 1, "yanchor": "top"}
 
 
 def bounds(frame: pl.DataFrame) -> np.ndarray:
