@@ -7,13 +7,14 @@ import plotly.graph_objects as go
 import polars as pl
 
 from lab.figures.figure import figure
-from lab.figures.marks import tiles
+from lab.figures.marks import ON_TOP, tiles
 from lab.figures.theme import fade, palette, style
 
 __all__ = ["chain_policies", "grid_policies", "step_rewards"]
 
 _SIGNS = {"back": "←", "forward": "→", "search": "○", "up": "↑", "right": "→", "down": "↓", "left": "←"}
-_ROW, _HEAD, _FOOT, _TITLE = 88, 44, 60, 26  # pixels
+_ROW, _HEAD, _FOOT = 88, 44, 60  # pixels
+_TITLE, _GAP = 0.28, 0.04  # of a row: its name, and what is left free below
 
 
 @figure(
@@ -34,8 +35,7 @@ def chain_policies(frame: pl.DataFrame, *, theme: str, height: int = 0) -> go.Fi
     colors, drawn = palette(theme), go.Figure()
     hues = {"forward": colors.hues[0], "back": colors.hues[1], "search": colors.flip}
     variants = frame["variant"].unique(maintain_order=True).to_list()
-    tall = height or _HEAD + _FOOT + _ROW * len(variants)
-    inner = tall - _HEAD - _FOOT
+    rows = len(variants)
     for row, variant in enumerate(variants):
         axis, one = str(row + 1) if row else "", frame.filter(pl.col("variant") == variant)
         for action, color in hues.items():
@@ -51,10 +51,10 @@ def chain_policies(frame: pl.DataFrame, *, theme: str, height: int = 0) -> go.Fi
             text=[_SIGNS[a] for a in best["action"]], textfont={"color": colors.text, "size": 15}, showlegend=False,
             hoverinfo="skip", cliponaxis=False,
         )  # fmt: skip
-        top = 1 - row * _ROW / inner
-        domain = [max(0.0, top - (_ROW - _TITLE) / inner), top - _TITLE / inner + 0.1 / inner]
+        top = 1 - row / rows
+        domain = [max(0.0, top - (1 - _GAP) / rows), top - _TITLE / rows]
         drawn.update_layout({
-            f"yaxis{axis}": {"domain": [domain[0], domain[1]], "range": [0, 1.4], "visible": False, "fixedrange": True},
+            f"yaxis{axis}": {"domain": domain, "range": [0, 1.4], "visible": False, "fixedrange": True},
         })  # fmt: skip
         drawn.add_annotation(
             text=f"<b>{variant}</b>", xref="paper", yref="paper", x=0, y=top, xanchor="left", yanchor="top",
@@ -62,8 +62,8 @@ def chain_policies(frame: pl.DataFrame, *, theme: str, height: int = 0) -> go.Fi
         )  # fmt: skip
     positions = frame["position"].unique().sort().to_list()
     drawn.update_layout(
-        height=tall, barmode="stack", bargap=0.12, margin={"l": 8, "r": 8, "t": _HEAD, "b": _FOOT},
-        legend={"y": 1 + 8 / inner}, hovermode="x unified",
+        height=height or _HEAD + _FOOT + _ROW * rows, barmode="stack", bargap=0.12, hovermode="x unified",
+        margin={"l": 8, "r": 8, "t": _HEAD, "b": _FOOT}, legend=ON_TOP,
         xaxis={"title": "position (the goal lies behind the last one)", "tickvals": positions, "showgrid": False,
                "anchor": "free", "position": 0, "range": [positions[0] - 0.6, positions[-1] + 0.6]},
     )  # fmt: skip
