@@ -20,6 +20,13 @@ Scenes = Mapping[str, Mapping[Any, Mapping[str, Any]]]
 
 RUN = "Run"  # heading of what decides how much is drawn and trained
 
+class Among(frozenset[Any]):
+    """For `when`: the lists that hold one of these items at least."""
+
+    def __contains__(self, chosen: object) -> bool:
+        return isinstance(chosen, list | tuple) and not self.isdisjoint(chosen)
+
+
 LIST_MARK = "~"  # between the items of a list: a character that addresses leave as it is
 
 

@@ -29,8 +29,8 @@ def listed(names: Sequence[str]) -> str:
 def interval(row: dict[str, Any]) -> str:
     """A mean with its 95% interval, as text."""
     if row["low"] is None:
-        return f"{row['mean']:.3f}"
-    return f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        return f"{row['mean']:z.3f}"
+    return f"{row['mean']:z.3f} ({row['low']:z.3f} to {row['high']:z.3f})"
 
 
 def head_start(frame: pl.DataFrame) -> str:

@@ -14,7 +14,7 @@ __all__ = ["chain_policies", "grid_policies", "step_rewards"]
 
 _SIGNS = {"back": "←", "forward": "→", "search": "○", "up": "↑", "right": "→", "down": "↓", "left": "←"}
 _ROW, _HEAD, _FOOT = 88, 44, 60  # pixels
-_TITLE, _GAP = 0.28, 0.04  # of a row: its name, and what is left free below
+_TITLE, _GAP = 0.25, 0.04  # of a row: its name, and what is left free below
 
 
 @figure(
@@ -47,17 +47,17 @@ def chain_policies(frame: pl.DataFrame, *, theme: str, height: int = 0) -> go.Fi
             )  # fmt: skip
         best = one.filter(pl.col("optimal"))
         drawn.add_scatter(
-            x=best["position"].to_numpy(), y=np.full(best.height, 1.2), mode="text", yaxis=f"y{axis}",
+            x=best["position"].to_numpy(), y=np.full(best.height, 1.17), mode="text", yaxis=f"y{axis}",
             text=[_SIGNS[a] for a in best["action"]], textfont={"color": colors.text, "size": 15}, showlegend=False,
             hoverinfo="skip", cliponaxis=False,
         )  # fmt: skip
         top = 1 - row / rows
         domain = [max(0.0, top - (1 - _GAP) / rows), top - _TITLE / rows]
         drawn.update_layout({
-            f"yaxis{axis}": {"domain": domain, "range": [0, 1.4], "visible": False, "fixedrange": True},
+            f"yaxis{axis}": {"domain": domain, "range": [0, 1.35], "visible": False, "fixedrange": True},
         })  # fmt: skip
         drawn.add_annotation(
-            text=f"<b>{variant}</b>", xref="paper", yref="paper", x=0, y=top, xanchor="left", yanchor="top",
+            text=f"<b>{variant}</b>", xref="paper", yref="paper", x=0, y=domain[1], xanchor="left", yanchor="bottom",
             font={"color": colors.text, "size": 14},
         )  # fmt: skip
     positions = frame["position"].unique().sort().to_list()

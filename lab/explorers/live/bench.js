@@ -2,7 +2,9 @@
 // here: for every step of the way Python has sent the rewards, the best actions, regret and distances; walking looks
 // them up. Dragging a cell shows its number; letting go tells Python, which sends all of it anew.
 
-const PER_UNIT = 60, KNOB = 9, ROW = 27;
+const PER_UNIT = 60, KNOB = 9;
+// Heights in pixels, and the least that can still be read; what stands below the picture in the window.
+const ROW = 27, LEAST_ROW = 19, CHART = 310, LEAST_CHART = 210, LEAST_MAP = 150, LEAST_CELL = 30, TITLE = 19, NOTE = 17, BELOW = 76;
 
 function short(value, digits = 2) {
   const text = String(Number(value.toFixed(digits)));
@@ -18,8 +20,10 @@ class View {
   constructor(host) {
     this.host = host;
     this.svg = element("svg", { role: "group", "aria-label": "Two rewards, and what distances say of them" }, host);
-    this.observer = new ResizeObserver(() => this.data && this.width !== host.clientWidth && this.build());
+    const resized = () => this.data && (this.width !== host.clientWidth || this.moved()) && this.build();
+    this.observer = new ResizeObserver(resized);
     this.observer.observe(host);
+    addEventListener("resize", resized);
     for (const [name, act] of Object.entries({
       keydown: "key", pointerdown: "down", pointermove: "move", pointerup: "up", pointercancel: "up", dblclick: "zero",
     })) this.svg.addEventListener(name, (event) => this[act](event));
@@ -39,40 +43,89 @@ class View {
     if (!held?.walk) this.at = data.at;
     for (const [name, color] of Object.entries(data.colors)) this.host.style.setProperty(`--${name}`, color);
     this.build();
+    requestAnimationFrame(() => this.moved() && this.build());
   }
 
   // ---- geometry
+  // The height that is left in the window, above a caption; all that is wanted where the host lies further down.
+  left() {
+    let top = this.host.getBoundingClientRect().top;
+    for (let at = this.host.parentNode; at; at = at.parentNode ?? at.host) top += at.scrollTop ?? 0;
+    return top < innerHeight ? innerHeight - top - BELOW : Infinity;
+  }
+
+  moved() {
+    const room = this.left();
+    return room !== this.room && !(Math.abs(room - this.room) < 3);
+  }
+
+  // The largest sizes with which all of it, legend included, ends above the window's lower edge.
+  sizes() {
+    for (let scale = this.room < Infinity ? 1.3 : 1; ; scale -= 0.02) {
+      const sizes = this.scaled(scale);
+      if (sizes.height <= this.room || scale < 0.4) return sizes;
+    }
+  }
+
+  scaled(scale) {
+    const { map, rows, words } = this.data, grid = map.kind === "grid", wide = this.width >= 1000, gap = wide ? 44 : 28;
+    const most = Math.min(wide ? (this.width - 2 * gap) * 0.27 : (this.width - gap) / 2, 400);
+    const side = Math.min(most, Math.max(most * scale, LEAST_MAP, LEAST_CELL * map.columns * (map.rows > 1)));
+    const tall = grid ? Math.max(side * map.rows / map.columns, 90) : side;
+    const room = wide ? most : side, title = [words.first, words.second].map((text) => this.wrap(text, room, "650 15px").length);
+    const note = [words.edit, this.data.place < 0 ? words.red : words.place].map((text) => this.wrap(text, room).length);
+    const head = TITLE * Math.max(...title) + NOTE * Math.max(...note) + 10;
+    const row = Math.min(Math.max(ROW * scale, LEAST_ROW), 32), chart = Math.max(CHART * scale, LEAST_CHART);
+    const columns = this.width >= 620, notes = columns ? words.legend : words.legend.slice(0, 1);
+    const lines = notes.flatMap((text) => this.wrap(text, this.width));
+    const below = (wide ? Math.max(head + tall, chart) : head + tall + 22 + chart) + 34;
+    const height = below + 22 + row * rows.length + NOTE * lines.length + 4;
+    return { wide, gap, side, room, tall, head, row, chart, columns, lines, below, height };
+  }
+
+  // The lines into which a text has to be broken.
+  wrap(text, width, font = "12px") {
+    View.ink ??= document.createElement("canvas").getContext("2d");
+    View.ink.font = `${font} ${getComputedStyle(this.host).fontFamily}`;
+    const lines = [];
+    for (const word of text.split(" ")) {
+      const longer = lines.length ? `${lines.at(-1)} ${word}` : word;
+      if (lines.length && View.ink.measureText(longer).width <= width) lines[lines.length - 1] = longer;
+      else lines.push(word);
+    }
+    return lines;
+  }
+
   build() {
     this.width = this.host.clientWidth;
     if (!this.width) return;
-    const focus = this.svg.querySelector(":focus")?.dataset.focus;
+    this.room = this.left();
+    const focus = this.svg.querySelector(":focus")?.dataset.focus, sizes = this.sizes();
+    const { wide, gap, side, room, tall, head, chart, below, height } = sizes;
+    this.size = sizes;
     this.svg.replaceChildren();
-    this.marker = element("defs", {}, this.svg);
-    const wide = this.width >= 1000, gap = wide ? 44 : 28, { map } = this.data;
-    const side = Math.min(wide ? (this.width - 2 * gap) * 0.27 : (this.width - gap) / 2, 400);
-    const tall = map.kind === "grid" ? Math.max(side * map.rows / map.columns, 90) : side;
-    this.cell = side / map.columns;
-    this.first = this.map(0, 0, side, true);
-    this.second = this.map(side + gap, 0, side, false);
+    this.cell = side / this.data.map.columns;
+    this.first = this.map(0, side, true);
+    this.second = this.map((wide ? room : side) + gap, side, false);
     this.dim = element("g", { class: "later" }, this.svg);
-    const chart = wide ? [2 * (side + gap), 0, this.width - 2 * (side + gap), Math.max(tall, 260)]
-      : [0, tall + 84, this.width, 260];
-    this.chart(...chart);
-    const below = Math.max(tall, wide ? chart[3] : 0) + 88 + (wide ? 0 : chart[3] + 88);
+    if (wide) this.chart(2 * (room + gap), 0, this.width - 2 * (room + gap), Math.max(head + tall, chart));
+    else this.chart(0, head + tall + 22, this.width, chart);
     this.table(below);
-    const height = below + 46 + ROW * this.data.rows.length + (wide ? 0 : 18);
     set(this.svg, { height, viewBox: `0 0 ${this.width} ${height}` });
     this.draw();
     if (focus !== undefined) this.svg.querySelector(`[data-focus="${focus}"]`)?.focus({ preventScroll: true });
   }
 
-  map(left, top, side, own) {
+  map(left, side, own) {
     const { map, reward, words } = this.data, group = element("g", own ? {} : { class: "later" }, this.svg);
-    element("text", { x: left, y: top + 14, class: "name" }, group, own ? words.first : words.second);
-    element("text", { x: left, y: top + 32, class: "muted small" }, group, own ? words.edit : this.data.place < 0 ? words.red : words.place);
+    const { head, room } = this.size, note = own ? words.edit : this.data.place < 0 ? words.red : words.place;
+    let y = -5;
+    for (const line of this.wrap(own ? words.first : words.second, room, "650 15px"))
+      element("text", { x: left, y: y += TITLE, class: "name" }, group, line);
+    for (const line of this.wrap(note, room)) element("text", { x: left, y: y += NOTE, class: "muted small" }, group, line);
     const place = map.kind === "grid"
-      ? (s) => [left + (map.x[s] + 0.5) * this.cell, top + 48 + (map.y[s] + 0.5) * this.cell]
-      : (s) => [left + side * (0.5 + 0.4 * map.x[s]), top + 48 + side * (0.5 + 0.4 * map.y[s])];
+      ? (s) => [left + (map.x[s] + 0.5) * this.cell, head + (map.y[s] + 0.5) * this.cell]
+      : (s) => [left + side * (0.5 + 0.4 * map.x[s]), head + side * (0.5 + 0.4 * map.y[s])];
     if (map.kind === "graph") for (const [s, t, p] of map.edges) if (s !== t)
       element("path", { d: this.arc(place(s), place(t)), class: "edge", "stroke-opacity": 0.15 + 0.6 * p }, group);
     const arrows = element("g", { class: "arrows" }, group);
@@ -107,7 +160,7 @@ class View {
   }
 
   chart(left, top, width, tall) {
-    const { rows, losses, words, share } = this.data, axis = 44, high = (tall + 48 - 100) / 2;
+    const { rows, losses, words, share } = this.data, axis = 44, high = (tall - 110) / 2;
     const x0 = left + axis, x1 = left + width - 12;
     this.x = (k) => x0 + (x1 - x0) * share[k];
     this.walkEnds = [x0, x1];
@@ -144,35 +197,40 @@ class View {
   }
 
   table(top) {
-    const { rows, sees, words, made } = this.data, narrow = this.width < 1000, each = narrow ? 62 : 92;
-    const name = narrow ? 138 : 170, right = this.width - each * (sees.length + 1) - 8, end = right - 62;
+    const { rows, words, made } = this.data, { row: high, columns, lines, below } = this.size, narrow = this.width < 1000;
+    const sees = columns ? [...this.data.sees, words.starc] : [], each = narrow ? 62 : 92;
+    const name = narrow ? 138 : 170, right = this.width - each * sees.length - 8 * columns, end = right - 62;
     element("text", { x: 0, y: top, class: "small strong" }, this.dim, words.table);
-    made.forEach((now, k) => now && element("rect", {
-      x: right + each * k + 3, y: top - 18, width: each - 6, height: 30 + ROW * rows.length, rx: 6, class: "now",
-    }, this.dim));
-    [...sees, words.starc].forEach((text, k) => element("text", {
-      x: right + each * (k + 0.5), y: top, "text-anchor": "middle", class: "small strong",
+    sees.forEach((text, k) => {
+      const place = { x: right + each * k + 3, y: top - 18, width: each - 6, height: 30 + high * rows.length, rx: 6 };
+      if (made[k]) element("rect", { ...place, class: "now" }, this.dim);
+      element("text", { x: right + each * (k + 0.5), y: top, "text-anchor": "middle", class: "small strong" }, this.dim, text);
+    });
+    this.bars = rows.map((row, i) => this.line(row, top + 22 + high * i, { name, end, right, each, columns }));
+    lines.forEach((text, k) => element("text", {
+      x: 0, y: below + 14 + high * rows.length + NOTE * (k + 1), class: "muted small",
     }, this.dim, text));
-    this.bars = rows.map((row, i) => {
-      const y = top + 22 + ROW * i;
-      const words = element("text", { x: 0, y: y + 4, class: "label" }, this.dim, row.name);
-      words.style.fill = row.color;
-      element("rect", { x: name, width: end - name, y: y - 8, height: 16, rx: 3, class: "track" }, this.dim);
-      const bar = element("rect", { x: name, y: y - 8, height: 16, rx: 3, fill: row.color }, this.dim);
-      const value = element("text", { x: right - 8, y: y + 4, "text-anchor": "end" }, this.dim);
-      row.blind.forEach((blind, k) => {
-        const at = { cx: right + each * (k + 0.5), cy: y, r: 5 };
-        const dot = element("circle", { ...at, class: blind ? "blind" : "seeing" }, this.dim);
-        element("title", {}, dot, blind ? `does not see: ${sees[k]}` : `sees: ${sees[k]}`);
-      });
-      const mark = { x: right + each * (sees.length + 0.5), y: y + 4, "text-anchor": "middle", class: row.starc ? "strong" : "muted" };
-      element("text", mark, this.dim, row.starc ? "yes" : "no");
-      return { bar, value, row, room: end - name };
+  }
+
+  // A distance: its name, a bar, its value and, where there is room, what it sees.
+  line(row, y, { name, end, right, each, columns }) {
+    const thick = Math.min(16, this.size.row - 6), place = { x: name, y: y - thick / 2, height: thick, rx: 3 };
+    element("text", { x: 0, y: y + 4, class: "label" }, this.dim, row.name).style.fill = row.color;
+    element("rect", { ...place, width: end - name, class: "track" }, this.dim);
+    const bar = element("rect", { ...place, fill: row.color }, this.dim);
+    const value = element("text", { x: right - 8 * columns, y: y + 4, "text-anchor": "end" }, this.dim);
+    if (columns) this.marks(row, y, right, each);
+    return { bar, value, row, room: end - name };
+  }
+
+  marks(row, y, right, each) {
+    const { sees } = this.data;
+    row.blind.forEach((blind, k) => {
+      const dot = element("circle", { cx: right + each * (k + 0.5), cy: y, r: 5, class: blind ? "blind" : "seeing" }, this.dim);
+      element("title", {}, dot, blind ? `does not see: ${sees[k]}` : `sees: ${sees[k]}`);
     });
-    words.legend.forEach((text, k) => {
-      const place = { x: k && !narrow ? this.width : 0, y: top + 36 + ROW * rows.length + (narrow ? 18 * k : 0) };
-      element("text", { ...place, "text-anchor": k && !narrow ? "end" : "start", class: "muted small" }, this.dim, text);
-    });
+    const mark = { x: right + each * (sees.length + 0.5), y: y + 4, "text-anchor": "middle", class: row.starc ? "strong" : "muted" };
+    element("text", mark, this.dim, row.starc ? "yes" : "no");
   }
 
   // ---- drawing: only numbers looked up in what Python sent

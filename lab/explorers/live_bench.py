@@ -1,19 +1,17 @@
-"""The bench of two rewards: a map that is edited by hand, the way to the second reward, what distances say on it.
+"""What the live bench of two rewards draws: a map edited by hand, the way to the second reward, what distances say.
 
-Python stays the only place with formulas: for every step of the way the component is sent what the doors say, so
-walking only looks up; letting go of a cell reports the new reward.
+Python stays the only place with formulas: for every step of the way the module is sent what the doors say, so walking
+only looks up; letting go of a cell reports the new reward.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
-import streamlit as st
 from numpy.typing import NDArray
 
 from lab import distances
@@ -21,10 +19,7 @@ from lab.figures.reward_pairs import distance_color, place_states
 from lab.figures.theme import palette
 from simulators.mdp.mdp import MDP
 
-__all__ = ["draw", "payload"]
-
-HERE = Path(__file__).parent
-KEY = "reward-bench"
+__all__ = ["heard", "payload"]
 
 #: Changes that a distance may be blind to, as the columns of the table.
 SEES = {"potential": "potential", "offset": "offset", "redistribution": "spread", "scale": "scale"}
@@ -35,19 +30,11 @@ PLACED = {"shortcut", "flip"}
 #: Change -> the property of being blind to it, where it has another name.
 SAME = {"potential": "shaping"}
 
-_mount = st.components.v2.component(
-    "advantage_lab_reward_bench",
-    html='<div class="bench"></div>',
-    css=HERE.joinpath("bench.css").read_text(encoding="utf-8"),
-    js="".join(HERE.joinpath(name).read_text(encoding="utf-8") for name in ("svg.js", "bench.js")),
-)
-
-
 def payload(
     mdp: MDP, walk: pl.DataFrame, maps: pl.DataFrame, names: Sequence[str], reward: Sequence[float], *,
     layout: str, state: int, changes: Sequence[str], at: int, reach: tuple[float, float, float], theme: str,
 ) -> dict[str, Any]:  # fmt: skip
-    """What the component draws.
+    """What the module draws.
 
     Args:
         mdp: The world.
@@ -84,10 +71,10 @@ def payload(
 
 
 WORDS = {
-    "first": "R₁, the reward that is meant",
-    "second": "R₁ + t (R₂ − R₁), the one that is trained on",
-    "edit": "drag a cell up or down, or use arrow keys; double click: 0",
-    "place": "red: no best action in common; click chooses a state",
+    "first": "R₁, which is meant",
+    "second": "R₁ + t (R₂ − R₁), trained on",
+    "edit": "drag a cell up or down; double click: 0",
+    "place": "red: no best action in common; click: a state",
     "red": "red: no best action in common",
     "distance": "distance from R₁, as a share of the largest",
     "drag": "drag the line to walk from R₁ to R₂",
@@ -98,22 +85,19 @@ WORDS = {
     "table": "distance from R₁",
     "starc": "STARC",
     "legend": [
-        "bar: of the largest possible, that of a reward and its negative",
+        "bar: distance as a share of the largest possible, that of a reward and its negative",
         "● does not see such a change · ○ sees it · shaded: made here · STARC: bounds worst-case regret both ways",
     ],
 }
 
 
-def draw(data: dict[str, Any], on_change: Callable[..., None]) -> None:
-    """Mounts the bench; `on_change` is called with `reward=`, `state=` or `at=`, whatever was let go or chosen."""
-
-    def heard() -> None:
-        change = st.session_state[KEY].change
-        if change:
-            news = {"place": "state"}
-            on_change(**{news.get(name, name): value for name, value in change.items()})
-
-    _mount(key=KEY, data=data, on_change_change=heard)
+def heard(change: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the properties reward, state or at: whatever was let go or chosen on the bench."""
+    names = {"place": "state"}
+    return {
+        names.get(name, name): [float(number) for number in value] if name == "reward" else int(value)
+        for name, value in change.items()
+    }
 
 
 def _map(mdp: MDP, layout: str, x: NDArray[Any], y: NDArray[Any]) -> dict[str, Any]:
