@@ -30,6 +30,7 @@ PLACED = {"shortcut", "flip"}
 #: Change -> the property of being blind to it, where it has another name.
 SAME = {"potential": "shaping"}
 
+
 def payload(
     mdp: MDP, walk: pl.DataFrame, maps: pl.DataFrame, names: Sequence[str], reward: Sequence[float], *,
     layout: str, state: int, changes: Sequence[str], at: int, reach: tuple[float, float, float], theme: str,

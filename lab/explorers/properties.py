@@ -20,6 +20,7 @@ Scenes = Mapping[str, Mapping[Any, Mapping[str, Any]]]
 
 RUN = "Run"  # heading of what decides how much is drawn and trained
 
+
 class Among(frozenset[Any]):
     """For `when`: the lists that hold one of these items at least."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import replace
 
 from lab.explorers import shaping_blend, shaping_chain, shaping_returns

@@ -47,7 +47,9 @@ def implied_over_success(frame: pl.DataFrame, *, theme: str, columns: int = 3, h
         words = variant if one.height else f"{variant}: not defined here"
         drawn.add_annotation(heading(f"<b>{words}</b>", axis, theme))
         _lines(drawn, one, sizes, axis, theme)
-    drawn.update_layout(height=height or 110 + 250 * rows, hovermode="closest", margin={"t": 66, "l": 52}, legend=ON_TOP)
+    drawn.update_layout(
+        height=height or 110 + 250 * rows, hovermode="closest", margin={"t": 66, "l": 52}, legend=ON_TOP
+    )
     return drawn
 
 

@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -113,7 +114,7 @@ class Explored:
         """Title, sentence and questions above the controls and the picture."""
         words = [("Questions in detail …", ""), *((each, each) for each in self._explorer.questions)]
         questions = ipywidgets.Dropdown(options=words, layout={"width": "auto", "max_width": "640px"})
-        questions.observe(lambda change: change["new"] and self._ask(change["new"]), names="value")
+        questions.observe(lambda change: self._ask(change["new"]), names="value")
         title = ipywidgets.HTML(f"{_STYLE}<h2>{html.escape(self._explorer.title)}</h2>")
         more = ipywidgets.Accordion([self._code], titles=("Code and link",))
         main = ipywidgets.VBox([self._first, self._rest], layout={"width": "100%", "min_width": "0"})
@@ -124,6 +125,8 @@ class Explored:
         return box
 
     def _ask(self, question: str) -> None:
+        if not question:
+            return
         self.state = self._explorer.question(question)
         self._draw()
 
@@ -168,8 +171,11 @@ class Explored:
         made = []
         for each in shown:
             options = offer.options.get(each.name)
-            made.append(control(each, self.state[each.name], lambda v, name=each.name: self.set(**{name: v}), options))
+            made.append(control(each, self.state[each.name], partial(self._take, each.name), options))
         self._controls.children = [*made, ipywidgets.HTML(f"<small>{html.escape(offer.about)}</small>")]
+
+    def _take(self, name: str, value: Any) -> None:
+        self.set(**{name: value})
 
     def _panel(self, panel: AnyPanel) -> Any:
         parts = [ipywidgets.HTML(f"<b>{html.escape(panel.heading)}</b>")] * bool(panel.heading)

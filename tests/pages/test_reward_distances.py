@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lab.pages.bench import payload
 from lab.pages.state import Numbers
 from streamlit.testing.v1 import AppTest
 
 from lab import distances, studies
-from lab.pages.bench import payload
 from lab.studies.reward_pairs import between
 from simulators.mdp import families
 
