@@ -148,13 +148,10 @@ def test_a_longer_first_step_is_named_beside_who_ends_highest(opened):
     assert "first step" not in alike.markdown[0].value
 
 
-@pytest.mark.parametrize(
-    ("name", "address"),
-    [("compare", {"variants": "grpo~dr_grpo"}), ("reward_hacking", {"variants": "grpo~dr_grpo", "steps": "25"})],
-)
-def test_a_difference_that_longer_steps_may_make_is_not_given_to_the_variants_alone(opened, name, address):
-    assert re.search(r"grpo's first step was [\d.]+ times as long as dr_grpo's", sentence(opened(name, **address)))
-    assert "first step" not in sentence(opened(name, **address | {"variants": "grpo~grpo@trl"}))
+def test_a_difference_that_longer_steps_may_make_is_not_given_to_the_variants_alone(opened):
+    said = sentence(opened("compare", variants="grpo~dr_grpo"))
+    assert re.search(r"grpo's first step was [\d.]+ times as long as dr_grpo's", said)
+    assert "first step" not in sentence(opened("compare", variants="grpo~grpo@trl"))
 
 
 def sentence(test):
