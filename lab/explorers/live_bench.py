@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ PLACED = {"shortcut", "flip"}
 
 #: Change -> the property of being blind to it, where it has another name.
 SAME = {"potential": "shaping"}
+
+#: Dashes of the distances, in their order: colour alone tells no line from another.
+DASHES = (None, "8 3", "2 3", "8 3 2 3", "14 4")
 
 
 def payload(
@@ -55,7 +59,7 @@ def payload(
     pays = maps["arriving"].to_numpy()
     best = np.array([[action in good for action in range(mdp.actions)] for good in maps["best"].to_list()])
     named = {name: getattr(colors, name) for name in ("paper", "panel", "text", "muted", "grid", "axis", "flip")}
-    losses = {"optimising the other": ("regret", None), "at worst": ("worst_case", "5 4")}
+    losses = {"optimising the other": ("regret", None), "at worst (dashed)": ("worst_case", "5 4")}
     return {
         "map": _map(mdp, layout, x, y), "reward": list(reward), "low": low, "high": high, "step": step,
         "place": state if PLACED.intersection(changes) else -1,
@@ -63,7 +67,7 @@ def payload(
         "best": _packed(best, np.uint8), "apart": _packed(~maps["shared"].to_numpy(), np.uint8),
         "limit": max(1.0, float(np.abs(pays).max())), "sees": list(SEES.values()),
         "made": [made in changes for made in SEES],
-        "rows": [_row(name, walk[name], theme) for name in names],
+        "rows": [_row(name, walk[name], dash, theme) for name, dash in zip(names, cycle(DASHES), strict=False)],
         "losses": [{"name": n, "color": colors.flip, "dash": dash, "drawn": walk[column].to_list()}
                    for n, (column, dash) in losses.items()],
         "colors": named | {"focus": colors.hues[0], "over": colors.hues[0], "under": colors.hues[1]},
@@ -113,11 +117,11 @@ def _map(mdp: MDP, layout: str, x: NDArray[Any], y: NDArray[Any]) -> dict[str, A
     return shown | {"columns": 1, "rows": 1, "successor": successor, "edges": edges}
 
 
-def _row(name: str, values: pl.Series, theme: str) -> dict[str, Any]:
+def _row(name: str, values: pl.Series, dash: str | None, theme: str) -> dict[str, Any]:
     known = distances.distance(name)
     blind = [SAME.get(change, change) in known.properties for change in SEES]
     return {
-        "name": name, "color": distance_color(name, theme), "values": values.to_list(),
+        "name": name, "color": distance_color(name, theme), "dash": dash, "values": values.to_list(),
         "drawn": (values / (known.maximum or 1.0)).to_list(), "blind": blind, "starc": "starc" in known.properties,
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from lab.errors import UnknownNameError
 from lab.figures.figure import figure
 from lab.figures.marks import heading, panel, tiles
-from lab.figures.theme import diverging, fade, palette
+from lab.figures.theme import DASHES, diverging, fade, palette
 
 __all__ = ["distance_color", "place_states", "regret_cloud", "reward_maps", "reward_way"]
 
@@ -121,11 +122,11 @@ def reward_way(
     drawn, colors = go.Figure(), palette(theme)
     names = [c for c in frame.columns if c not in ("step", "share", "regret", "back", "mean_regret", "worst_case")]
     share = frame["share"].to_numpy()
-    for name in names:
+    for name, dash in zip(names, cycle(DASHES), strict=False):
         largest = (maximum or {}).get(name, 2.0)
         drawn.add_scatter(
             x=share, y=frame[name].to_numpy() / largest, customdata=frame[name].to_numpy(), name=name, mode="lines",
-            line={"color": distance_color(name, theme), "width": 2}, hovertemplate="%{customdata:.3f}",
+            line={"color": distance_color(name, theme), "width": 2, "dash": dash}, hovertemplate="%{customdata:.3f}",
         )  # fmt: skip
     for name, column, dash in (("regret", "regret", "solid"), ("at worst", "worst_case", "dash")):
         drawn.add_scatter(

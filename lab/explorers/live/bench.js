@@ -105,6 +105,7 @@ class View {
     this.size = sizes;
     this.svg.replaceChildren();
     this.cell = side / this.data.map.columns;
+    this.radius = Math.min(21, side / 10);
     this.first = this.map(0, side, true);
     this.second = this.map((wide ? room : side) + gap, side, false);
     this.dim = element("g", { class: "later" }, this.svg);
@@ -135,7 +136,7 @@ class View {
   }
 
   box(s, [x, y], parent, own) {
-    const grid = this.data.map.kind === "grid", half = grid ? this.cell / 2 - 1.5 : 21;
+    const grid = this.data.map.kind === "grid", half = grid ? this.cell / 2 - 1.5 : this.radius;
     const attributes = own
       ? { class: "own cell", tabindex: 0, role: "slider", "data-cell": s, "data-focus": `c${s}`,
           "aria-label": `reward of state ${s}`, "aria-valuemin": this.data.low, "aria-valuemax": this.data.high }
@@ -145,15 +146,16 @@ class View {
       ? element("rect", { x: x - half, y: y - half, width: 2 * half, height: 2 * half, rx: 4 }, group)
       : element("circle", { cx: x, cy: y, r: half }, group);
     const label = element("text", { x, y: grid ? y - half + Math.min(16, half * 0.62) : y + 4.5, "text-anchor": "middle" }, group);
+    if (grid && this.cell < 42) label.style.fontSize = "11px";
     if (!own && s === this.data.place) shape.classList.add("chosen");
     return { group, shape, label };
   }
 
   // A curve between two nodes, bent to its right, ending before the node.
   arc([x0, y0], [x1, y1]) {
-    const dx = x1 - x0, dy = y1 - y0, length = Math.hypot(dx, dy), bend = 0.16;
+    const free = this.radius + 3, dx = x1 - x0, dy = y1 - y0, length = Math.hypot(dx, dy), bend = 0.16;
     const [mx, my] = [(x0 + x1) / 2 - dy * bend, (y0 + y1) / 2 + dx * bend];
-    const reach = (x, y) => { const d = Math.hypot(mx - x, my - y); return [x + (mx - x) * 24 / d, y + (my - y) * 24 / d]; };
+    const reach = (x, y) => { const d = Math.hypot(mx - x, my - y); return [x + (mx - x) * free / d, y + (my - y) * free / d]; };
     if (!length) return "";
     const [[ax, ay], [bx, by]] = [reach(x0, y0), reach(x1, y1)];
     return `M${ax} ${ay} Q${mx} ${my} ${bx} ${by}`;
@@ -199,7 +201,7 @@ class View {
   table(top) {
     const { rows, words, made } = this.data, { row: high, columns, lines, below } = this.size, narrow = this.width < 1000;
     const sees = columns ? [...this.data.sees, words.starc] : [], each = narrow ? 62 : 92;
-    const name = narrow ? 138 : 170, right = this.width - each * sees.length - 8 * columns, end = right - 62;
+    const name = narrow ? 152 : 180, right = this.width - each * sees.length - 8 * columns, end = right - 62;
     element("text", { x: 0, y: top, class: "small strong" }, this.dim, words.table);
     sees.forEach((text, k) => {
       const place = { x: right + each * k + 3, y: top - 18, width: each - 6, height: 30 + high * rows.length, rx: 6 };
@@ -216,6 +218,7 @@ class View {
   line(row, y, { name, end, right, each, columns }) {
     const thick = Math.min(16, this.size.row - 6), place = { x: name, y: y - thick / 2, height: thick, rx: 3 };
     element("text", { x: 0, y: y + 4, class: "label" }, this.dim, row.name).style.fill = row.color;
+    element("line", { x1: name - 34, x2: name - 8, y1: y, y2: y, class: "line", stroke: row.color, "stroke-dasharray": row.dash ?? "none" }, this.dim);
     element("rect", { ...place, width: end - name, class: "track" }, this.dim);
     const bar = element("rect", { ...place, fill: row.color }, this.dim);
     const value = element("text", { x: right - 8 * columns, y: y + 4, "text-anchor": "end" }, this.dim);
@@ -239,7 +242,7 @@ class View {
     this.svg.classList.toggle("waiting", this.values.some((value, s) => Math.abs(value - reward[s]) > 1e-9));
     this.paint(this.first, this.values, 0);
     this.paint(this.second, this.pays.subarray(this.at * states, (this.at + 1) * states), this.at);
-    const x = this.x(this.at), share = short(this.data.share[this.at]);
+    const x = this.x(this.at), share = short(this.data.share[this.at], 3);
     set(this.rule, { x1: x, x2: x });
     set(this.knob, { transform: `translate(${x} 0)`, "aria-valuenow": this.data.share[this.at], "aria-valuetext": share });
     const [low, high] = this.walkEnds, room = 92;
