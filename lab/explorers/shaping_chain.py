@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from lab import studies
-from lab.explorers.contract import Panel, Picture, State, Words
+from lab.explorers.contract import Panel, Picture, State, Table
 from lab.explorers.kept import kept
 from lab.explorers.words import interval, listed
 from lab.figures.lines import curves
@@ -20,6 +20,7 @@ MEANT = {"metric": "gold", "label": "true return, discounted", "unit": "episode"
 TRAINED = {"metric": "value", "label": "shaped return, discounted", "unit": "episode"}
 IDLE = {"metric": "idle", "label": "share of steps that stay in place", "unit": "episode", "percent": True}
 SCORES = {
+    "variant": "reward", "words": "what it pays",
     "distance": "distance to the reward that is meant (val-l2-l2)", "alignment": "its optimum's share of the best",
     "regret": "regret of its optimum", "worst_case_regret": "regret at worst",
 }  # fmt: skip
@@ -40,7 +41,7 @@ def picture(state: State) -> Picture:
             Panel(curves, summary, "What is meant", MEANT, key="gold"),
             Panel(curves, summary, "What is trained on", TRAINED, key="value"),
             Panel(curves, summary, "Time spent on the spot", IDLE, key="idle"),
-            Words(table(scores), "The best policy of each reward, exactly", PLANNED, wide=True),
+            Table(table(scores), "The best policy of each reward, exactly", PLANNED),
         ],
         code=lines(state),
         frame=summary,
@@ -90,16 +91,9 @@ def reading(trace: pl.DataFrame, scores: pl.DataFrame) -> str:
     return sentence + ". The best policy for each of them is also the best for what is meant."
 
 
-def table(scores: pl.DataFrame) -> str:
-    """The exact scores as Markdown."""
-    rows = [
-        "| reward | what it pays | " + " | ".join(SCORES.values()) + " |",
-        "| --- | --- |" + " ---: |" * len(SCORES),
-    ]
-    for row in scores.iter_rows(named=True):
-        numbers = ["not known" if row[name] is None else f"{row[name]:.3f}" for name in SCORES]
-        rows.append(f"| **{row['variant']}** | {row['words']} | " + " | ".join(numbers) + " |")
-    return "\n".join(rows)
+def table(scores: pl.DataFrame) -> pl.DataFrame:
+    """The exact scores under words for a reader; null where they are not known."""
+    return scores.rename(SCORES).with_columns(pl.col(pl.Float64).round(3))
 
 
 def lines(state: State) -> str:

@@ -34,8 +34,8 @@ def test_the_code_repeats_the_frame_and_draws_every_picture(pictures, method):
 
 
 def test_paid_for_progress_a_policy_hovers_where_planning_says_so(pictures):
-    scores = pictures["chain"].panels[-1].text
-    assert "**progress**" in scores and "not known" not in scores
+    scores = pictures["chain"].panels[-1].frame
+    assert scores["reward"].to_list() == ["sparse", "progress"] and scores["regret of its optimum"].to_list()[0] == 0.0
     assert "The best policy for **progress** is not the best for what is meant." in pictures["chain"].sentence
     policies = pictures["chain"].panels[0].frame
     best = policies.filter(variant="progress", position=11, optimal=True)["action"].to_list()
