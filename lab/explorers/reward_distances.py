@@ -192,15 +192,15 @@ def reading(row: dict[str, Any], far: pl.DataFrame) -> str:
     near, most = far.row(0, named=True), far.row(-1, named=True)
     if row["worst_case"] < 1e-6 < row["back"]:
         return "The first reward tells no policies apart: **nothing can be lost** of it, whatever is trained on."
+    share = row["share"]
+    what = "the second reward" if share == 1 else f"what lies {share:.0%} of the way to the second reward"
     if row["worst_case"] < 1e-6:
-        said = "Both rewards order all policies alike, so **nothing can be lost** by training on the second."
+        said = f"The first reward and {what} order all policies alike, so **nothing can be lost** by training on it."
         calm = far.filter(~pl.col("apart"))["distance"].to_list()
         if not most["apart"]:
             return f"{said} All distances here say 0."
         right = f"{listed(calm)} say{'s' * (len(calm) == 1)} so;" if calm else "No distance here says so:"
         return f"{said} {right} **{most['distance']}** sees {most['value']:.2f} of {most['maximum']:g} possible."
-    share = row["share"]
-    what = "the second reward" if share == 1 else f"what lies {share:.0%} of the way to the second reward"
     lost = "nothing" if row["regret"] < 0.0005 else f"**{row['regret']:.{0 if row['regret'] > 0.0995 else 1}%}**"
     return (
         f"Who optimises {what} loses {lost} of what the first has to give, and **{row['worst_case']:.0%}** "

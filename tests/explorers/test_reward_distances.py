@@ -91,6 +91,9 @@ def test_another_world_brings_its_own_reward():
 
 def test_the_sentence_says_that_nothing_is_lost_and_who_is_fooled():
     said = ASKED.picture(small(changes=["potential"])).sentence
+    assert said.startswith("The first reward and the second reward order all policies alike, so")
+    at_first = ASKED.picture(small(changes=["shortcut"], at=0)).sentence
+    assert at_first.startswith("The first reward and what lies 0% of the way to the second reward order all policies")
     assert "**nothing can be lost**" in said and "**val-l2-l2** says so; **none-l2-l2** sees" in said
 
 
