@@ -305,8 +305,8 @@ def rules(kind: str) -> dict[str, Rule]:
     return {rule.name: rule for rule in _RULES[kind].values()}
 
 
-#: (kind, folded name) -> the rule that stands in for it at present, in this context alone; see `lab.stand_ins`.
-STAND_INS: ContextVar[Mapping[tuple[str, str], Rule]] = ContextVar("stand-ins", default=MappingProxyType({}))
+#: (kind, folded name) -> what stands in for it at present, in this context alone; see `lab.stand_ins`.
+STAND_INS: ContextVar[Mapping[tuple[str, str], Any]] = ContextVar("stand-ins", default=MappingProxyType({}))
 
 
 def find(kind: str, name: str) -> Rule:
@@ -315,7 +315,7 @@ def find(kind: str, name: str) -> Rule:
     Raises:
         UnknownNameError: Nothing has that name; the nearest names are offered.
     """
-    rule = STAND_INS.get().get((kind, fold(name))) or _RULES[kind].get(fold(name))
+    rule: Rule | None = STAND_INS.get().get((kind, fold(name))) or _RULES[kind].get(fold(name))
     if rule is None:
         hint = "see `lab.variants()`, or `advlab variants` on the shell" if KINDS[kind].alone else ""
         raise UnknownNameError(f"{kind} rule", name, rules(kind), hint)

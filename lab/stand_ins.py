@@ -13,9 +13,12 @@ from typing import Any, TypeVar
 from lab.errors import UnknownNameError
 from lab.registry import KINDS, STAND_INS, Rule, find, fold, inspected
 
-__all__ = ["cached", "replaced"]
+__all__ = ["FURTHER", "cached", "replaced"]
 
 T = TypeVar("T")
+
+#: Kinds of things that are no rules: kind -> a function (name, name of another) -> the other under the first name.
+FURTHER: dict[str, Callable[[str, Any], Any]] = {}
 
 
 @contextmanager
@@ -31,7 +34,7 @@ def replaced(others: Mapping[str, str | Mapping[str, Any] | Callable[..., Any]])
     Args:
         others: "kind:name" of a rule -> the name of another of its kind; or options at which the rule itself is held;
             or a function with the contract of its kind. Options and fields that only the rule itself knows are then
-            ignored.
+            ignored. Of `lab.distances` "distance:name" and "canonicalisation:name" -> the name of another.
 
     Raises:
         UnknownNameError: No such kind, rule or option. InputError: A function breaks the contract.
@@ -39,10 +42,13 @@ def replaced(others: Mapping[str, str | Mapping[str, Any] | Callable[..., Any]])
     standing = dict(STAND_INS.get())
     for key, other in others.items():
         kind, _, name = key.partition(":")
-        if kind not in KINDS:
-            raise UnknownNameError("kind of rule", kind, KINDS, 'write "kind:name", such as "advantage:grpo"')
-        import_module(f"lab.{KINDS[kind].home}")  # rules are known once the folder of their kind is imported
-        standing[kind, fold(name)] = _stand_in(find(kind, name), other)
+        # rules are known once the folder of their kind is imported
+        import_module(f"lab.{KINDS[kind].home}" if kind in KINDS else "lab.distances")
+        if kind not in KINDS and kind not in FURTHER:
+            known = [*KINDS, *FURTHER]
+            raise UnknownNameError("kind of rule", kind, known, 'write "kind:name", such as "advantage:grpo"')
+        made = _stand_in(find(kind, name), other) if kind in KINDS else FURTHER[kind](name, other)
+        standing[kind, fold(made.name)] = made
     token = STAND_INS.set(standing)
     try:
         yield

@@ -12,20 +12,22 @@ measure the difference with another. A few have names of their own ("epic", "dar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lab.distances.canonical import CANONS, Array, canonical_form, check_world, given
+from lab.distances.canonical import CANONS, Array, canonical_form, check_world, find, given
 from lab.distances.correlation import NAMED
 from lab.distances.distance import PROPERTIES, Distance, between, family, standard
 from lab.distances.sampled import epic_of_samples, sampled_epic
 from lab.errors import InputError, UnknownNameError
-from lab.registry import fold
+from lab.registry import STAND_INS, fold
+from lab.stand_ins import FURTHER
 from lab.walk import import_all
 from simulators.mdp.mdp import MDP
 
@@ -56,15 +58,30 @@ def names() -> list[str]:
 
 
 def distance(name: str) -> Distance:
-    """The distance of that name ('starc' is 'val-l2-l2'; case does not matter, nor '_' for '-').
+    """The distance of that name ('starc' is 'val-l2-l2'; case does not matter, nor '_' for '-'), or what stands in.
 
     Raises:
         UnknownNameError: There is none; the nearest names are offered.
     """
-    found = _all().get(fold(ALIASES.get(fold(name), name)))
+    known = fold(ALIASES.get(fold(name), name))
+    found: Distance | None = STAND_INS.get().get(("distance", known)) or _all().get(known)
     if found is None:
         raise UnknownNameError("distance", name, names(), "see lab.distances.names()")
     return found
+
+
+def _stand_in(known: Callable[[str], Any], name: str, other: str) -> Any:
+    """The other distance or canonicalisation under the name of the first, with the options of the first."""
+    own, by = known(name), known(other)
+
+    def function(*inputs: Any, **options: Any) -> Any:
+        return by.function(*inputs, **{k: v for k, v in options.items() if k in by.options})
+
+    alone = {"parts": None} if isinstance(by, Distance) else {}
+    return replace(by, name=own.name, function=function, options=own.options, paper=own.paper, **alone)
+
+
+FURTHER.update(distance=partial(_stand_in, distance), canonicalisation=partial(_stand_in, find))
 
 
 def compute(name: str, mdp: MDP, r1: ArrayLike, r2: ArrayLike, **options: Any) -> Any:

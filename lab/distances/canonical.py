@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from lab.distances.norms import spread
 from lab.errors import InputError, UnknownNameError
-from lab.registry import fold
+from lab.registry import STAND_INS, fold
 from simulators.mdp.mdp import MDP
 
-__all__ = ["CANONS", "Canon", "Form", "canon", "canonical_form", "check_world", "distribution", "given"]
+__all__ = ["CANONS", "Canon", "Form", "canon", "canonical_form", "check_world", "distribution", "find", "given"]
 
 Array = NDArray[Any]
 
@@ -86,7 +86,10 @@ def canon(
 
 
 def find(name: str) -> Canon:
-    """The canonicalisation of that name; raises UnknownNameError with the nearest ones."""
+    """The canonicalisation of that name, or what stands in for it; UnknownNameError offers the nearest names."""
+    other: Canon | None = STAND_INS.get().get(("canonicalisation", fold(name)))
+    if other is not None:
+        return other
     for known, found in CANONS.items():
         if fold(known) == fold(name):
             return found

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.distances.canonical import CANONS, Array, Canon, Form
+from lab.distances.canonical import CANONS, Array, Canon, Form, find
 from lab.distances.norms import NORMS, lengths
 from simulators.mdp.mdp import MDP
 
@@ -109,7 +109,7 @@ def between(mdp: MDP, form: Form, first: Array, second: Array, norms: Sequence[s
 
 def standard(mdp: MDP, canon: Canon, rewards: Array, options: Mapping[str, Any]) -> Form:
     """The canonical forms of rewards [N, S, A, S] under the options that this canonicalisation takes."""
-    return canon.function(mdp, rewards, **{k: v for k, v in options.items() if k in canon.options})
+    return find(canon.name).function(mdp, rewards, **{k: v for k, v in options.items() if k in canon.options})
 
 
 def _proportional(canon: Canon, norm: str, metric: str) -> bool:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import lab
-from lab import papers, stand_ins
+from lab import distances, papers, stand_ins
 from lab.errors import InputError, UnknownNameError
 from lab.papers.record import CLAIMS, Measurement, claim
+from simulators.mdp import families
 
 FAILURE = np.zeros(8)
 
@@ -90,11 +91,31 @@ def test_a_function_of_the_same_contract_stands_in() -> None:
 @pytest.mark.parametrize(
     ("others", "offered"),
     [({"advantage:ngrpp": "grpo"}, "ngrpo"), ({"advantage:ngrpo": "grpp"}, "grpo"), ({"ngrpo": "grpo"}, "kind:name"),
-     ({"advantage:ngrpo": {"r_mox": 1.0}}, "r_max")],
+     ({"advantage:ngrpo": {"r_mox": 1.0}}, "r_max"), ({"distance:epik": "pearson"}, "epic"),
+     ({"canonicalisation:val": "nonne"}, "none")],
 )  # fmt: skip
 def test_unknown_names_are_refused_before_the_block(others: dict[str, object], offered: str) -> None:
     with pytest.raises(UnknownNameError, match=offered), stand_ins.replaced(others):  # type: ignore[arg-type]
         pytest.fail("the block was entered")
+
+
+def test_a_distance_or_a_canonicalisation_stands_in_for_another() -> None:
+    mdp = families.sparse(6, 3, source=1)
+    pair = np.random.default_rng(2).standard_normal((2, 6, 3, 6))
+    names = ["val-l2-l2", "starc", "val-none-l1", "none-l2-l2", "none-none-l1", "epic", "pearson"]
+    free = distances.compare(mdp, *pair, names)
+    for key in ("distance:starc", "distance:VAL-l2-l2"):
+        with stand_ins.replaced({key: "none-l2-l2", "distance:epic": "pearson"}):
+            found = distances.compare(mdp, *pair, names)
+            assert distances.compute("starc", mdp, *pair, policy=None) == free["none-l2-l2"]
+        assert found == free | {"val-l2-l2": free["none-l2-l2"], "starc": free["none-l2-l2"], "epic": free["pearson"]}
+    with stand_ins.replaced({"canonicalisation:val": "none"}):
+        found = distances.compare(mdp, *pair, names)
+        assert np.array_equal(distances.canonical_form("val", mdp, pair, policy=None), pair)
+    assert found == free | {n: free[n.replace("val", "none")] for n in ("val-l2-l2", "val-none-l1")} | {
+        "starc": free["none-l2-l2"]
+    }
+    assert distances.compare(mdp, *pair, names) == free
 
 
 def test_training_sees_the_stand_in_on_every_thread_and_others_do_not() -> None:
