@@ -28,7 +28,7 @@ SHOWN = ("val-l2-l2", "dard-l2-l2", "epic-l2-l2", "none-l2-l2")
 @sized(8.0, "pairs", "steps", "states", "states", "actions")
 def distance_study(
     names: Iterable[str] = SHOWN, *, environments: int = 24, pairs: int = 4, steps: int = 8, states: int = 32,
-    actions: int = 4, discount: float = 0.95, mdp: MDP | None = None, seed: int = 0,
+    actions: int = 4, discount: float = 0.95, mdp: MDP | None = None, unseen: float = 0.0, seed: int = 0,
 ) -> pl.DataFrame:  # fmt: skip
     """STARC's experiment: from one random reward to another in equal steps, distance and regret at each.
 
@@ -44,6 +44,8 @@ def distance_study(
         actions: A, at least 2.
         discount: g < 1.
         mdp: One world instead of the random ones; only the rewards are drawn then, and the three sizes are its own.
+        unseen: What rewards hold where nothing ever happens, as if they were learned from what does: noise of so many
+            times their mean size; 0 leaves them as they are. No policy notices.
         seed: Another seed, other worlds.
 
     Returns:
@@ -59,7 +61,10 @@ def distance_study(
     chosen = [distances.distance(n).name for n in names]
     frames = [
         pl.DataFrame(
-            {"environment": e, **_environment(chosen, (pairs, steps), mdp or (states, actions, discount), (seed, e))}
+            {
+                "environment": e,
+                **_environment(chosen, (pairs, steps), mdp or (states, actions, discount), (seed, e), unseen),
+            }
         )
         for e in range(environments)
     ]
@@ -69,19 +74,23 @@ def distance_study(
 
 
 def _environment(
-    names: Sequence[str], counts: tuple[int, int], world: MDP | tuple[int, int, float], place: tuple[int, int]
-) -> dict[str, Array]:
+    names: Sequence[str], counts: tuple[int, int], world: MDP | tuple[int, int, float], place: tuple[int, int],
+    unseen: float,
+) -> dict[str, Array]:  # fmt: skip
     """The rows of one world as columns [pairs * steps]; regret is NaN for a trivial interpolant."""
     from simulators.mdp import families
 
     rng, (pairs, steps) = families.environment(*place), counts
     mdp = families.sparse(*world, source=rng) if isinstance(world, tuple) else world
     drawn = np.stack([[families.random_reward(mdp, rng) for _ in range(2)] for _ in range(pairs)])
+    if unseen:
+        noise = unseen * np.abs(drawn).mean(axis=(2, 3, 4), keepdims=True) * rng.standard_normal(drawn.shape)
+        drawn = np.where(mdp.transition > 0, drawn, noise)
     first, share = drawn[:, :1], np.arange(1, steps + 1)[:, None, None, None] / steps
     between = first + (drawn[:, 1:] - first) * share
     regret = mdp.regret(first, between, symmetric=True)
-    trivial = [[families.trivial(mdp, r) for r in row] for row in between[:, :-1]]
-    regret[:, :-1][np.array(trivial, dtype=bool).reshape(pairs, steps - 1)] = np.nan
+    if steps > 1:
+        regret[:, :-1][families.trivial(mdp, between[:, :-1])] = np.nan
     pair, step = np.indices((pairs, steps))
     columns = {"pair": pair, "step": step + 1, "regret": regret} | distances.compare(mdp, first, between, names)
     return {name: column.ravel() for name, column in columns.items()}

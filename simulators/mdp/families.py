@@ -6,6 +6,8 @@ one environment of an experiment, from which its transitions and then its reward
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -134,10 +136,19 @@ def chain(states: int = 8, discount: float = 0.9) -> MDP:
     return MDP(np.eye(n)[np.stack([np.maximum(here - 1, 0), np.minimum(here + 1, n - 1)], axis=1)], discount)
 
 
-def trivial(mdp: MDP, reward: ArrayLike) -> bool:
-    """Whether a reward hardly tells policies apart: span <= 1e-6 max|r| / (1 - g) (mdp-substrate, guard)."""
-    largest = np.abs(mdp.expected(reward)).max()
-    return bool(mdp.span(reward) <= _TRIVIAL * largest / (1 - mdp.discount))
+def trivial(mdp: MDP, reward: ArrayLike) -> Any:
+    """Whether a reward hardly tells policies apart: span <= 1e-6 max|r| / (1 - g) (mdp-substrate, guard).
+
+    Args:
+        mdp: The world.
+        reward: R [..., S, A, S], [S, A] or [S].
+
+    Returns:
+        True or False, or an array of them over the leading axes.
+    """
+    largest = np.abs(mdp.expected(reward)).max(axis=(-2, -1))
+    found = mdp.span(reward) <= _TRIVIAL * largest / (1 - mdp.discount)
+    return found if np.ndim(found) else bool(found)
 
 
 def random_reward(mdp: MDP, source: Source = 0, *, state_only: bool = False) -> Floats:
