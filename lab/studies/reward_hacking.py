@@ -20,7 +20,7 @@ __all__ = ["hacking_study"]
 def hacking_study(
     families: Iterable[int] = (6,), shares: Iterable[float] = (1.0, 0.0), *, demonstrations: int = 1000,
     steps: int = 300, every: int = 5, seeds: int | Sequence[int] = 16, held_out: bool = True, tasks: int = 1000,
-    **settings: Any,
+    metrics: int = 1, **settings: Any,
 ) -> pl.DataFrame:  # fmt: skip
     """Supervised fine-tuning on demonstrations of which a share are hacks, tested as it goes.
 
@@ -33,6 +33,7 @@ def hacking_study(
         seeds: Number of runs n (seeds 0 to n - 1), or their seeds.
         held_out: Test on families never trained on, else on those trained on.
         tasks: Test tasks.
+        metrics: By how many metrics families are scored, each gamed in a way of its own where there are several.
         **settings: Of `simulators.reward_hacks.RewardHacks`, such as `shared=False`.
 
     Returns:
@@ -46,13 +47,14 @@ def hacking_study(
     """
     import polars as pl
 
-    from simulators.reward_hacks.world import RewardHacks
+    from simulators.reward_hacks import world as worlds
 
     check_whole("every", every, 1)
     runs = seeds_of(seeds).tolist()
     frames = []
     for number in families:
-        world = RewardHacks(trained=number, **settings)
+        given = {"trained": number, **settings}
+        world = worlds.RewardHacks(**given) if metrics == 1 else worlds.metrics(metrics, **given)
         for share in shares:
             policy, name = world.init(runs), _name(number, share)
             for step in world.imitate(policy, share=share, demonstrations=demonstrations, steps=steps):
