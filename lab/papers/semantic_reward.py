@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, above, interval, runs
+from lab.papers.measure import Array, Rows, above, ahead, fair, interval, policies, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.papers.semantic_reward_facts import FACTS
 
@@ -45,7 +47,7 @@ add_paper(
 )
 
 _TOLD = {"paraphrase": 1, "free": 2, "wrong": 3, "other": 4}
-_RUNS, _SIZE, _STEPS, _RATE = 6, 8, 300, 0.5
+_RUNS = 6
 
 
 def _scores(kind: str) -> dict[str, Array]:
@@ -60,14 +62,72 @@ def _scores(kind: str) -> dict[str, Array]:
     return {name: likeness([f[i] for f in FACTS], references) for name, i in _TOLD.items()}
 
 
-def _above(first: str, second: str) -> tuple[dict[str, int], Rows]:
-    """In how many facts the first way of telling scores above the second, by kind of score, and the means."""
-    wins, rows = {}, []
-    for kind in ("cosine", "ROUGE-L"):
+def _totals(kind: str, told: tuple[str, ...], correct: tuple[bool, ...], weight: float) -> Array:
+    """The registered reward of ways of telling each fact [12, n]: likeness, and so much of the correctness bit."""
+    if kind == "none":
+        likeness = np.zeros((12, len(told)))
+    else:
         scores = _scores(kind)
-        wins[kind] = int((scores[first] > scores[second]).sum())
-        rows += [{"score": kind, "text": name, "mean": float(scores[name].mean())} for name in (first, second)]
-    return wins, rows
+        likeness = np.stack([scores[name] for name in told], axis=-1)
+    bits = np.broadcast_to(np.asarray(correct, float), likeness.shape)
+    total = lab.rewards.apply("semantic-reward", np.stack([likeness, bits], axis=-1), correct_weight=weight)
+    return np.asarray(total[..., 0])
+
+
+def _learned(totals: Array, seed: int, number: int = _RUNS, **settings: Any) -> Array:
+    """Probability of each way of telling [S, 12, n] after training on their totals [12, n], which have no noise."""
+    from simulators import Bandit
+    from simulators.reward_laws import normal
+
+    world = Bandit(means=totals, law=normal(0.0))
+    trained = lab.train(world, "semantic-reward", seeds=runs(seed, number), measure=None, **settings)
+    return policies(trained, "semantic-reward")[:, :, 0]
+
+
+def _explained(seed: int, right: str, size: int) -> dict[str, Array]:
+    """Share of the right explanation of each run [S] by reward, each at its own best learning rate.
+
+    The other two: a wrong fact with a wrong answer, and another topic with the right answer.
+    """
+    from simulators import Bandit
+    from simulators.reward_laws import normal
+
+    found = {}
+    for name, kind in {"semantic": "cosine", "ROUGE-L": "ROUGE-L", "correctness alone": "none"}.items():
+        totals = _totals(kind, (right, "wrong", "other"), (True, False, True), 1.0)
+        settings: dict[str, Any] = {"steps": 100, "group_size": size}
+        world = Bandit(means=totals, law=normal(0.0))
+        rates = fair(world, ["semantic-reward"], seed, number=_RUNS, tuned=4, lrs=(4.0, 8.0, 16.0), **settings).lr
+        chosen = _learned(totals, seed, lr=rates["semantic-reward"], **settings)
+        found[name] = chosen[..., 0].mean(axis=-1)
+    return found
+
+
+@claim(
+    "semantic-reward.headline",
+    sentence="Where the right answer can be given with another explanation, the semantic reward beside the correctness "
+    "bit teaches the right explanation of every fact; ROUGE-L beside that bit teaches the one in the reference's "
+    "words, and the bit alone leaves the choice between the two as it was.",
+    criterion="share of the right explanation after 100 steps less that of the better of ROUGE-L and the correctness "
+    "bit alone above 0, each at its own best learning rate, 95% interval included (12 facts, G = 8, 6 runs)",
+    note="Three candidates for each fact: the paraphrase, a wrong fact with a wrong answer, another topic in the "
+    "reference's words with the right answer. The learning rate is chosen on 4 other runs by the reward itself. "
+    "Judges, and texts that nobody has written before, take a language model. Seeds 0 to 4: 0.48 to 0.55.",
+    published="Elo 1574.4, above the variants with ROUGE, with mixed rewards and without GRPO",
+)
+def headline(seed: int) -> Measurement:
+    """Lead of the semantic reward in the share of the right explanation."""
+    places = {"paraphrase, G = 8": ("paraphrase", 8), "paraphrase, G = 4": ("paraphrase", 4),
+              "free wording, G = 8": ("free", 8)}  # fmt: skip
+    found = {where: _explained(seed, *place) for where, place in places.items()}
+    return ahead(found, "semantic", "ROUGE-L", "correctness alone")
+
+
+def _above(first: str, second: str, kind: str) -> tuple[int, Rows]:
+    """In how many facts the first way of telling scores above the second, and the means."""
+    scores = _scores(kind)
+    rows: Rows = [{"score": kind, "text": name, "mean": float(scores[name].mean())} for name in (first, second)]
+    return int((scores[first] > scores[second]).sum()), rows
 
 
 @claim(
@@ -75,12 +135,18 @@ def _above(first: str, second: str) -> tuple[dict[str, int], Rows]:
     sentence="The encoder puts a paraphrase above another topic in the same words; word overlap does the reverse.",
     criterion="paraphrase above the other topic in at least 11 of 12 facts by cosine and in at most 4 by ROUGE-L",
     note="The value is the count by cosine; nothing is random. Cosine 12 of 12 (means 0.860 and 0.202), ROUGE-L 1 of "
-    "12 (0.313 and 0.522).",
+    "12 (0.313 and 0.522). Reported for twelve facts of which only two are known: 12 of 12 (0.839 and 0.291) and 0. "
+    "Counter-experiment: ROUGE-L in place of the cosine.",
+    without=lambda seed: _sees("ROUGE-L"),
 )
 def sees_meaning(seed: int) -> Measurement:
     """Facts whose paraphrase is above the other topic, by cosine."""
-    wins, rows = _above("paraphrase", "other")
-    return Measurement(wins["cosine"], wins["cosine"] >= 11 and wins["ROUGE-L"] <= 4, detail=rows)
+    return _sees("cosine")
+
+
+def _sees(kind: str) -> Measurement:
+    (ours, rows), (theirs, more) = _above("paraphrase", "other", kind), _above("paraphrase", "other", "ROUGE-L")
+    return Measurement(ours, ours >= 11 and theirs <= 4, detail=rows + more)
 
 
 @claim(
@@ -89,38 +155,30 @@ def sees_meaning(seed: int) -> Measurement:
     "paraphrase.",
     criterion="paraphrase above the wrong fact in at most 6 of 12 facts, by cosine and by ROUGE-L",
     note="What the reward cannot do. The value is the count by cosine; nothing is random. Cosine 4 of 12 (means 0.860 "
-    "and 0.905), ROUGE-L 0 of 12.",
+    "and 0.905), ROUGE-L 0 of 12. Reported 2 of 12 for other facts; the two that are known score the same here (0.904 "
+    "and 0.993 between a fact and its reverse). Control: with 0.3 of the correctness bit.",
+    without=lambda seed: _contradicted(0.3),
 )
 def blind_to_contradiction(seed: int) -> Measurement:
     """Facts whose paraphrase is above the wrong fact, by cosine."""
-    wins, rows = _above("paraphrase", "wrong")
-    return Measurement(wins["cosine"], max(wins.values()) <= 6, detail=rows)
+    return _contradicted(0.0)
 
 
-def _learned(scores: dict[str, Array], right: str, weight: float, seed: int) -> Array:
-    """Share of the right way of telling at the end of each run [S], mean over the facts.
-
-    A softmax over three candidates for each fact: the right one, the wrong fact, the other topic.
-    """
-    components = np.stack(
-        [np.stack([scores[name], np.full(12, name == right)], -1) for name in (right, "wrong", "other")], 1
-    )
-    rng = np.random.default_rng(runs(seed, _RUNS)[0])
-    logits = np.zeros((_RUNS, 12, 3))
-    for _ in range(_STEPS):
-        policy = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-        u = rng.random((_RUNS, 12, _SIZE))
-        chosen = (u[..., None] > policy.cumsum(-1)[..., None, :-1]).sum(-1)
-        given = components[np.arange(12)[:, None], chosen]
-        total = lab.rewards.apply("semantic-reward", given, correct_weight=weight)
-        a = lab.advantages.compute("grpo", total, ddof=0, eps=1e-8)
-        logits += _RATE * (a[..., None] * ((chosen[..., None] == np.arange(3)) - policy[:, :, None])).mean(2)
-    return np.asarray(policy[..., 0].mean(-1))
+def _contradicted(weight: float) -> Measurement:
+    rows: Rows = []
+    for kind in ("cosine", "ROUGE-L"):
+        totals = _totals(kind, ("paraphrase", "wrong"), (True, False), weight)
+        rows.append({"score": kind, "paraphrase": float(totals[:, 0].mean()), "wrong": float(totals[:, 1].mean()),
+                     "above": int((totals[:, 0] > totals[:, 1]).sum())})  # fmt: skip
+    return Measurement(rows[0]["above"], max(row["above"] for row in rows) <= 6, detail=rows)
 
 
 def _arms(arms: dict[str, tuple[str, str, float]], seed: int) -> tuple[dict[str, Array], Rows]:
-    """Final shares by reward, from (score, right way of telling, weight of the correctness bit), and their rows."""
-    found = {name: _learned(_scores(kind), right, weight, seed) for name, (kind, right, weight) in arms.items()}
+    """Final shares [S] of the right way of telling by reward, of (score, right way, weight of the correctness bit)."""
+    found = {}
+    for name, (kind, right, weight) in arms.items():
+        totals = _totals(kind, (right, "wrong", "other"), (True, False, False), weight)
+        found[name] = _learned(totals, seed, steps=300, group_size=8, lr=6.0)[..., 0].mean(axis=-1)
     return found, [{"reward": name, "share": float(shares.mean())} for name, shares in found.items()]
 
 
@@ -130,8 +188,10 @@ def _arms(arms: dict[str, tuple[str, str, float]], seed: int) -> tuple[dict[str,
     "cosine alone mostly at the wrong fact; ROUGE-L needs the term at full weight.",
     criterion="final share of the paraphrase at least 0.9 with cosine + 0.3·correct (95% interval included), at most "
     "0.4 with the cosine alone, at most 0.3 with ROUGE-L + 0.3·correct, at least 0.9 with ROUGE-L + correct",
-    note="Softmax over three candidates for each of 12 facts, 300 steps of size 0.5 with groups of 8, 6 runs. A fact "
-    "ends where its highest reward is, so shares are twelfths. Seeds 0 to 4: 0.998 each; 0.333, 0.250 and 0.998.",
+    note="Softmax over three candidates for each of 12 facts, 300 steps with groups of 8, 6 runs. A fact ends where "
+    "its highest reward is, so shares are twelfths: 4 and 3 for the cosine and for ROUGE-L + 0.3·correct, reported as "
+    "2 and 1 of twelve other facts. Seeds 0 to 4: 0.998 each; 0.333, 0.250 and 0.998.",
+    without={"reward:semantic-reward": {"correct_weight": 0.0}},
 )
 def correctness(seed: int) -> Measurement:
     """Final share of the paraphrase with the cosine and 0.3 of the correctness bit."""
@@ -155,13 +215,21 @@ def correctness(seed: int) -> Measurement:
     sentence="Word overlap ranks by words alone: wrong fact above other topic above paraphrase, on average.",
     criterion="mean ROUGE-L of the wrong fact above that of the other topic above that of the paraphrase above that of "
     "the free wording, each by at least 0.1",
-    note="Needs no encoder. The value is the smallest gap; nothing is random.",
+    note="Needs no encoder. The value is the smallest gap; nothing is random. Twin: the free wording in place of the "
+    "other topic.",
+    without=lambda seed: _ranked(("wrong", "free", "paraphrase", "free")),
 )
 def overlap(seed: int) -> Measurement:
     """Smallest gap between the four means of ROUGE-L."""
-    means = {name: float(_scores("ROUGE-L")[name].mean()) for name in ("wrong", "other", "paraphrase", "free")}
-    value = float(-np.diff(list(means.values())).max())
-    return Measurement(value, value >= 0.1, detail=[{"text": n, "ROUGE-L": m} for n, m in means.items()])
+    return _ranked(("wrong", "other", "paraphrase", "free"))
+
+
+def _ranked(names: tuple[str, ...]) -> Measurement:
+    scores = _scores("ROUGE-L")
+    means = [float(scores[name].mean()) for name in names]
+    value = float(-np.diff(means).max())
+    rows = [{"text": name, "ROUGE-L": mean} for name, mean in zip(names, means, strict=True)]
+    return Measurement(value, value >= 0.1, detail=rows)
 
 
 @claim(
@@ -170,12 +238,17 @@ def overlap(seed: int) -> Measurement:
     "said freely, the full bit is enough.",
     criterion="final share of the free wording at most 0.5 with cosine + 0.3·correct and at least 0.9 with "
     "cosine + correct",
-    note="The value is the share with 0.3. Seeds 0 to 4: 0.416 to 0.417, and 0.998 with the full bit.",
+    note="The value is the share with 0.3. Seeds 0 to 4: 0.416 to 0.417, and 0.998 with the full bit. Control: the "
+    "paraphrase, for which 0.3 is enough.",
+    without=lambda seed: _freely(seed, "paraphrase"),
 )
 def free_wording(seed: int) -> Measurement:
     """Final share of the free wording with the cosine and 0.3 of the correctness bit."""
-    weights = {f"cosine + {w:g} correct": ("cosine", "free", w) for w in (0.3, 1.0)}
-    found, rows = _arms(weights, seed)
+    return _freely(seed, "free")
+
+
+def _freely(seed: int, right: str) -> Measurement:
+    found, rows = _arms({f"cosine + {w:g} correct": ("cosine", right, w) for w in (0.3, 1.0)}, seed)
     little, full = found.values()
     value, bounds = interval(little)
     return Measurement(value, value <= 0.5 and float(full.mean()) >= 0.9, bounds, rows)
@@ -187,13 +260,21 @@ def free_wording(seed: int) -> Measurement:
     "than three fifths.",
     criterion="mean cosine of the reference repeated twice at least 0.85, repeated sixty times at least 0.6",
     note="What a policy can fill its length with. The value is the mean for sixty times, of which the encoder reads "
-    "256 word pieces, over the first six facts; nothing is random.",
+    "256 word pieces, over the first six facts; nothing is random. Control: by ROUGE-L, 0.03 are left.",
+    without=lambda seed: _repeated("ROUGE-L"),
 )
 def repetition(seed: int) -> Measurement:
     """Mean cosine of the reference with itself said sixty times."""
-    from lab.reward_models.minilm import likeness
+    return _repeated("cosine")
 
-    references = [f.reference for f in FACTS[:6]]
-    means = {n: float(likeness([" ".join([r] * n) for r in references], references).mean()) for n in (1, 2, 60)}
-    rows: Rows = [{"repeated": n, "cosine": m} for n, m in means.items()]
-    return Measurement(means[60], means[2] >= 0.85 and means[60] >= 0.6, detail=rows)
+
+def _repeated(kind: str) -> Measurement:
+    from lab.reward_models.minilm import likeness
+    from lab.rewards.semantic import rouge_l
+
+    references, rows = [f.reference for f in FACTS[:6]], []
+    for times in (1, 2, 60):
+        said = [" ".join([r] * times) for r in references]
+        scores = likeness(said, references) if kind == "cosine" else list(map(rouge_l, said, references))
+        rows.append({"repeated": times, kind: float(np.mean(scores))})
+    return Measurement(rows[2][kind], rows[1][kind] >= 0.85 and rows[2][kind] >= 0.6, detail=rows)

