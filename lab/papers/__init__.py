@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lab.errors import MissingExtraError, UnknownNameError
 from lab.papers.record import (
@@ -31,9 +32,13 @@ from lab.papers.record import (
 from lab.registry import fold
 from lab.walk import import_all
 
+if TYPE_CHECKING:
+    import polars as pl
+
 __all__ = [
     "BLIND", "NOT_SHOWN", "REVERSED", "SHOWN", "Claim", "Measurement", "Paper", "Result", "Table", "Unmeasured",
     "add_paper", "catalogue", "claim", "claims", "find_claim", "measured", "paper", "run_claim", "select",
+    "table",
 ]  # fmt: skip
 
 import_all(__name__, __path__)
@@ -140,3 +145,25 @@ def claims(
     if progress is not None:
         progress(len(results), len(chosen))
     return results
+
+
+def table(*names: str, seed: int = 0) -> pl.DataFrame:
+    """Claims measured, and measured again without what they are about.
+
+    Args:
+        names: See `claims`.
+        seed: See `measured`.
+
+    Returns:
+        A row per claim: id, value, low and high (95%; equal where the value is exact), without (the value of the
+        counter-experiment, in which the claim must not hold), published (the paper's own figure), verdict.
+    """
+    import polars as pl
+
+    found = claims(*names, seed=seed, counter=True)
+    rows = [
+        (r.id, r.value, *(r.interval or (None, None)), r.without, find_claim(r.id).published, r.verdict) for r in found
+    ]
+    text, number = pl.String, pl.Float64
+    columns = {"id": text, "value": number, "low": number, "high": number, "without": number, "published": text}
+    return pl.DataFrame(rows, schema={**columns, "verdict": text}, orient="row")

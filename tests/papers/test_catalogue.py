@@ -155,6 +155,15 @@ def test_fields_of_a_result_are_those_of_the_command_line() -> None:
     assert list(Result.__dataclass_fields__) == KEYS
 
 
+def test_a_table_has_each_claim_with_and_without_what_it_is_about() -> None:
+    rows = papers.table("ngrpo.1", "ngrpo.check-mean").rows(named=True)
+    assert [row["id"] for row in rows] == ["ngrpo.1", "ngrpo.check-mean"]
+    assert rows[0]["value"] == pytest.approx(-1 / 3, abs=1e-5) and rows[0]["without"] == 0
+    assert rows[0]["low"] == rows[0]["high"] == rows[0]["value"]
+    assert rows[1]["without"] == pytest.approx(3**-0.5, abs=1e-5)
+    assert {row["verdict"] for row in rows} == {"holds"}
+
+
 def test_the_catalogue_loads_light() -> None:
     code = "import lab.papers, sys; print([m for m in ('torch', 'streamlit', 'numba', 'polars') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
