@@ -129,7 +129,7 @@ for _ in range(500):
     reward += 0.5 * (games - sigmoid(reward[:, :, None] - reward[:, None])).sum(axis=-1)
 scalar = np.exp(reward / 0.05 - (reward / 0.05).max(axis=-1, keepdims=True))
 scalar = gap(scalar / scalar.sum(axis=-1, keepdims=True))
-seen = {"dno, mixture": mixed, "dno, last": last, "a reward, maximised": np.broadcast_to(scalar, mixed.shape)}
+seen = {"dno@mixture": mixed, "dno@last": last, "scalar reward": np.broadcast_to(scalar, mixed.shape)}
 curves(pl.concat([rows(n, f) for n, f in seen.items()]), metric="gap", label="won by the best reply, above ½",
        unit="iteration")  # fmt: skip
 
@@ -158,7 +158,7 @@ papers.table("dno.1", "dno.2", "dno.3", "dno.4")
 # %%
 with replaced({"objective:dno": "ppo_clip"}):
     _, without = iterated("dno", eta=2.0)
-both = pl.concat([rows("dno, mixture", mixed), rows("dno@without, mixture", without)])
+both = pl.concat([rows("dno@mixture", mixed), rows("dno@without", without)])
 curves(both, metric="gap", label="won by the best reply, above ½", unit="iteration")
 
 # %% [markdown]
