@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, exact, excludes, interval, runs
+from lab.papers.measure import Array, Rows, excludes, fair, interval, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
+
+if TYPE_CHECKING:
+    from lab.studies.fair import Comparison
 
 add_paper(
     Paper(
@@ -44,6 +47,42 @@ add_paper(
 )
 
 _ROWS, _RUNS, _GROUP = 20_000, 10, 8
+
+#: One mean and deviation for all agents in the place of each agent's own.
+_GLOBAL = {"advantage:dr-mas": "dr-mas-global"}
+
+
+def _in_return(
+    seed: int, plan: str, arms: int, size: int, steps: int, number: int, lrs: tuple[float, ...], epochs: int = 1
+) -> Comparison:
+    """The two normalisations and plain GRPO, each at its own best learning rate."""
+    rules = ["dr-mas", "dr-mas-global", "grpo", *(["dr-mas@zero-single"] if number > 64 else [])]
+    return fair(lab.world("agents", plan=plan, arms=arms), rules, seed, number=number, tuned=number // 4, lrs=lrs,
+                steps=steps, group_size=size, epochs=epochs)  # fmt: skip
+
+
+@claim(
+    "dr-mas.headline",
+    sentence="Where a router, a searcher and an answerer work on one trajectory, agents normalised by their own scores "
+    "end with more reward than under one mean and deviation for all, and than plain GRPO: 0.02 more after 60 steps "
+    "with eight rollouts, 0.08 more with four. With 16 actions, and for a solver and a verifier, there is no lead.",
+    criterion="lead in exact value after 60 steps over the better of the global normalisation and plain GRPO, plan "
+    "`search`, 4 actions, G = 8, each at its own best learning rate (8 prompts, 128 runs)",
+    note="Learning rates are chosen on a quarter as many other runs; 64 runs in the other settings, 32 with "
+    "four steps per batch. Agents have a softmax each, so no gradient explodes here, which is what the paper mends in "
+    "language models.",
+    published="+5.6 points in mathematics (solver and verifier), +15.2 in multi-turn search",
+)
+def headline(seed: int) -> Measurement:
+    """Lead of Dr. MAS in value, each at its own best learning rate."""
+    found = {
+        "search, 4 actions, G = 8": _in_return(seed, "search", 4, 8, 60, 128, (8.0, 16.0, 32.0)),
+        "search, 4 actions, G = 4": _in_return(seed, "search", 4, 4, 60, 64, (8.0, 16.0, 32.0)),
+        "search, 4 actions, G = 8, 4 steps per batch": _in_return(seed, "search", 4, 8, 60, 32, (4.0, 8.0), 4),
+        "search, 16 actions, G = 8": _in_return(seed, "search", 16, 8, 60, 64, (16.0, 32.0, 64.0)),
+        "solver and verifier, 16 actions, G = 8": _in_return(seed, "solver-verifier", 16, 8, 30, 64, (32.0, 64.0)),
+    }
+    return promised(found, "dr-mas", "dr-mas-global", "grpo")
 
 
 def _both(rewards: Array, **fields: Any) -> dict[str, Array]:
@@ -82,6 +121,7 @@ def _mixture(share: float, first: tuple[float, float], second: tuple[float, floa
     "0.95/0.05), and the worst factor above 10",
     note="The value is the largest factor, seeds 0 to 4: 12.34 to 12.40. The agents' scores are N(0.2, 0.4²) and "
     "N(0.9, 0.1²), then N(0, 0.5²) and N(3, 0.5²). Reported: 0.861 and 1.556, 0.402 and 12.45.",
+    without=_GLOBAL,
 )
 def factors(seed: int) -> Measurement:
     """The largest second moment under the global normalisation."""
@@ -93,12 +133,13 @@ def factors(seed: int) -> Measurement:
     return Measurement(value, near and value > 10, bounds, rows)
 
 
-def _invocations(seed: int) -> tuple[dict[str, Array], Array, Array]:
+def _invocations(seed: int, after_right: float = 0.05) -> tuple[dict[str, Array], Array, Array]:
     """Advantages [S, P, G, T], who was called and which calls took place, difficulties drawn evenly from [0, 1)."""
     from simulators import Agents
+    from simulators.agents.tasks import conditional
 
     difficulty = np.random.default_rng(seed).random((4000, 1))
-    world = Agents("conditional", skill=difficulty)
+    world = Agents(conditional(after_right=after_right), skill=difficulty)
     r = world.rollout(world.init(runs(seed, _RUNS)), _GROUP, 0)
     assert r.agent is not None and r.mask is not None
     return _both(r.rewards, agent=r.agent, mask=r.mask, turn_rewards=r.turn_rewards), r.agent, r.mask
@@ -122,6 +163,7 @@ def _moment(a: Array, own: Array, power: int, least: int = 1) -> Array:
     "agent's calls on a prompt, averaged over groups; agent-wise over groups with at least two calls, as an only call "
     "keeps its score. Over calls instead of groups it is −0.37 and −0.50. The invocation pattern is the plan "
     "`conditional` of the agents world. Reported: −0.411 and −0.647. Seeds 0 to 4: −0.655 to −0.643.",
+    without=_GLOBAL,
 )
 def centres(seed: int) -> Measurement:
     """Mean advantage of the conditionally called agents."""
@@ -139,9 +181,11 @@ def centres(seed: int) -> Measurement:
 @claim(
     "dr-mas.3",
     sentence="Where every agent is called exactly once per trajectory and shares its reward, the two normalisations "
-    "give the same advantages.",
-    criterion="largest difference below 1e-12 (2000 prompts, G = 8, three agents, binary and normal rewards)",
-    note="Seeds 0 to 4: below 1e-15.",
+    "give the same advantages; where one is called again after a failure they do not.",
+    criterion="largest difference below 1e-12 (2000 prompts, G = 8, three agents, binary and normal rewards); above "
+    "0.1 where the last agent is called only in trajectories below the mean",
+    note="The value is the largest difference with equal calls. Seeds 0 to 4: below 1e-15.",
+    without=_GLOBAL,
 )
 def equal_calls(seed: int) -> Measurement:
     """Largest difference between the two normalisations."""
@@ -150,9 +194,13 @@ def equal_calls(seed: int) -> Measurement:
     laws = {"binary": rng.integers(0, 2, (2000, _GROUP)).astype(float), "normal": rng.normal(size=(2000, _GROUP))}
     rows: Rows = []
     for name, rewards in laws.items():
-        found = _both(rewards, agent=agent)
-        rows.append({"rewards": name, "difference": float(np.abs(found["dr-mas"] - found["dr-mas-global"]).max())})
-    return exact(rows, 1e-12)
+        failed = rewards < rewards.mean(axis=-1, keepdims=True)
+        for calls, mask in (("equal", None), ("after a failure", (agent < 2) | failed[..., None])):
+            found = _both(rewards, agent=agent, mask=mask)
+            apart = float(np.abs(found["dr-mas"] - found["dr-mas-global"]).max())
+            rows.append({"rewards": name, "calls": calls, "difference": apart})
+    equal, unequal = ([row["difference"] for row in rows[k::2]] for k in (0, 1))
+    return Measurement(max(equal), max(equal) < 1e-12 and min(unequal) > 0.1, detail=rows)
 
 
 def _tail(frame: Any, metric: str) -> dict[str, Array]:
@@ -167,20 +215,20 @@ def _tail(frame: Any, metric: str) -> dict[str, Array]:
 
 @claim(
     "dr-mas.check-spikes",
-    sentence="The gradient of the rarely called agent spikes less when it is normalised by its own scores: over 200 "
-    "steps the 99th percentile of its norm is about 4 medians agent-wise, more than 10 under the global normalisation.",
+    sentence="At a learning rate of 2, where agents converge within 200 steps, the gradient of the rarely called agent "
+    "spikes less when it is normalised by its own scores: the 99th percentile of its norm is about 4 medians "
+    "agent-wise, more than 10 under the global normalisation.",
     criterion="ratio of 99th percentile to median smaller agent-wise, 95% interval of the difference in its logarithm "
     "below 0 (agents world, plan `conditional`, 8 prompts, 4 actions, penalty 0.1, G = 8, lr 2, 16 runs)",
     note="The value is exp of the mean difference in the logarithm: agent-wise over global. The other two agents are "
     "about equal under both. At a learning rate of 0.5, where nobody converges within 200 steps, there is no such "
     "difference: what spikes is an agent that hardly ever acts any more. Seeds 0 to 4: 0.32 to 0.44.",
     published="gradient spikes largely gone (language models)",
+    without=_GLOBAL,
 )
 def spiky(seed: int) -> Measurement:
     """Ratio of the tails of the helper's gradient norm."""
-    from lab.world_registry import world
-
-    agents = world("agents")
+    agents = lab.world("agents")
     metrics = [f"grad_norm_agent_{n}" for n in range(3)]
     trace = lab.train(agents, ["dr-mas", "dr-mas-global"], steps=200, seeds=runs(seed, 16), lr=2.0, measure=metrics)
     rows: Rows = []
@@ -200,11 +248,16 @@ def spiky(seed: int) -> Measurement:
     criterion="agent-wise below 0.2, global above 0.8, 95% interval of the difference above 0 (the setting of claim 2, "
     "the agent called with probability 0.5 after a failure and 0.05 after a success)",
     note="The value is the agent-wise second moment, over groups with at least two calls of the agent. Reported: 0.117 "
-    "against 0.978. Seeds 0 to 4: 0.112 to 0.115.",
+    "against 0.978. Seeds 0 to 4: 0.112 to 0.115. Control: called as often after a success.",
+    without=lambda seed: _signal(seed, after_right=0.5),
 )
 def less_signal(seed: int) -> Measurement:
     """Second moment of the rarely called agent's advantages."""
-    found, agent, mask = _invocations(seed)
+    return _signal(seed, after_right=0.05)
+
+
+def _signal(seed: int, after_right: float) -> Measurement:
+    found, agent, mask = _invocations(seed, after_right)
     own = mask & (agent == 2)
     moments = {
         "dr-mas": _moment(found["dr-mas"], own, 2, least=2), "dr-mas-global": _moment(found["dr-mas-global"], own, 2)
