@@ -10,6 +10,7 @@ import lab
 from lab.papers.measure import Array, above, interval
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
+from lab.studies.drift import drift_study
 
 add_paper(
     Paper(
@@ -94,42 +95,9 @@ def weakest(seed: int) -> Measurement:
     return Measurement(value, rows[1]["violations"] == 0 and 0.05 <= value <= 0.15, detail=rows)
 
 
-_RUNS, _STEPS, _WIDTH = 32, 400, 16
+_RUNS, _STEPS = 32, 400  # of `drift_study`
 
-
-def _cosine(x: Array, y: Array) -> Array:
-    return np.asarray((x * y).sum(-1) / np.sqrt((x**2).sum(-1) * (y**2).sum(-1)))
-
-
-@cached
-def _tune(seed: int, preference: bool = False, lr: float = 0.02) -> tuple[Array, Array]:
-    """Likeness to the references a and to the prompt b after each step, in [0, 1], both [steps + 1, runs].
-
-    A generator in R^16 starts at the prompt's direction q and follows one of four references per step, which stand for
-    photos: subject + 0.3 N(0, I)/4 − 0.6 q. With `preference` the whole loss is followed, β = 1, labels by the text, at
-    their expectation.
-    """
-    rng = np.random.default_rng(seed)
-    q, subject = np.eye(_WIDTH)[:2]
-    refs = subject + 0.3 * rng.standard_normal((_RUNS, 4, _WIDTH)) / 4 - 0.6 * q
-    model, path = np.tile(q, (_RUNS, 1)), []
-    for _ in range(_STEPS + 1):
-        path.append((_cosine(model[:, None], refs).mean(-1), _cosine(model, q)))
-        ref = refs[np.arange(_RUNS), rng.integers(0, 4, _RUNS)]
-        pull, push = np.ones(_RUNS), np.zeros(_RUNS)
-        if preference:
-            pull, push = _RUNS * _pair_weights(model, ref, q)
-        model = model - 2 * lr * (pull[:, None] * (model - ref) + push[:, None] * (model - q))
-    a, b = (np.array(x) for x in zip(*path, strict=True))
-    return (a + 1) / 2, (b + 1) / 2
-
-
-def _pair_weights(model: Array, ref: Array, q: Array) -> Array:
-    """Weights [2, runs] of the reference and of the generated image, which the frozen model makes itself."""
-    errors = np.array([[((x - y) ** 2).mean(-1) for y in (ref, q)] for x in (model, np.broadcast_to(q, ref.shape))])
-    new, base = np.moveaxis(-errors, -1, 1)[..., None]
-    text = np.stack([(_cosine(ref, q) + 1) / 2, np.ones(_RUNS)], axis=-1)
-    return lab.objectives.weights("harmonic-rpo", new, text, logp=new, logp_ref=base)[..., 0].T
+_tune = cached(drift_study)
 
 
 def _reward(path: tuple[Array, Array], weight: float) -> Array:

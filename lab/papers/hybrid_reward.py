@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, above, binary, interval, runs
+from lab.papers.measure import Array, above, binary, interval
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
+from lab.studies.brevity import brevity_study
 
 add_paper(
     Paper(
@@ -44,54 +45,7 @@ add_paper(
     )
 )
 
-_LENGTHS = np.arange(1, 17)
-_START = np.tile([4, 8], 4)
-_RIGHT = 0.95 / (1 + np.exp(-(_LENGTHS - _START[:, None]) / 1.2))
-_OPEN = np.repeat([0, 1], 4)
-_RUNS, _SIZE, _STEPS = 6, 16, 400
-
-
-def _softmax(logits: Array) -> Array:
-    weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(weight / weight.sum(axis=-1, keepdims=True))
-
-
-def _rewards(chosen: Array, form: Array, rng: np.random.Generator) -> Array:
-    """The rule's verdict, a learned score that likes short answers, the format bit: lengths [S, P, G] -> [..., 3]."""
-    right = rng.random(chosen.shape) < _RIGHT[np.arange(8)[:, None], chosen]
-    learned = 0.5 + 0.6 * right - 0.08 * _LENGTHS[chosen] + 0.3 * rng.standard_normal(chosen.shape)
-    return np.stack([right, learned, form], axis=-1)
-
-
-@cached
-def _train(
-    seed: int, p_max: float, rules: bool = True, rate: float = 2.0, rule: str = "dr_grpo"
-) -> tuple[Array, Array]:
-    """Accuracy and mean length on checkable and open prompts [S, 2], averaged over the last 20 of 400 steps.
-
-    Four checkable and four open prompts, easy and hard by turns; each four share a softmax over lengths 1 to 16, all
-    share a logit for the format. `rules=False` scores every prompt by the learned reward;
-    `rate` is the step for each rollout of a prompt.
-    """
-    rng = np.random.default_rng(runs(seed, _RUNS)[0])
-    logits, form_logit = np.zeros((_RUNS, 2, 16)), np.zeros((_RUNS, 1, 1))
-    task, found = _OPEN if rules else np.ones(8), []
-    for step in range(_STEPS):
-        policy, form_rate = _softmax(logits), 1 / (1 + np.exp(-form_logit))
-        uniform = rng.random((2, _RUNS, 8, _SIZE))
-        chosen = (uniform[0][..., None] > policy.cumsum(-1)[:, _OPEN, None, :-1]).sum(-1)
-        form = (uniform[1] < form_rate).astype(float)
-        mask = chosen[..., None] >= np.arange(16)
-        scored = lab.rewards.apply("hybrid-reward", _rewards(chosen, form, rng), mask=mask, task=task, p_max=p_max)
-        a = lab.advantages.compute(rule, scored) * rate / (8 * _SIZE)
-        taken = (a[..., None] * ((chosen[..., None] == np.arange(16)) - policy[:, _OPEN, None])).sum(2)
-        logits += taken.reshape(_RUNS, 2, 4, 16).sum(2)
-        form_logit += (a * (form - form_rate)).sum(axis=(1, 2), keepdims=True)
-        if step >= _STEPS - 20:
-            right = (policy[:, _OPEN] * _RIGHT).sum(-1).reshape(_RUNS, 2, 4).mean(-1)
-            found.append((right, policy @ _LENGTHS))
-    accuracy, length = (np.mean(x, axis=0) for x in zip(*found, strict=True))
-    return accuracy, length
+_trained = cached(brevity_study)
 
 
 def _compare(arms: dict[str, tuple[Array, Array]], kind: int) -> tuple[Array, list[dict[str, Any]]]:
@@ -130,8 +84,8 @@ def headline(seed: int) -> Measurement:
     }  # fmt: skip
     found, rows = {}, []
     for name, (p_max, rules, rule) in arms.items():
-        best = max(_RATES, key=lambda rate: _train(seed + 1_000_000, p_max, rules, rate, rule)[0].mean())
-        accuracy, length = _train(seed, p_max, rules, best, rule)
+        best = max(_RATES, key=lambda rate: _trained(seed + 1_000_000, p_max, rules, rate, rule)[0].mean())
+        accuracy, length = _trained(seed, p_max, rules, best, rule)
         found[name] = accuracy.mean(axis=1)
         rows += [
             {"arm": name, "step": best, "prompts": kind, "accuracy": float(a), "length": float(n)}
@@ -151,7 +105,7 @@ def headline(seed: int) -> Measurement:
 )
 def rules_where_possible(seed: int) -> Measurement:
     """Accuracy on checkable prompts, hybrid minus learned only."""
-    arms = {"learned only": _train(seed, 0.0, rules=False), "hybrid": _train(seed, 0.0)}
+    arms = {"learned only": _trained(seed, 0.0, rules=False), "hybrid": _trained(seed, 0.0)}
     gain, rows = _compare(arms, _CHECKABLE)
     return above(gain, 0.5, rows=rows)
 
@@ -166,9 +120,9 @@ def rules_where_possible(seed: int) -> Measurement:
 )
 def penalty(seed: int) -> Measurement:
     """Accuracy on open prompts with the penalty minus without."""
-    arms = {f"P = {p:g}": _train(seed, p) for p in (0.0, 1.0)}
+    arms = {f"P = {p:g}": _trained(seed, p) for p in (0.0, 1.0)}
     gain, rows = _compare(arms, _OPEN_ENDED)
-    rows += _compare({f"P = {p:g}": _train(seed, p) for p in (0.5, 2.0)}, _OPEN_ENDED)[1]
+    rows += _compare({f"P = {p:g}": _trained(seed, p) for p in (0.5, 2.0)}, _OPEN_ENDED)[1]
     return above(gain, 0.4, rows=rows)
 
 
@@ -211,6 +165,6 @@ def rules_suffice(seed: int) -> Measurement:
 
 
 def _by_penalty(seed: int, rules: bool) -> Measurement:
-    gain, rows = _compare({f"P = {p:g}": _train(seed, p, rules) for p in (0.0, 1.0)}, _CHECKABLE)
+    gain, rows = _compare({f"P = {p:g}": _trained(seed, p, rules) for p in (0.0, 1.0)}, _CHECKABLE)
     value, bounds = interval(gain)
     return Measurement(value, abs(value) < 0.03, bounds, rows)

@@ -10,6 +10,7 @@ import lab
 from lab.papers.measure import Array, Rows, above, below, exact, fair, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
+from lab.studies.difficulty_shift import shift_study
 
 if TYPE_CHECKING:
     from simulators.bandit.world import Bandit
@@ -220,35 +221,7 @@ def better_order(seed: int) -> Measurement:
     return above(reg["correlation"] - ppo["correlation"], 0.02, rows=rows, also=alike)
 
 
-_REFERENCES = {"absolute": 0.5, "too high": 0.9}
-
-
-@cached
-def _vanishing(seed: int, form: str) -> Array:
-    """Share of groups without spread over 40 steps, per run [32].
-
-    Success has probability σ(ability − d) for a prompt of difficulty d ~ N(0, 3²), of which there are 256; 32 are drawn
-    per step. A group is sampled, its prompt shifted by κΔ with κ = 6, and the group sampled again.
-    """
-    from lab.sampling.difficulty import recent, relative_difficulty
-
-    rng = np.random.default_rng(runs(seed, 32)[0])
-    hardness, ability = 3 * rng.standard_normal((32, 256)), np.zeros((32, 1))
-    buffer, share = np.full((32, 1), 0.5), []
-    for _ in range(40):
-        d = np.take_along_axis(hardness, rng.integers(0, 256, (32, 32)), axis=-1)
-        uniform = rng.random((2, 32, 32, _SIZE))
-        rewards = (uniform[0] < (1 / (1 + np.exp(d - ability)))[..., None]).astype(float)
-        reference = _REFERENCES.get(form, buffer.mean(axis=-1, keepdims=True))
-        delta = relative_difficulty(rewards, reference)
-        buffer = recent(buffer, rewards)
-        d = d - 6 * {"none": 0 * delta, "fixed": 0.3 * np.sign(delta), "away": -delta}.get(form, delta)
-        success = 1 / (1 + np.exp(d - ability))
-        rewards = (uniform[1] < success[..., None]).astype(float)
-        a = _standard(rewards[..., None])
-        ability += 0.3 * (a * (rewards - success[..., None])).mean(axis=(1, 2))[:, None]
-        share.append((np.ptp(rewards, axis=-1) == 0).mean(axis=-1))
-    return np.mean(share, axis=0)
+_vanishing = cached(shift_study)
 
 
 @claim(
