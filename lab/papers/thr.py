@@ -100,8 +100,9 @@ def _groups(seed: int) -> list[tuple[HiddenLM, Policy, Rollouts]]:
 
 def _weights(drawn: Rollouts, rule: str, **options: Any) -> Array:
     """Weights [1, 1, G, T] under a rule."""
-    given = {"hidden": drawn.hidden, "prediction_error": drawn.prediction_error} if rule != "grpo" else {}
-    a = lab.advantages.compute(rule, drawn.rewards[..., :1], **given, **options)
+    if rule != "grpo":
+        options |= {"hidden": drawn.hidden, "prediction_error": drawn.prediction_error}
+    a = lab.advantages.compute(rule, drawn.rewards[..., :1], **options)
     return lab.objectives.weights("gpg", drawn.logp, a)
 
 
