@@ -57,8 +57,8 @@ class Learned:
 
 def learn(
     chain: Chain, reward: ArrayLike, *, episodes: int = 3000, seeds: int | Sequence[int] = 8, first: ArrayLike = 0.0,
-    pay: ArrayLike = 0.0, beta: float = 0.0, remember: ArrayLike = False, alpha: float = 0.2, explore: float = 0.1,
-    record: bool = False,
+    pay: ArrayLike = 0.0, beta: float = 0.0, fading: ArrayLike | None = None, remember: ArrayLike = False,
+    alpha: float = 0.2, explore: float = 0.1, record: bool = False,
 ) -> Learned:  # fmt: skip
     """Q(s, a) += α (r + g max Q(s′, ·) − Q(s, a)), acting greedily but for a share `explore` of random actions.
 
@@ -73,6 +73,7 @@ def learn(
         pay: What the n-th occurrence of an event within an episode adds, times n^-beta: a number for all, one for each
             event [K], or for each episode and event [E, K].
         beta: How fast that decays.
+        fading: Factor of the n-th occurrence, in the place of n^-beta [T].
         remember: Whether the learner sees that an event has happened in the episode, for all or for each [K]; with none
             of them it sees the position alone.
         alpha: Step size in (0, 1].
@@ -97,10 +98,14 @@ def learn(
     size = runs.size, check_count("episodes", episodes, least=1)
     meant, trained, reached = np.empty(size), np.empty(size), np.empty(size, np.bool_)
     steps, idle, events = (np.zeros(shape, np.int64) for shape in (size, size, (*size, chain.events)))
+    factors = [float(n) ** -beta for n in range(1, chain.horizon + 1)] if fading is None else fading
+    fades = np.asarray(factors, dtype=np.float64)
+    if fades.shape != (chain.horizon,) or not np.isfinite(fades).all():
+        raise ValueError(f"fading has shape {fades.shape}; it must be finite, one for each step {(chain.horizon,)}")
     trail = np.full((*size, chain.horizon) if record else (size[0], 0, 0), -1)
     _learn(
         *_outcomes(chain, chain.mdp.rewards(reward)), chain.end, _pays(pay, size[1], chain.events),
-        float(beta), chain.discount, chain.horizon, alpha, explore, runs, known, q, meant, trained, steps, reached,
+        fades, chain.discount, chain.horizon, alpha, explore, runs, known, q, meant, trained, steps, reached,
         idle, events, trail,
     )  # fmt: skip
     return Learned(q, meant, trained, steps, reached, idle, events, trail)
@@ -165,7 +170,7 @@ def _outcome(running: Any, level: float) -> int:
 
 @kernel
 def _learn(
-    after: Any, running: Any, meant: Any, reward: Any, event: Any, end: Any, pay: Any, beta: float, discount: float,
+    after: Any, running: Any, meant: Any, reward: Any, event: Any, end: Any, pay: Any, fades: Any, discount: float,
     horizon: int, alpha: float, explore: float, seeds: Any, remember: Any, q: Any, earned: Any, trained: Any,
     steps: Any, reached: Any, idle: Any, events: Any, trail: Any,
 ) -> None:  # fmt: skip
@@ -182,7 +187,7 @@ def _learn(
             r, k, known = reward[s, a, m], event[s, a, m], f
             if k >= 0:
                 events[i, e, k] += 1
-                r += pay[e, k] * float(events[i, e, k]) ** -beta
+                r += pay[e, k] * fades[events[i, e, k] - 1]
                 known = f | (1 << k) if remember[k] else f
             now = after[s, a, m]
             best = q[i, known, now].max()

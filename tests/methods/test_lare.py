@@ -131,6 +131,52 @@ def test_a_network_learns_from_returns_and_repeats_itself(loss):
     assert np.array_equal(decode(delayed.factors(new)), again(delayed.factors(new)))
 
 
+def test_ircr_spreads_the_scaled_return():
+    found = lare.ircr([[2.0, 4.0, 3.0], [1.0, 1.0, 1.0]], 2)
+    assert found.tolist() == [[[0, 0], [1, 1], [0.5, 0.5]], [[0, 0]] * 3]
+    with pytest.raises(InputError, match="steps"):
+        lare.ircr([1.0, 2.0], 0)
+
+
+def test_the_direct_form_adds_factors_up():
+    assert decoders.direct([[1.0, -2.0, 0.5], [0.0, 1.0, 1.0]]).tolist() == [-0.5, 2.0]
+
+
+def test_a_team_shares_a_decoder_and_may_tell_its_agents_apart():
+    rng = np.random.default_rng(0)
+    x, weights = rng.normal(size=(200, 6, 2, 3)), np.array([1.0, -0.5, 0.3])
+    lengths = rng.integers(2, 7, 200)
+    true = x @ weights + np.array([0.0, 2.0])  # the second agent earns two more per step
+    there = np.arange(6) < lengths[:, None]
+    returns = (true * there[..., None]).sum(axis=(1, 2))
+    decode = decoders.team(x, returns, lengths, penalty=1e-6)
+    new = rng.normal(size=(5, 4, 2, 3))
+    assert decode(new).shape == (5, 4, 2)
+    assert decode(new).sum(axis=-1) == pytest.approx((new @ weights).sum(axis=-1) + 2, abs=1e-3)
+    blind = decoders.team(x, returns, lengths, identity=False, penalty=1e-6)
+    swapped = blind(new[..., ::-1, :])
+    assert blind(new) == pytest.approx(swapped[..., ::-1])
+    with pytest.raises(InputError, match=r"\[N, T, A, F\]"):
+        decoders.team(x[0], returns)
+
+
+def test_a_bottleneck_keeps_what_is_seen():
+    pytest.importorskip("torch")
+    from lab.reward_models.perceptrons import bottleneck
+
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(400, 2))
+    x = hidden @ rng.normal(size=(2, 6)) + 0.01 * rng.normal(size=(400, 6))
+    encode, again = (bottleneck(x, latent=2, lr=1e-2, steps=300, seed=1) for _ in range(2))
+    latent = encode(x)
+    assert latent.shape == (400, 2) and np.array_equal(latent, again(x))
+    design = np.column_stack([latent, latent**2, latent[:, :1] * latent[:, 1:], np.ones(400)])
+    fit = design @ np.linalg.lstsq(design, x, rcond=None)[0]
+    assert ((x - fit) ** 2).sum() < 0.1 * ((x - x.mean(0)) ** 2).sum()
+    with pytest.raises(InputError, match="price"):
+        bottleneck(x, price=-1.0)
+
+
 def test_the_rule_by_hand():
     steps = np.array([[[1.0, 0.0], [0.0, 2.0]]])
     alone = lab.advantages.compute("lare", [[5.0, 5.0]], token_rewards=steps, form="step")
