@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.errors import check_number, check_whole
+from lab.errors import UnknownNameError, check_number, check_whole
 from lab.reward_models import bradley_terry
 from lab.reward_models.constructions import Construction, add_construction, meant
-from lab.rewards import oni
+from lab.rewards import oni, shaping
 from lab.sizes import sized
+from lab.stand_ins import cached
+from lab.studies.walks import Pay, Walk
 from lab.training.jobs import seeds_of
 from simulators.mdp.chains import Chain
 from simulators.mdp.messages import Messages, messages
@@ -22,7 +23,7 @@ from simulators.mdp.messages import Messages, messages
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["MODELS", "Opinions", "message_study", "opinions"]
+__all__ = ["MODELS", "Opinions", "message_study", "online", "opinions"]
 
 Array = NDArray[Any]
 
@@ -132,7 +133,7 @@ def message_study(
 _NOISE, _COLLECTED = 0.2, 300
 
 
-@lru_cache(maxsize=16)
+@cached
 def _of_the_chain(events: int) -> dict[str, Array]:
     """Each model's reward of each event [K]: event 0 is an unhelpful message of the pool, the others helpful ones.
 
@@ -156,3 +157,54 @@ def _pay(model: str) -> Any:
 for _model in MODELS:
     _words = f"goal + the bonus × ONI's reward by {_model}, over N³, for messages on the way and at the lure"
     add_construction(Construction(f"oni-{_model}", _words, meant, _pay(_model)))
+
+
+def online(
+    chain: Chain, model: str, *, noise: float = 0.2, labels: int = 30, size: float = 0.1, beta: float = 3.0
+) -> Pay:
+    """ONI's reward of each move of a walk, by a model that is fitted again at every step of the training.
+
+    Each run has messages of its own: a helpful one for each event on the way, an unhelpful one for a search at the
+    lure.
+
+    Args:
+        chain: The world.
+        model: A member of `MODELS`.
+        noise: Share of wrong labels and comparisons.
+        labels: Messages that come, and are labelled, in a step; those of all steps so far are known.
+        size: Pay of a message.
+        beta: How fast it fades with its repeats in a walk.
+
+    Raises:
+        UnknownNameError: No such model.
+
+    Source: arXiv 2410.23022, the online reward; the world is the lab's own.
+    """
+    if model not in MODELS:
+        raise UnknownNameError("reward model of messages", model, MODELS)
+
+    def pay(walk: Walk) -> Array:
+        move = walk.positions[..., :-1], walk.actions, walk.positions[..., 1:]
+        event = np.where(walk.alive, chain.event[move], -1)
+        told = _by_now(tuple(walk.seeds.tolist()), labels * (walk.step + 1), float(noise), chain.events)[model]
+        said = np.pad(told, ((0, 0), (0, 1)))[np.arange(len(told))[:, None, None, None], event]
+        count = shaping.occurrences(event)
+        return oni.total(chain.reward[move], said, count, a_ext=1.0, a_llm=size, beta=beta)
+
+    return pay
+
+
+@cached
+def _by_now(seeds: tuple[int, ...], collected: int, noise: float, events: int) -> dict[str, Array]:
+    """Each model's reward of each event of some runs [S, K], once so many messages came."""
+    found = [_told(seed, collected, noise, events) for seed in seeds]
+    return {model: np.stack([one[model] for one in found]) for model in MODELS}
+
+
+def _told(seed: int, collected: int, noise: float, events: int) -> dict[str, Array]:
+    rng = np.random.default_rng(seed)
+    pool = messages(rng=rng)
+    known = opinions(pool, collected, noise, np.random.default_rng([seed, 1]))
+    lure = rng.choice(np.flatnonzero(~pool.helpful), size=1)
+    way = rng.choice(np.flatnonzero(pool.helpful), size=events - 1, replace=False)
+    return {model: known.reward(model)[[*lure, *way]] for model in MODELS}
