@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.papers.measure import Array, Rows, interval
+from lab.papers.measure import Array, Rows, fair, interval, promised
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
+
+if TYPE_CHECKING:
+    from lab.studies.fair import Comparison
 
 add_paper(
     Paper(
@@ -30,7 +34,7 @@ add_paper(
             ("trap", "Σ γᵗ (Φ(s′) − Φ(s)) = −Φ(s₀) + (1 − γ) Σ γᵗ⁻¹ Φ(s_t)"),
         ),
         kept="Progress labels, hops and their bins, the three views, both ways to join them, the reward; a noisy hop "
-        "sensor and a chain with a risky last step in place of camera and robot.",
+        "sensor and a chain with a risky last step for camera and robot, where walks learn from what is sensed.",
         left_out="The vision model, its data and one-shot adaptation; robots.",
         published=(
             Table(
@@ -44,6 +48,50 @@ add_paper(
         unknown="α, ε and γ of the experiments; the reinforcement learning code is not released.",
     )
 )  # fmt: skip
+
+
+@claim(
+    "robo-dopamine.headline",
+    sentence="Progress that is fused from three noisy views, as a policy-invariant reward, learns a task with a risky "
+    "last step soonest: after 10 steps four walks in five succeed, with progress alone or the sparse reward three in "
+    "five, with one view and plain GRPO fewer.",
+    criterion="lead over the best of progress alone, one view, the sparse reward and GRPO in the probability to "
+    "succeed after 10 steps of four groups, G = 4, 11 positions, last step succeeds one time in two, each at its own "
+    "best learning rate, 95% interval above 0 (16 runs)",
+    note="Progress is sensed with noise at every move and joined as it comes. One view is the forward one. Rewards of "
+    "each move by `mapo@turn`, the return from there on against the group's. Learning rates are chosen on 8 other "
+    "runs. The robot, its 150 rollouts and the adaptation to one demonstration need a world of their own. Seed 0: 0.20.",
+    published="success from about 0 to 95% with 150 rollouts; −43.7 points without policy-invariant shaping, −15 to "
+    "−22.5 with one view",
+)
+def headline(seed: int) -> Measurement:
+    """Lead of fused progress as a policy-invariant reward in the probability to succeed."""
+    places = {"gate .5, G = 4": (0.5, 4), "gate .5, G = 8": (0.5, 8), "gate .9, G = 4": (0.9, 4)}
+    found = {where: _sensed(seed, *at) for where, at in places.items()}
+    return promised(found, "policy-invariant", "progress alone", "one view", "sparse", "grpo")
+
+
+def _sensed(seed: int, gate: float, size: int) -> Comparison:
+    """Rewards made of sensed progress beside the sparse one and GRPO."""
+    import lab
+    from lab.studies.progress import progress_pay
+    from lab.studies.walks import Walks
+    from simulators.mdp.chains import Chain
+
+    chain = Chain.gate(gate, length=10, horizon=40)
+    settings: dict[str, Any] = {"number": 16, "tuned": 8, "lrs": (32.0, 128.0), "steps": 10, "group_size": size}
+    pays: dict[str, Any] = {
+        "sparse": "sparse", "policy-invariant": progress_pay(chain), "progress alone": progress_pay(chain, "increment"),
+        "one view": progress_pay(chain, view="forward"),
+    }  # fmt: skip
+    if (gate, size) == (0.5, 4):
+        pays["gold + progress"] = progress_pay(chain, "gold + increment")
+    found = fair(Walks("sparse", chain), ["grpo"], seed, **settings)
+    for name, pay in pays.items():
+        variant = lab.variant("mapo@turn", name, gamma=chain.discount)
+        found = found.beside(fair(Walks(pay, chain), [variant], seed, **settings))
+    return found
+
 
 _GATES, _DISCOUNTS = (0.1, 0.3, 0.5, 0.9), (0.9, 0.95, 0.99)
 
@@ -79,11 +127,17 @@ def _cells() -> Rows:
     criterion="with progress alone the optimum stays at the last position before the goal and its gold return is 0 in "
     "all 9 cells; with gold added it is 0 at (.1, .9), (.1, .95), (.3, .9) and optimal elsewhere; at a chance of .9 "
     "only γ = .9 is a trap",
-    note="Exact: the value is the number of cells in which progress alone is a trap.",
+    note="Exact: the value is the number of cells in which progress alone is a trap. Control: the policy-invariant "
+    "reward in place of progress alone.",
+    without=lambda seed: _trap("policy-invariant"),
 )
 def trap(seed: int) -> Measurement:
     """Cells of 12 in which progress alone is a trap."""
-    rows = _cells()
+    return _trap("progress")
+
+
+def _trap(ours: str) -> Measurement:
+    rows = [{**row, "progress": row[ours], "waits": row["waits"] if ours == "progress" else 0.0} for row in _cells()]
     hard = [row for row in rows if row["gate"] < 0.9]
     all_wait = all(row["waits"] and abs(row["progress"]) <= 1e-12 for row in hard)
     fallen = {(row["gate"], row["γ"]) for row in rows if abs(row["gold + progress"]) <= 1e-12}
@@ -97,29 +151,29 @@ def trap(seed: int) -> Measurement:
     "robo-dopamine.2",
     sentence="With γΦ(s′) − Φ(s) the optimum is the one of the gold reward, whatever the chance and the discount.",
     criterion="gold return of its optimal policy equal to the best to 1e-9 in all 12 cells",
-    note="Exact: the value is the largest difference. The goal is kept and goes on paying (γ − 1)Φ.",
+    note="Exact: the value is the largest difference. The goal is kept and goes on paying (γ − 1)Φ. Control: "
+    "the gold reward with Φ(s′) − Φ(s), without the discount.",
+    without=lambda seed: _invariant("gold + progress"),
 )
 def invariance(seed: int) -> Measurement:
     """Largest difference to the best gold return."""
+    return _invariant("policy-invariant")
+
+
+def _invariant(ours: str) -> Measurement:
     rows = _cells()
-    worst = max(abs(row["policy-invariant"] - row["gold"]) for row in rows)
+    worst = max(abs(row[ours] - row["gold"]) for row in rows)
     return Measurement(worst, worst <= 1e-9, None, rows)
 
 
 def trajectories(seed: int, number: int = 200, steps: int = 40) -> dict[str, Array]:
     """Progress [n, T] of noisy demonstrations, hops as a sensor measures them, and each view's reconstruction."""
-    from lab.rewards import robo_dopamine as robo
+    from lab.studies.progress import sensed
 
     rng = np.random.default_rng(seed)
     walked = np.clip(rng.normal(0.03, 0.05, (number, steps)).cumsum(axis=1), 0, 1)
     true = np.pad(walked, ((0, 0), (1, 0)))
-    before, now, ends = true[:, :-1], true[:, 1:], np.ones((number, steps))
-    small, ahead, behind = rng.normal(size=(3, number, steps))
-    hops = robo.hop(before, now) + 0.04 * small
-    forward = np.clip(robo.anchored(robo.hop(0 * ends, now) + 0.08 * (0.3 + now) * ahead), 0, 1)
-    backward = np.clip(robo.anchored(robo.hop(ends, now) + 0.08 * (1.3 - now) * behind, backward=True), 0, 1)
-    return {"true": now, "incremental": robo.incremental(hops), "forward": forward, "backward": backward,
-            "fused": robo.fused(hops, forward, backward)}  # fmt: skip
+    return {"true": true[:, 1:], **sensed(true, rng)}
 
 
 def errors(seed: int) -> dict[str, Array]:
@@ -137,11 +191,18 @@ def errors(seed: int) -> dict[str, Array]:
     "than each anchored view in at least 90%, and its mean error is at most two thirds of the best single view's",
     note="The value is the fused view's mean error. Seeds 0 to 4: 0.0335 to 0.0345, better than the "
     "incremental view in 87 to 90% and than the anchored ones in 96 to 100%; .061, .064, .056 and .032 were reported, "
-    "with 90.5% and 100%.",
+    "with 90.5% and 100%; anchored views that may leave [0, 1] give .033 and 89%, for the rest no cause was found. "
+    "Control: the incremental view in place of the fused one.",
+    without=lambda seed: _fusion(seed, "incremental"),
 )
 def fusion(seed: int) -> Measurement:
     """Mean error of the fused view."""
+    return _fusion(seed, "fused")
+
+
+def _fusion(seed: int, ours: str) -> Measurement:
     found = errors(seed)
+    found["fused"] = found[ours]
     wins = {name: float((found["fused"] < e).mean()) for name, e in found.items()}
     rows: Rows = [{"view": n, "error": e.mean(), "fused is better": wins[n]} for n, e in found.items()]
     value, bounds = interval(found["fused"])
@@ -155,15 +216,21 @@ def fusion(seed: int) -> Measurement:
     sentence="Progress put together from hops stays between 0 and 1, however wrong the hops.",
     criterion="all values of the incremental and the fused view in [0, 1], in 200 noisy trajectories and in 200 whose "
     "hops are drawn uniformly from [−1, 1]",
-    note="Exact: the value is the share of trajectories that stay inside. The authors' script lets a negative first "
-    "hop through (`keep_first`).",
+    note="Exact: the value is the share of trajectories that stay inside. Control: the authors' script, which lets a "
+    "negative first hop through (`keep_first`).",
+    without=lambda seed: _inside(seed, keep_first=True),
 )
 def inside(seed: int) -> Measurement:
     """Share of trajectories that stay in [0, 1]."""
+    return _inside(seed, keep_first=False)
+
+
+def _inside(seed: int, keep_first: bool) -> Measurement:
     from lab.rewards import robo_dopamine as robo
 
     found, rng = trajectories(seed), np.random.default_rng([seed, 1])
-    views = [found["incremental"], found["fused"], robo.incremental(rng.uniform(-1, 1, (200, 40)))]
+    wild = robo.incremental(rng.uniform(-1, 1, (200, 40)), keep_first=keep_first)
+    views = [found["incremental"], found["fused"], wild]
     stays = [((view >= 0) & (view <= 1)).all(axis=1).mean() for view in views]
     value = float(min(stays))
     rows: Rows = [
@@ -178,17 +245,23 @@ def inside(seed: int) -> Measurement:
     "them where they agree.",
     criterion="views of .95 and .10 for 10 steps move it from .395 by less than .01, where the plain mean of the two "
     "is .525; agreeing views of .345, .672 and 1 with matching hops are tracked to 1e-3",
-    note="Exact: the value is the movement. α = 5, ε = .001, which the paper does not give.",
+    note="Exact: the value is the movement. α = 5, ε = .001, which the paper does not give. Control: α = 0, every view "
+    "is trusted.",
+    without=lambda seed: _conservative(0.0),
 )
 def conservative(seed: int) -> Measurement:
     """Movement of the progress under contradicting views."""
+    return _conservative(5.0)
+
+
+def _conservative(alpha: float) -> Measurement:
     from lab.rewards import robo_dopamine as robo
 
     ones, agreed = np.ones(10), np.array([0.345, 0.672, 1.0])
-    stuck = robo.conservative(0 * ones, 0.95 * ones, 0.10 * ones, start=0.395)
+    stuck = robo.conservative(0 * ones, 0.95 * ones, 0.10 * ones, start=0.395, alpha=alpha)
     moved = float(np.abs(stuck - 0.395).max())
     hops = robo.hop(np.array([0.0, *agreed[:-1]]), agreed)
-    followed = robo.conservative(hops, agreed, agreed)
+    followed = robo.conservative(hops, agreed, agreed, alpha=alpha)
     rows: Rows = [
         {"step": k + 1, "agreeing views": a, "tracked": f}
         for k, (a, f) in enumerate(zip(agreed, followed, strict=True))
@@ -203,13 +276,19 @@ def conservative(seed: int) -> Measurement:
     criterion="sum of γ^t (γP′ − P) over each of 200 fused trajectories equal to γ^T P(T) to 1e-9, while states of "
     "equal true progress get fused values more than 0.01 off their mean on average, 95% interval included",
     note="The value is the mean spread of fused progress among states within .005 of a true progress of one half. "
-    "Seeds 0 to 4: 0.022 to 0.028.",
+    "Seeds 0 to 4: 0.022 to 0.028. Control: true progress in place of the fused.",
+    without=lambda seed: _history(seed, "true"),
 )
 def history(seed: int) -> Measurement:
     """Spread of fused progress at one true progress."""
+    return _history(seed, "fused")
+
+
+def _history(seed: int, ours: str) -> Measurement:
     from lab.rewards.shaping import pbrs
 
     found = trajectories(seed)
+    found["fused"] = found[ours]
     fused, discount = np.pad(found["fused"], ((0, 0), (1, 0))), 0.95
     dense = pbrs(np.zeros_like(found["true"]), fused[:, :-1], fused[:, 1:], discount=discount)
     left = dense @ discount ** np.arange(40) - discount**40 * fused[:, -1]
@@ -225,13 +304,22 @@ def history(seed: int) -> Measurement:
     sentence="Progress put together from noisy hops still ranks the frames of a demonstration by time.",
     criterion="rank correlation of time and fused progress above 0.85 on average over 200 trajectories, 95% interval "
     "included",
-    note="The value is the mean correlation (the paper's VOC). Seeds 0 to 4: 0.922 to 0.930.",
+    note="The value is the mean correlation (the paper's VOC). Seeds 0 to 4: 0.922 to 0.930. Control: hops that know "
+    "nothing of the way.",
+    without=lambda seed: _order(seed, blind=True),
 )
 def order(seed: int) -> Measurement:
     """Mean rank correlation of time and progress."""
+    return _order(seed, blind=False)
+
+
+def _order(seed: int, blind: bool) -> Measurement:
+    from lab.rewards.robo_dopamine import incremental
     from lab.studies.distance_regret import rank_correlation
 
     found = trajectories(seed)
+    if blind:
+        found["fused"] = incremental(np.random.default_rng(seed).uniform(-1, 1, (200, 40)))
     rows: Rows = []
     for name in ("true", "incremental", "fused"):
         ranked = [rank_correlation(np.arange(40.0), view) for view in found[name]]

@@ -17,7 +17,7 @@ from lab.rewards import shaping
 from simulators.mdp.chains import Chain
 from simulators.mdp.episodes import walk
 
-__all__ = ["from_demonstrations", "from_preferences", "from_returns"]
+__all__ = ["from_demonstrations", "from_heuristic", "from_preferences", "from_returns"]
 
 Array = NDArray[Any]
 
@@ -77,15 +77,21 @@ def _returns(chain: Chain, bonus: float) -> Array:
     return np.asarray(chain.mdp.remember("learned from returns", lambda: from_returns(chain)))
 
 
+def from_heuristic(chain: Chain, heuristic: Array, *, steps: int = 25) -> Array:
+    """BARFI's mixture of the goal's reward and a heuristic; the constant's weight is left out, for an episode ends.
+
+    Args:
+        chain: The world.
+        heuristic: Reward [L + 1, 3, L + 1].
+        steps: Outer steps; 0 for the plain sum.
+    """
+    _, goal, guess = align(chain.mdp, chain.reward, [heuristic], steps=steps)[-1].phi
+    return np.asarray(goal * chain.reward + guess * heuristic)
+
+
 def _blend(chain: Chain, bonus: float) -> Array:
-    """BARFI's weights of the goal's reward and of progress; the constant's is left out, for an episode ends."""
-
-    def learn() -> Array:
-        progress = shaping.increment(np.zeros_like(chain.reward), chain.progress[:, None, None], chain.progress)
-        _, goal, heuristic = align(chain.mdp, chain.reward, [progress])[-1].phi
-        return goal * chain.reward + heuristic * progress
-
-    return np.asarray(chain.mdp.remember("learned as a blend", learn))
+    progress = shaping.increment(np.zeros_like(chain.reward), chain.progress[:, None, None], chain.progress)
+    return np.asarray(chain.mdp.remember("learned as a blend", lambda: from_heuristic(chain, progress)))
 
 
 _LEARNED: dict[str, tuple[str, Callable[[Chain, float], Array]]] = {

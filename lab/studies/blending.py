@@ -13,13 +13,13 @@ A call takes about a second per heuristic; both functions share what was compute
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lab.errors import UnknownNameError, check_whole
 from lab.sizes import sized
+from lab.stand_ins import cached
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +35,7 @@ HEURISTICS = ("helpful", "reversed", "farmable")
 VARIANTS = ("r_p only", "naive sum", "BARFI")
 
 
-@lru_cache(maxsize=32)
+@cached
 def _blends(
     heuristic: str, size: int, discount: float, entropy: float, steps: int, learn_discount: bool, discount_cost: float
 ) -> dict[str, list[Blend]]:
