@@ -2,27 +2,6 @@
 
 import streamlit as st
 
-from lab import plugins
-from lab.explorers import explorer, names
-from lab.explorers.contract import COMPARE, MY_RUN, PAPERS, ROOMS
-from lab.pages.home import page_of, rooms, show
-from lab.pages.shell import guarded
+from lab.pages.server import GATE, SCRIPT
 
-plugins.inherit()
-st.set_page_config(page_title="Advantage Lab", page_icon="⚖️", layout="wide")
-
-PAGES = {room: [page_of(name) for name in names() if explorer(name).room == room] for room in ROOMS}
-PAGES[COMPARE].append(st.Page("lab/pages/small_models.py", title="Small models"))
-PAGES[MY_RUN].append(st.Page("lab/pages/your_run.py", title="Your run"))
-PAGES[PAPERS].append(st.Page("lab/pages/papers.py", title="Papers"))
-
-
-def start() -> None:
-    """The address without a path: what an advantage is, and the rooms."""
-    show("start")
-    rooms(PAGES)
-
-
-START = st.Page(start, title="Start", default=True)
-
-guarded(st.navigation({"": [START], **PAGES}, position="top").run)
+app = st.App(SCRIPT, middleware=GATE)

@@ -1,7 +1,7 @@
 """What every page of the dashboard has: title, sentence, questions, controls in the side panel, Link, Code and Data.
 
-Explorers are drawn by `lab.pages.home`. A page of its own kind (`lab/pages/name.py`: an upload, a table of runs) is
-written with the same frame:
+Explorers are drawn by `lab.pages.home`. A page of its own kind (`lab/pages/name.py`: an upload, a table of runs;
+listed in `lab/pages/app.py`) is written with the same frame:
 
     page = Page(Topic(name="papers", title="What do the papers promise?", properties=[...], questions={...}, ...))
     state = page.open()                      # reads the address, draws everything above the picture

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, Route
@@ -51,23 +51,38 @@ def serve(script: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serve_lab(root: Path) -> Iterator[str]:
-    """Serve the dashboard with `advlab app`; yields its address."""
+def serve_lab(
+    folder: Path, *, advlab: Sequence[str] = (), log: IO[bytes] | None = None, **environment: str
+) -> Iterator[str]:
+    """Serve the dashboard with `advlab app` from a folder; yields its address. No browser opens but one of `BROWSER`.
+
+    Args:
+        folder: Where it is started.
+        advlab: The command, if not that of this repository; it finds the lab without help then.
+        log: Takes what it prints.
+        environment: Variables of its own.
+    """
     port = free_port()
-    command = [sys.executable, "-c", "from lab.cli import main; main()", "app", "--port", str(port)]
-    with _served(command, root, port) as url:
+    command = advlab or [sys.executable, "-c", "from lab.cli import main; main()"]
+    given = environment | ({"PYTHONPATH": ""} if advlab else {})
+    quiet = [] if "BROWSER" in environment else ["--headless"]
+    with _served([*command, "app", "--port", str(port), *quiet], folder, port, log, **given) as url:
         yield url
 
 
 @contextmanager
-def _served(command: list[str], folder: Path, port: int) -> Iterator[str]:
+def _served(
+    command: list[str], folder: Path, port: int, log: IO[bytes] | None = None, **environment: str
+) -> Iterator[str]:
     url = f"http://{HOST}:{port}"
     # In a process group of its own, so that no child outlives the test.
     server = subprocess.Popen(
         command,
         cwd=folder,
-        env={**os.environ, **SERVER},
+        env={**os.environ, **SERVER, **environment},
         stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
         start_new_session=True,
     )
     try:

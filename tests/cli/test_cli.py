@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import pytest
 from typer.main import get_command
 
 from lab import bench, papers
-from lab.cli import app, dashboard, main
+from lab.cli import app, main
 from lab.config import Config
 from lab.experiment import run
 from lab.measures.metrics import AGAINST_EXPECTED
+from lab.pages import server
 from lab.papers import recorded
 from lab.papers.record import Result
 from lab.papers.recorded import making
@@ -334,28 +336,29 @@ def test_bench_as_a_table_and_as_json(advlab: Advlab, monkeypatch: pytest.Monkey
     assert json.loads(advlab("bench --json")[1]) == rows
 
 
-def test_the_dashboard_is_started_from_its_folder(advlab: Advlab, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr("os.execv", lambda _, command: started.append(command))
-    monkeypatch.setattr("os.chdir", lambda _: None)
-    assert advlab("app --port 8600 --headless")[0] == 0
-    assert started[0][1:5] == ["-m", "streamlit", "run", "app.py"]
-    assert {"--server.port=8600", "--server.address=127.0.0.1", "--server.headless=true"} <= set(started[0])
-    assert "--server.allowedHosts=localhost" in started[0]
+def test_the_dashboard_answers_this_machine_or_those_it_is_opened_to(
+    advlab: Advlab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[tuple[object, ...]] = []
+    monkeypatch.setattr(server, "serve", lambda hosts, port, *, headless: served.append((hosts, port, headless)))
+    assert advlab("app --port 8600 --headless")[0] == advlab("app --host 0.0.0.0 --host lab.example")[0] == 0
+    assert served == [(["127.0.0.1"], 8600, True), (["0.0.0.0", "lab.example"], 8501, False)]
 
 
-def test_the_dashboard_is_called_by_this_machine_or_by_the_address_given() -> None:
-    own = ["127.0.0.1", "localhost"]
-    assert dashboard.hosts("127.0.0.1") == own
-    assert dashboard.hosts("192.168.1.7") == [*own, "192.168.1.7"]
-    assert dashboard.hosts("0.0.0.0") == ["*"]
+def test_a_dashboard_says_whom_it_answers() -> None:
+    alone = server.words(["127.0.0.1"], "http://127.0.0.1:8501")
+    assert alone == "Advantage Lab: http://127.0.0.1:8501 (it answers this computer alone; Ctrl-C ends it)"
+    others = server.words(["0.0.0.0", "lab.example"], "http://localhost:8501")
+    assert "under every address of this computer and lab.example: whoever reaches it may use it" in others
 
 
-def test_a_dashboard_that_is_not_there(advlab: Advlab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dashboard, "ROOT", tmp_path)
-    status, _, err = advlab("app")
-    assert status == 2
-    assert "make lab" in err
+def test_a_port_that_is_taken_and_an_address_of_elsewhere_are_said(advlab: Advlab) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, _, err = advlab(f"app --port {port}")
+    assert status == 2 and f"127.0.0.1, port {port}: " in err and f"--port {port + 1}" in err
+    status, _, err = advlab("app --host 192.0.2.1")
+    assert status == 2 and "192.0.2.1" in err and "--host" in err
 
 
 def test_variants_are_compared_at_one_learning_rate_or_each_at_its_own(advlab: Advlab) -> None:

@@ -17,10 +17,10 @@ SECONDS = 90
 
 
 def own() -> list[str]:
-    """The pages of their own kind that app.py lists, in its order."""
-    tree = ast.parse((ROOT / "app.py").read_text(encoding="utf-8"))
+    """The pages of their own kind that `lab/pages/app.py` lists, in its order."""
+    tree = ast.parse((ROOT / "lab/pages/app.py").read_text(encoding="utf-8"))
     texts = [str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-    return [Path(text).stem for text in texts if text.startswith("lab/pages/")]
+    return [Path(text).stem for text in texts if text.endswith(".py")]
 
 
 PAGES = [*(name.replace("-", "_") for name in names()), *own()]
@@ -62,7 +62,7 @@ def page(request):
 
 def test_the_app_lists_its_pages():
     assert {"start", "microscope", "train", "papers", "your_run"} <= set(PAGES) and len(PAGES) == len(set(PAGES))
-    assert problems(AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).run()) == []
+    assert problems(AppTest.from_file(str(ROOT / "lab/pages/app.py"), default_timeout=SECONDS).run()) == []
 
 
 def test_the_first_screen_is_finished(page):
