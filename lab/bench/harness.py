@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,8 +92,20 @@ def run(chosen: Iterable[str] = (), progress: Callable[[str], None] | None = Non
     for name in wanted:
         if progress is not None:
             progress(_BENCHMARKS[name].sentence)
-        rows += [row.as_dict() for row in _BENCHMARKS[name].measure()]
+        with _quiet():
+            rows += [row.as_dict() for row in _BENCHMARKS[name].measure()]
     return rows
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps to itself what torch and JAX say to whoever wrote the reference loops."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def taking_turns(tasks: dict[str, Callable[[], Any]], runs: int = 7) -> dict[str, list[float]]:
