@@ -264,6 +264,7 @@ class View {
       shape.style.fill = `color-mix(in srgb, var(${value < 0 ? "--under" : "--over"}) ${(8 + 52 * part) * (part > 0.002)}%, var(--panel))`;
       label.textContent = Math.abs(value) < 0.005 && map.kind === "grid" ? "" : short(value);
       if (group.dataset.cell) set(group, { "aria-valuenow": value, "aria-valuetext": short(value) });
+      else set(group, { "aria-label": `choose state ${s}, reward ${label.textContent || 0}` });
       const good = [...Array(actions).keys()].filter((a) => this.best[(step * states + s) * actions + a]);
       const kind = this.apart[step * states + s] ? "arrow apart" : "arrow";
       this.arrow(place(s), s, good, actions, kind, arrows, place);
