@@ -69,7 +69,7 @@ def _footer_start(data: Any, name: str) -> int:
     """Offset of the footer: magic, pages, footer, its length in 4 bytes, magic."""
     head, tail = bytes(data[:4]), bytes(data[-4:])
     if head != _MAGIC:
-        seen = bytes(data[:24]).decode("utf-8", "backslashreplace")
+        seen = head.decode("utf-8", "backslashreplace")  # no more: a page says it to whoever asks for a path
         raise InputError(f"{name} is not a Parquet file: it begins with {seen!r}, a Parquet file with 'PAR1'")
     if len(data) < 12 or tail != _MAGIC:
         raise InputError(f"{name} is cut off: it begins as a Parquet file, but the footer at its end is missing")
