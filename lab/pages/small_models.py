@@ -42,6 +42,7 @@ CURVES = (*COMPONENTS, "greedy", "pass_at_8", "entropy")
 WHEN = {"before": 0, "halfway": 0.5, "after": 1}
 SMALL_LM = declaration("small-lm")
 SETTINGS = ("task", "variants", "steps", "runs", "group_size", "lr", "accuracy", "seed")
+PROMPTS = 16  # of a step
 AT_ONCE = 1.0  # seconds that the page waits before it shows how far the training is
 
 page = Page(Topic(
@@ -60,22 +61,23 @@ page = Page(Topic(
         Choice(name="group_size", label="Group size", options=[4, 8, 16], default=8),
         Choice(name="lr", label="Learning rate", options=[0.0001, 0.0003, 0.001], default=0.0003,
                names={0.0001: "1e-4", 0.0003: "3e-4", 0.001: "1e-3"}),
-        Choice(name="accuracy", label="Right at the start", options=[0.1, 0.3, 0.5], default=0.1,
-               names={0.1: "10%", 0.3: "30%", 0.5: "50%"}, help="Accuracy at which imitating worked solutions stops."),
+        Choice(name="accuracy", label="Right at the start", options=[0.1, 0.2, 0.4], default=0.4,
+               names={0.1: "10%", 0.2: "20%", 0.4: "40%"}, help="Accuracy at which imitating worked solutions stops."),
         seed(),
         Choice(name="view", options=["text", "learning", "variants"], default="text"),
         Choice(name="policy", label="Model trained by", options=names(presets=False), default="grpo"),
         Choices(name="when", label="Answers from", options=list(WHEN), default=["before", "after"]),
         Choices(name="by", label="Coloured by", options=names(presets=False), default=["grpo"], most=3),
-        Whole(name="prompt", label="Prompt", low=1, high=8, default=7, typed=True),
+        Whole(name="prompt", label="Prompt", low=1, high=PROMPTS, default=2, typed=True),
     ],
     questions={
         "What does the model write before and after?": {},
         "Does the format come before the answer?": {"view": "learning"},
         "Where GRPO is silent, what does a KL penalty push?": {
-            "when": ["after"], "by": ["grpo", "grpo-kl"], "prompt": 2},
+            "when": ["after"], "by": ["grpo", "grpo-kl"], "prompt": 14},
         "What would every other variant have given?": {"view": "variants"},
-        "Is an answer that is always right still pushed?": {"when": ["after"], "by": ["grpo", "psr", "ngrpo"]},
+        "Is an answer that is always right still pushed?": {
+            "when": ["after"], "by": ["grpo", "psr", "ngrpo"], "prompt": 14},
     },
 ))  # fmt: skip
 
@@ -83,7 +85,8 @@ page = Page(Topic(
 def configured(state: Mapping[str, Any]) -> Config:
     """The configuration of a run with the page's settings."""
     return Config(
-        world={"name": "small-lm", "options": {"task": state["task"], "accuracy": state["accuracy"]}},
+        world={"name": SMALL_LM.name,
+               "options": {"task": state["task"], "accuracy": state["accuracy"], "prompts": PROMPTS}},
         variants=state["variants"], steps=state["steps"], seeds=[*range(state["seed"], state["seed"] + state["runs"])],
         group_size=state["group_size"], lr=state["lr"], optimizer="adam", measure="full", every=5, evaluate=25,
         chunk=10,
@@ -200,8 +203,8 @@ def learning(found: Run) -> pl.DataFrame:
     st.subheader("What it learns, part by part", anchor=False)
     page.show(
         training, summary, metrics=CURVES, labels=COMPONENTS,
-        guide="Lines are means over seeds, bands their 95% intervals. Held-out problems are tried now and then, and "
-        "their points joined.",
+        guide="Lines are means over seeds, bands their 95% intervals. Held-out problems are tried now and then, "
+        "and their points joined; they are the same in all runs, so that their bands say how far runs differ.",
     )  # fmt: skip
     return summary
 
@@ -220,23 +223,29 @@ def variants(found: Run, state: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def reading(gains: pl.DataFrame, kept: pl.DataFrame, policy: str, task: str) -> str:
-    """The sentence: how far right answers and format come, which gains first, and what is kept on held-out problems."""
+    """The sentence: what is kept on held-out problems, by whom, how far right answers come, and which gains first."""
     right, form = (gains.row(by_predicate=pl.col("metric") == m, named=True) for m in ("reward_1", "reward_2"))
-    said = [
-        f"The task: {plain(TASKS[task].words)} Under **{policy}** the share of well-formed answers goes from "
-        f"{form['start']:.0%} to {form['end']:.0%}{interval(form)}, that of right ones from {right['start']:.0%} to "
-        f"{right['end']:.0%}{interval(right)}.",
+    return " ".join([
+        f"The world {plain(SMALL_LM.name)}, its task: {plain(TASKS[task].words)}",
+        *held_out_words(kept, policy),
+        f"On its training problems sampled answers are right in {right['start']:.0%} at first and {right['end']:.0%} "
+        f"at last{interval(right)}, well formed in {form['start']:.0%} and {form['end']:.0%}{interval(form)}.",
         order(right, form),
-    ]
-    if kept.height:
-        row = kept.row(0, named=True)
-        unsure = row["gain_low"] is not None and row["gain_low"] <= 0 <= row["gain_high"]
-        chance = f", which {row['runs']} runs do not tell from no change" if unsure else ""
-        said.append(
-            f"On problems that it was not trained on its likeliest answer is right in {row['start']:.0%} before and "
-            f"{row['end']:.0%} after{interval(row)}{chance}."
-        )
-    return " ".join(said)
+    ])  # fmt: skip
+
+
+def held_out_words(kept: pl.DataFrame, policy: str) -> list[str]:
+    """Greedy accuracy on problems that were not trained on: of the variant, and where the others end."""
+    rows = {row["variant"]: row for row in kept.iter_rows(named=True)}
+    if (row := rows.pop(policy, None)) is None:
+        return []
+    unsure = row["gain_low"] is not None and row["gain_low"] <= 0 <= row["gain_high"]
+    chance = f", which {row['runs']} runs do not tell from no change" if unsure else ""
+    words = f", a 95% interval over {row['runs']} runs"
+    said = [f"On held-out problems, which it is not trained on, the likeliest answer is right in {row['start']:.0%} "
+            f"before and {row['end']:.0%} after training by **{policy}**{interval(row, words)}{chance}."]  # fmt: skip
+    ends = [f"{name} ends at {other['end']:.0%}{interval(other)}" for name, other in rows.items()]
+    return [*said, f"From the same start {', '.join(ends)}."] if ends else said
 
 
 def order(right: Mapping[str, Any], form: Mapping[str, Any]) -> str:
@@ -251,17 +260,16 @@ def order(right: Mapping[str, Any], form: Mapping[str, Any]) -> str:
     return f"{first}: the format makes {halves}."
 
 
-def interval(row: Mapping[str, Any]) -> str:
-    """The gain's interval, in words; of two runs it would reach beyond all that is possible."""
+def interval(row: Mapping[str, Any], words: str = "") -> str:
+    """The gain's interval, and words on it; of two runs it would reach beyond all that is possible."""
     if row["runs"] < 3:
         return ""
-    return f" (gain {row['gain_low']:+.0%} to {row['gain_high']:+.0%})".replace("-", "−")
+    return f" (gain {row['gain_low']:+.0%} to {row['gain_high']:+.0%}{words})".replace("-", "−")
 
 
-def held_out(found: Run, policy: str) -> pl.DataFrame:
-    """Greedy accuracy of one variant on held-out problems, first and last; no rows where it was not tried."""
-    known = [m for m in ("greedy",) if m in found.frame.columns]
-    return half_gains(found.frame.filter(variant=policy), known, share=0.0)
+def held_out(found: Run) -> pl.DataFrame:
+    """Greedy accuracy of each variant on held-out problems, first and last; no rows where it was not tried."""
+    return half_gains(found.frame, [m for m in ("greedy",) if m in found.frame.columns], share=0.0)
 
 
 def look(state: dict[str, Any], known: list[str]) -> None:
@@ -321,7 +329,7 @@ with page.controls():
     look(state, [v.label or v.name for v in found.config.variants])
 gains = page.ask(half_gains, found.frame, list(COMPONENTS)).filter(variant=state["policy"])
 task = str((state if state["source"] == "here" else found.config.world.options)["task"])
-page.say(reading(gains, held_out(found, state["policy"]), state["policy"], task))
+page.say(reading(gains, held_out(found), state["policy"], task))
 sections = {"text": partial(text, found, state), "learning": partial(learning, found),
             "variants": partial(variants, found, state)}  # fmt: skip
 frames = {name: sections[name]() for name in sorted(sections, key=lambda name: name != state["view"])}

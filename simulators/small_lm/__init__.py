@@ -1,4 +1,4 @@
-"""A small transformer on text tasks."""
+"""A small language model, a transformer, on text tasks."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,7 +45,7 @@ def small_lm(
     lora: Annotated[int, Range(0), "Rank", "Of what is trained of a pretrained model; 0: every weight."] = 8,
     shots: Annotated[int, Range(0), "Worked problems", "In the prompts of a pretrained model."] = 2,
 ) -> "SmallLM":
-    """A small transformer on a text task, gradients by autograd."""
+    """A small language model, a transformer, on a text task; gradients by autograd."""
     from simulators.small_lm.pretrained import PretrainedLM
     from simulators.small_lm.world import SmallLM
 
@@ -62,7 +62,7 @@ def _run(model: str = "", **_: Any) -> dict[str, Any]:
 
 
 HERE = Declared(
-    small_lm, label="small transformer (torch)", provides=("mask", "greedy_rewards", "hidden", "prediction_error"),
+    small_lm, label="small language model (torch)", provides=("mask", "greedy_rewards", "hidden", "prediction_error"),
     components=("correct", "format", "length"), run=_run, shown=("prompts", "task"),
     page={"runs": 2, "steps": 50, "prompts": 4}, heavy=True, extra="torch",
 )  # fmt: skip

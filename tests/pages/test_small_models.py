@@ -11,7 +11,7 @@ import pytest
 from lab import world_registry
 from lab.experiment import review
 from lab.logs import bundled_run
-from lab.measures import recorded
+from lab.measures import half_gains, recorded, token_weights
 from lab.store import Run
 from simulators import rooms
 from simulators.small_lm.tasks import TASKS
@@ -50,7 +50,7 @@ def test_the_recorded_run_is_whole_and_small():
     assert run.complete
     assert sum(p.stat().st_size for p in run.path.iterdir()) < 500_000
     rows = run.rollouts.filter(variant=run.rollouts["variant"][0], step=0, seed=0)
-    assert recorded(rows).prompts == 8
+    assert recorded(rows).prompts == 16
     assert rows["text"].str.contains("<think>").any(), "tags are kept as text"
     moments, _ = review(rows)
     assert len(moments) > 30
@@ -72,8 +72,36 @@ def test_a_variant_that_cannot_be_computed_is_left_out_in_words():
 def test_the_tasks_are_those_of_the_world():
     seen = look(PAGE, {"task": "tools"})
     assert not seen.test.warning and seen.properties["task"].options == list(TASKS)
-    assert "The task: Sort the digits" in seen.sentence, "that of the run that is shown"
-    assert "right in 42% before and 35% after (gain −11% to −3%)." in seen.sentence, "a loss that 4 runs tell"
+    assert "The world small\\-lm, its task: Sort the digits" in seen.sentence, "that of the run that is shown"
+
+
+def test_the_recorded_run_teaches_something():
+    said = look(PAGE).sentence
+    assert (
+        "right in 68% before and 82% after training by **grpo** (gain +12% to +17%, a 95% interval over 8 runs)" in said
+    )
+    assert "dr_grpo ends at 75% (gain +5% to +9%)" in said.replace("\\", "")
+    run = Run(bundled_run("sorting"))
+    gains = half_gains(run.frame, ["greedy", "pass_at_1"], share=0.0).filter(variant="grpo")
+    assert gains["gain_low"].min() > 0.1 and gains["runs"].to_list() == [8, 8]
+    same = run.rollouts.filter(variant="grpo", seed=0).group_by("slot", "step").agg(pl.col("question").unique())
+    assert same.group_by("slot").agg(pl.col("question").n_unique())["question"].to_list() == [1] * 16, "asked again"
+
+
+def test_the_questions_are_about_what_was_recorded():
+    run = Run(bundled_run("sorting"))
+    rows = run.rollouts.filter(variant="grpo", seed=0)
+    first, last = (rows.filter(step=step) for step in (0, rows["step"].max()))
+    right = [frame.filter(slot=1)["reward_1"].sum() for frame in (first, last)]
+    assert right == [0, 7], "the prompt that is looked at first: no answer right before, seven of eight after"
+    silent = last.filter(slot=13)
+    assert silent["reward_1"].sum() == 8 and silent["reward"].n_unique() == 1 and not silent["advantage"].abs().max()
+    moments, _ = review(last, ["grpo", "grpo-kl", "psr", "ngrpo"])
+    pushed = {
+        name: abs(token_weights(moment, recorded(last), variant=name, prompt=13)["weight"]).sum()
+        for name, moment in moments.items()
+    }
+    assert pushed["grpo"] == 0 and all(pushed[name] > 0 for name in ("grpo-kl", "psr", "ngrpo"))
 
 
 @pytest.mark.slow
