@@ -107,7 +107,7 @@ training(run.summary(), metrics=[*parts, "reward", "entropy", "kl_start"], label
 #
 # The run keeps its answers to the questions of the first step, token by token. That is all that a rule needs, so any
 # variant can be tried on them without the network. GRPO gives a whole answer one credit, right digits and wrong ones
-# alike, and it is silent where all answers earn the same, as here: eight wrong ones of the right form. A KL penalty
+# alike, and it is silent where all answers earn the same, as here: eight right ones. A KL penalty
 # still pushes, and tells tokens apart: those that have become likelier than they were are pushed down.
 
 # %%
@@ -115,10 +115,10 @@ rows = run.rollouts.filter(variant="grpo", seed=0, step=0)
 late = run.rollouts.filter(variant="grpo", seed=0, step=run.config.steps - 1)
 moments, skipped = lab.experiment.review(late, ["grpo", "grpo-kl"])
 kept = lab.measures.recorded(late)
-coloured_text(lab.measures.token_weights(moments["grpo"], kept, prompt=1))
+coloured_text(lab.measures.token_weights(moments["grpo"], kept, prompt=13))
 
 # %%
-coloured_text(lab.measures.token_weights(moments["grpo-kl"], kept, prompt=1))
+coloured_text(lab.measures.token_weights(moments["grpo-kl"], kept, prompt=13))
 
 # %% [markdown]
 # ## Exercises
@@ -137,7 +137,7 @@ if answer_1 is not None:
     print("right" if abs(answer_1 - expected) < 0.01 else "not yet: mean 2.25, deviations 0.75 and 0.25")
 
 # %% [markdown]
-# **2.** How many of the 64 recorded answers before training (`rows` above) have the right form but a wrong answer?
+# **2.** How many of the 128 recorded answers before training (`rows` above) have the right form but a wrong answer?
 
 # %%
 answer_2 = None
@@ -161,7 +161,7 @@ def right_only(rewards):
 # %%
 if right_only(np.zeros((1, 2, 3))) is not None:
     found, _ = lab.experiment.review(rows, ["right-only"])
-    right = rows["reward_1"].to_numpy().reshape(8, 8)
+    right = rows["reward_1"].to_numpy().reshape(16, 8)
     good = np.allclose(found["right-only"].advantage[0], right - right.mean(axis=-1, keepdims=True))
     print("right" if good else "not yet: rewards[..., 0], less its mean over the last axis")
 
