@@ -101,7 +101,7 @@ def test_the_questions_are_about_what_was_recorded():
         name: abs(token_weights(moment, recorded(last), variant=name, prompt=13)["weight"]).sum()
         for name, moment in moments.items()
     }
-    assert pushed["grpo"] == 0 and all(pushed[name] > 0 for name in ("grpo-kl", "psr", "ngrpo"))
+    assert pushed["grpo"] == pushed["ngrpo"] == 0 and pushed["grpo-kl"] > 0 and pushed["psr"] > 0
 
 
 @pytest.mark.slow
