@@ -54,6 +54,8 @@ def bars(frame, *, theme):
 """,
 }
 
+PEAS = "step,uid,score\n1,a,1.0\n1,a,0.0\n1,b,0.0\n1,b,1.0\n"
+
 DOORS = """
 import sys
 from pathlib import Path
@@ -68,19 +70,37 @@ config = Config(world="shells", variants=["thirds", "thirds-of-double"], steps=2
 assert lab.check_world("shells").holds, lab.check_world("shells")
 assert all(report.agrees for report in lab.advantages.check("thirds")), lab.advantages.check("thirds")
 log = Path(sys.argv[1], "run.pea")
-log.write_text("step,uid,score\\n1,a,1.0\\n1,a,0.0\\n1,b,0.0\\n1,b,1.0\\n")
 assert "pea" in lab.readers() and lab.load(log).group_size == 2
 bars = next(m.bars for name, m in sys.modules.items() if name.startswith("advlab_plugin") and hasattr(m, "bars"))
 trace = lab.train(world, config.variants[0].name, steps=2, seeds=1)
 assert list(bars(trace.frame, theme="light").data[0].x) == [0, 1]
-from streamlit.testing.v1 import AppTest
-page = AppTest.from_string("from lab.pages.home import show\\nshow('train')", default_timeout=120)
-page.query_params.update({"world": "shells", "variants": "thirds~thirds-of-double", "steps": "50", "runs": "2"})
-page.run()
-assert not page.exception and not page.error and not page.warning, (page.exception, page.error, page.warning)
-assert "three shells" in next(each for each in page.selectbox if each.key == "train:world").options
-assert "lab.world('shells')" in "".join(each.value for each in page.code)
 print("everywhere")
+"""
+
+PAGES = """
+import sys
+import lab
+lab.plugins.inherit()
+from lab.pages.shell import plain
+from tests.pages.looking import look
+
+def opened(page, **address):
+    seen = look(f"lab/pages/{page}.py", address)
+    assert not seen.problems and not seen.test.warning, (page, seen.problems, seen.test.warning)
+    return seen
+
+own = {"thirds", "thirds-of-double"}
+train = opened("train", world="shells", variants="~".join(own), steps="50", runs="2")
+assert train.properties["world"].shown("shells") == "three shells"
+assert own <= set(train.properties["variants"].options) and "lab.world('shells')" in train.code
+assert own == set(train.data["variant"])
+rules = opened("microscope", rules="dr_grpo~thirds")
+assert "thirds" in rules.properties["rules"].options
+by_rule = {name: rules.data.filter(variant=name)["advantage"] for name in ("dr_grpo", "thirds")}
+assert len(by_rule["thirds"]) == 8 and (by_rule["thirds"] - by_rule["dr_grpo"] / 3).abs().max() < 1e-12
+log = opened("your_run", log="folder", path=f"{sys.argv[1]}/run.pea", rules="thirds~dr_grpo")
+assert plain("pea: one .pea file") in log.properties["path"].help and "thirds" in log.properties["rules"].options
+print("listed")
 """
 
 
@@ -88,6 +108,7 @@ print("everywhere")
 def files(tmp_path):
     for name, text in FILES.items():
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    (tmp_path / "run.pea").write_text(PEAS, encoding="utf-8")
     return [tmp_path / f"{name}.py" for name in FILES]
 
 
@@ -99,9 +120,15 @@ def python(root, *line, **environment):
     return done.stdout
 
 
-def test_each_is_found_in_python_on_the_pages_and_in_the_batteries(root, files, tmp_path):
+def test_each_is_found_in_python_and_in_the_batteries(root, files, tmp_path):
     found = python(root, "-c", DOORS, tmp_path, ADVLAB_PLUGINS=os.pathsep.join(map(str, files)))
     assert found.split()[-1] == "everywhere"
+
+
+def test_each_is_listed_on_the_pages_and_does_there_what_it_says(root, files, tmp_path):
+    """The reward by the method that takes it."""
+    found = python(root, "-c", PAGES, tmp_path, ADVLAB_PLUGINS=os.pathsep.join(map(str, files)))
+    assert found.split()[-1] == "listed"
 
 
 def test_each_is_found_on_the_shell(root, files, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from simulators import Bandit, Policy, Rollouts
+from tests.simulators.steps import differences
 
 SHAPE = (2, 2, 3)  # P, H, A
 ARMS = list(itertools.product(range(3), repeat=2))  # every response of a prompt: an arm of each head
@@ -41,19 +41,6 @@ def probability(policy: Policy, rollouts: Rollouts) -> np.ndarray:
     """Of every listed response [S, P, G], by the policy's own softmax."""
     rows = np.take_along_axis(chances(policy), rollouts.actions.swapaxes(2, 3), axis=-1)
     return np.asarray(rows.prod(axis=2))
-
-
-def differences(function: Callable[[], np.ndarray], policy: Policy, size: float = 1e-5) -> np.ndarray:
-    """Central differences of function [S] with respect to every logit of its run [S, P, H, A]."""
-    out = np.zeros(policy.parameters.shape)
-    for place in np.ndindex(out.shape[1:]):
-        each: list[np.ndarray] = []
-        for sign in (1, -1):
-            policy.parameters[(slice(None), *place)] += sign * size
-            each.append(np.array(function()))
-            policy.parameters[(slice(None), *place)] -= sign * size
-        out[(slice(None), *place)] = (each[0] - each[1]) / (2 * size)
-    return out
 
 
 def test_value_and_advantage_by_enumeration() -> None:

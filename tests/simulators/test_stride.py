@@ -4,62 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import lab
-from simulators import Bandit, Policy, Rollouts
-from simulators.records import Floats
+from simulators import Bandit
 from simulators.stride import MEASURES, measure_runs
-
-LR, FLOOR, STEPS = 3.0, 1e-12, 20
-
-
-def centred(rollouts: Rollouts) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    """Rewards minus their mean; all but the worst kept; the weights of the mean objective."""
-    total = rollouts.rewards.sum(axis=-1)
-    advantage = total - total.mean(axis=-1, keepdims=True)
-    keep = advantage != advantage.min()
-    weights = np.repeat((advantage * keep)[..., None], rollouts.actions.shape[-1], axis=-1) / keep.size
-    return advantage, keep, weights
-
-
-def measured(world: Bandit, policy: Policy, rollouts: Rollouts) -> dict[str, Floats]:
-    """What a row of the stride holds, from the separate calls and NumPy."""
-    advantage, keep, weights = centred(rollouts)
-    truth = world.truth(policy, rollouts, gradient=False)
-    alive = keep & (np.abs(advantage) > FLOOR)
-    signed = alive & (np.abs(truth.advantage) > FLOOR)
-    flips = (signed & (np.sign(advantage) != np.sign(truth.advantage))).sum(axis=(1, 2))
-    count = signed.sum(axis=(1, 2))
-    return {
-        "reward": rollouts.rewards.sum(axis=-1).mean(axis=(1, 2)),
-        "value": truth.value.mean(axis=1),
-        "sign_flip": np.where(count > 0, flips / np.maximum(count, 1), np.nan),
-        "no_signal": 1 - alive.any(axis=-1).mean(axis=-1),
-        "grad_norm": np.sqrt((world.gradient(policy, rollouts, weights) ** 2).sum(axis=(1, 2, 3))),
-        "advantage_max": np.where(alive, np.abs(advantage), 0).max(axis=(1, 2)),
-        "entropy": world.entropy(policy),
-    }
+from tests.simulators.steps import FLOOR, LR, centred, walk_both_ways
 
 
 @pytest.mark.parametrize("heads", [1, 2])
 @pytest.mark.parametrize("law", ["bernoulli", "student_t"])
 def test_same_path_and_same_measurements(heads: int, law: str) -> None:
     world = Bandit(means=np.random.default_rng(0).random((3, heads, 5)), law=law)
-    fast, slow = world.init([4, 5, 6]), world.init([4, 5, 6])
-    stride, row = world.stride(fast, 4, 0), np.empty((len(MEASURES), 3))
-    for step in range(STEPS):
-        rollouts = world.rollout(slow, 4, step)
-        for field in ("rewards", "actions", "logp"):
-            assert np.array_equal(getattr(stride.rollouts, field), getattr(rollouts, field))
-        advantage, keep, weights = centred(rollouts)
-        expected = measured(world, slow, rollouts)
-        slow.parameters[...] += LR * world.gradient(slow, rollouts, weights)
-        assert stride.advance(advantage, keep, weights, LR, np.inf, row, (FLOOR, FLOOR))
-        for name, got in zip(MEASURES, row, strict=True):
-            assert np.allclose(got, expected[name], rtol=1e-12, atol=1e-12, equal_nan=True), name
-    stride.finish()
-    assert np.array_equal(fast.parameters, slow.parameters)
+    walk_both_ways(world, 20, ("rewards", "actions", "logp"))
 
 
 def test_clipping_scales_the_gradient_to_the_limit() -> None:

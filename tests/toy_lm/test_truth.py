@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from scipy import special
 
 from simulators import Policy, Rollouts, ToyLM
 from simulators.toy_lm.tasks import TASKS
+from tests.simulators.steps import differences
 from tests.toy_lm.reference import referee, responses
 
 #: Task -> V, T.
@@ -54,19 +53,6 @@ def probability(policy: Policy, rollouts: Rollouts) -> np.ndarray:
             if token == 0:
                 break
     return np.exp(out)
-
-
-def differences(function: Callable[[], np.ndarray], policy: Policy, size: float = 1e-5) -> np.ndarray:
-    """Central differences of function [S] with respect to every logit."""
-    out = np.zeros(policy.parameters.shape)
-    for place in np.ndindex(out.shape[1:]):
-        each: list[np.ndarray] = []
-        for sign in (1, -1):
-            policy.parameters[(slice(None), *place)] += sign * size
-            each.append(np.array(function()))
-            policy.parameters[(slice(None), *place)] -= sign * size
-        out[(slice(None), *place)] = (each[0] - each[1]) / (2 * size)
-    return out
 
 
 def test_all_tasks_are_tried() -> None:

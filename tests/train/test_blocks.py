@@ -15,23 +15,12 @@ from lab.methods import Variant
 from lab.registry import register
 from lab.store import find
 from lab.training.loop import Walk
-from simulators import Bandit, Policy, Rollouts, rooms
+from simulators import Bandit, rooms
 from simulators.declared import Range
+from tests.train.critic import Critic
 
 SUCCESS = [[0.2, 0.8, 0.5], [0.6, 0.3, 0.1]]
 RATES = {"policy": 2.0, "critic": 0.25}
-
-
-class Critic(Bandit):
-    """A bandit with a critic: a number for each prompt that follows the mean reward."""
-
-    def init(self, seeds: Any) -> Policy:
-        plain = super().init(seeds)
-        return Policy(plain.parameters, plain.seeds, {"critic": np.zeros((len(seeds), self.prompts))})
-
-    def pull(self, policy: Policy, rollouts: Rollouts, weights: Mapping[str, Any]) -> dict[str, Any]:
-        gap = rollouts.rewards.mean(axis=(2, 3)) - policy.further["critic"]
-        return {"policy": super().pull(policy, rollouts, weights), "critic": gap}
 
 
 @pytest.fixture

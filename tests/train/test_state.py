@@ -12,22 +12,11 @@ from lab.integrations.rules import Rules
 from lab.methods import Variant
 from lab.registry import register
 from lab.training.loop import Settings, Walk
-from simulators import Bandit, Policy, Rollouts
+from simulators import Bandit
+from tests.train.critic import Critic
 
 BANDIT = Bandit(success=[[0.2, 0.8, 0.5], [0.6, 0.3, 0.1]])
 ADAM = Settings(group_size=6, lr=0.1, optimizer="adam", epochs=2)
-
-
-class Watched(Bandit):
-    """A bandit with a critic: a number for each prompt that follows the mean reward."""
-
-    def init(self, seeds: Any) -> Policy:
-        plain = super().init(seeds)
-        return Policy(plain.parameters, plain.seeds, {"critic": np.zeros((len(seeds), self.prompts))})
-
-    def pull(self, policy: Policy, rollouts: Rollouts, weights: Mapping[str, Any]) -> dict[str, Any]:
-        gap = rollouts.rewards.mean(axis=(2, 3)) - policy.further["critic"]
-        return {"policy": super().pull(policy, rollouts, weights), "critic": gap}
 
 
 @pytest.fixture
@@ -61,7 +50,7 @@ def same(one: Walk, other: Walk) -> bool:
 
 
 def test_every_block_moves_by_its_own_optimizer_and_is_restored_to_the_bit() -> None:
-    world = Watched(success=[[0.2, 0.8, 0.5]])
+    world = Critic(success=[[0.2, 0.8, 0.5]])
     straight = stepped(Walk(world, lab.variant("grpo"), [0, 1], ADAM), 6)
     half = stepped(Walk(world, lab.variant("grpo"), [0, 1], ADAM), 3)
     again = Walk(world, lab.variant("grpo"), [0, 1], ADAM)
@@ -77,16 +66,16 @@ def test_every_block_moves_by_its_own_optimizer_and_is_restored_to_the_bit() -> 
 
 
 def test_a_critic_beside_it_leaves_the_policy_as_it_is() -> None:
-    watched = stepped(Walk(Watched(success=[[0.2, 0.8, 0.5]]), lab.variant("grpo"), [0, 1], ADAM), 4)
+    watched = stepped(Walk(Critic(success=[[0.2, 0.8, 0.5]]), lab.variant("grpo"), [0, 1], ADAM), 4)
     plain = stepped(Walk(Bandit(success=[[0.2, 0.8, 0.5]]), lab.variant("grpo"), [0, 1], ADAM), 4)
     assert np.array_equal(watched.policy.parameters, plain.policy.parameters)
 
 
 def test_a_state_that_lacks_a_block_or_has_another_shape_is_named() -> None:
-    plain, watched = (Walk(kind(success=[[0.2, 0.8]]), lab.variant("grpo"), [0], ADAM) for kind in (Bandit, Watched))
+    plain, watched = (Walk(kind(success=[[0.2, 0.8]]), lab.variant("grpo"), [0], ADAM) for kind in (Bandit, Critic))
     with pytest.raises(InputError, match="has no block 'critic' with its updates"):
         watched.restore(plain.state())
-    other = Walk(Watched(success=[[0.2, 0.8, 0.5]]), lab.variant("grpo"), [0], ADAM)
+    other = Walk(Critic(success=[[0.2, 0.8, 0.5]]), lab.variant("grpo"), [0], ADAM)
     before = watched.state()
     with pytest.raises(InputError, match=r"parameters \(1, 1, 1, 3\) in block 'policy'; this walk has \(1, 1, 1, 2\)"):
         watched.restore(other.state())
@@ -110,14 +99,14 @@ def test_a_state_of_one_block_as_older_versions_wrote_it_is_read() -> None:
 
 
 def test_a_gradient_that_is_not_finite_moves_no_block() -> None:
-    walk = Walk(Watched(success=[[0.2, 0.8]]), lab.variant("grpo"), [0], ADAM)
+    walk = Walk(Critic(success=[[0.2, 0.8]]), lab.variant("grpo"), [0], ADAM)
     assert not walk.learner.ascend({"critic": np.ones((1, 1)), "policy": np.full((1, 1, 1, 2), np.inf)})
     assert not walk.policy.further["critic"].any()
 
 
 def test_the_limit_holds_for_each_block_by_itself() -> None:
     limited = Settings(group_size=4, lr=1.0, max_grad_norm=0.5)
-    walk = Walk(Watched(success=[[0.2, 0.8]]), lab.variant("grpo"), [0], limited)
+    walk = Walk(Critic(success=[[0.2, 0.8]]), lab.variant("grpo"), [0], limited)
     walk.learner.ascend({"critic": np.full((1, 1), 3.0), "policy": np.array([[[[0.3, 0.0]]]])})
     assert walk.policy.further["critic"].tolist() == [[0.5]]
     assert walk.policy.parameters[0, 0, 0] == pytest.approx([0.3, 0.0])
