@@ -94,10 +94,6 @@ train = opened("train", world="shells", variants="~".join(own), steps="50", runs
 assert train.properties["world"].shown("shells") == "three shells"
 assert own <= set(train.properties["variants"].options) and "lab.world('shells')" in train.code
 assert own == set(train.data["variant"])
-rules = opened("microscope", rules="dr_grpo~thirds")
-assert "thirds" in rules.properties["rules"].options
-by_rule = {name: rules.data.filter(variant=name)["advantage"] for name in ("dr_grpo", "thirds")}
-assert len(by_rule["thirds"]) == 8 and (by_rule["thirds"] - by_rule["dr_grpo"] / 3).abs().max() < 1e-12
 log = opened("your_run", log="folder", path=f"{sys.argv[1]}/run.pea", rules="thirds~dr_grpo")
 assert plain("pea: one .pea file") in log.properties["path"].help and "thirds" in log.properties["rules"].options
 print("listed")
@@ -125,6 +121,7 @@ def test_each_is_found_in_python_and_in_the_batteries(root, files, tmp_path):
     assert found.split()[-1] == "everywhere"
 
 
+@pytest.mark.timeout(300)
 def test_each_is_listed_on_the_pages_and_does_there_what_it_says(root, files, tmp_path):
     """The reward by the method that takes it."""
     found = python(root, "-c", PAGES, tmp_path, ADVLAB_PLUGINS=os.pathsep.join(map(str, files)))
