@@ -33,7 +33,10 @@ ROOMS = {
     "lab/objectives": ["tests/objectives", "tests/rules", "tests/golden", "tests/methods"],
     "lab/training": ["tests/train", "tests/experiment"],
     "simulators/bandit": [
-        *(f"tests/simulators/test_{name}.py" for name in ("bandit", "bandit_laws", "bandit_truth", "stride", "sizes"))
+        *(
+            f"tests/simulators/test_{name}.py"
+            for name in ("bandit", "bandit_families", "bandit_laws", "bandit_truth", "stride", "sizes")
+        )
     ],
     "lab/logs": ["tests/logs"],
 }

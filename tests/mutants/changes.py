@@ -55,11 +55,20 @@ def _variants(node: ast.AST) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _silent(tree: ast.Module) -> set[int]:
-    """Nodes that say something and do nothing: annotations, messages of errors, declarations of a rule's facts."""
+    """Nodes that say something and do nothing a test could see.
+
+    Annotations, messages of errors, estimates of memory (made with room to spare), what is compiled ahead of its use.
+    """
     quiet: set[int] = set()
     for node in ast.walk(tree):
         parts: list[Any] = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         if isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr):
+            parts.append(node)
+        if isinstance(node, ast.FunctionDef) and node.name == "warm":
+            parts.append(node)
+        if isinstance(node, ast.keyword) and node.arg == "each":
+            parts.append(node.value)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check_room":
             parts.append(node)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             parts.append(node)

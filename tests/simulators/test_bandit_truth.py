@@ -164,7 +164,10 @@ WORLD, POLICY = world_and_policy()
     ("call", "message"),
     [
         (lambda: WORLD.log_prob(POLICY, listed([(0, 3)])), "actions must lie in 0..2"),
+        (lambda: WORLD.log_prob(POLICY, listed([(-1, 0)])), "actions must lie in 0..2"),
         (lambda: WORLD.truth(POLICY, listed([(-1, 0)])), "actions must lie in 0..2"),
+        (lambda: WORLD.truth(POLICY, listed([(0, 3)])), "actions must lie in 0..2"),
+        (lambda: WORLD.gradient(POLICY, listed([(-1, 0)]), np.zeros((2, 2, 1, 2))), "actions must lie in 0..2"),
         (lambda: WORLD.gradient(POLICY, listed([(0, 3)]), np.zeros((2, 2, 1, 2))), "actions must lie in 0..2"),
         (lambda: WORLD.gradient(POLICY, listed(ARMS), np.zeros((2, 2, 9))), "weights must have the actions' shape"),
         (lambda: WORLD.log_prob(POLICY, listed([(0,)])), "actions must have shape"),
