@@ -78,10 +78,7 @@ def _told_apart(frame: pl.DataFrame, known: Known) -> tuple[pl.DataFrame, bool, 
     run = frame.with_columns(pl.struct("step", "prompt").rle_id().alias("_run"))
     together = _gathered(frame, pl.col("prompt"))
     if _usual(_runs(run)) == 1 and _usual(_runs(together)) > 1:
-        said = (
-            "The rows of a prompt do not stand together; all rows of a step with the same prompt are read as one group."
-        )
-        return together, True, [said]
+        return together, True, [_APART]
     return run, False, []
 
 

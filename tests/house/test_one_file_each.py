@@ -81,20 +81,20 @@ PAGES = """
 import sys
 import lab
 lab.plugins.inherit()
-from lab.pages.shell import plain
+from lab.explorers import explorer
+from lab.text import plain
 from tests.pages.looking import look
 
-def opened(page, **address):
-    seen = look(f"lab/pages/{page}.py", address)
-    assert not seen.problems and not seen.test.warning, (page, seen.problems, seen.test.warning)
-    return seen
-
-own = {"thirds", "thirds-of-double"}
-train = opened("train", world="shells", variants="~".join(own), steps="50", runs="2")
-assert train.properties["world"].shown("shells") == "three shells"
-assert own <= set(train.properties["variants"].options) and "lab.world('shells')" in train.code
-assert own == set(train.data["variant"])
-log = opened("your_run", log="folder", path=f"{sys.argv[1]}/run.pea", rules="thirds~dr_grpo")
+own = ["thirds", "thirds-of-double"]
+train = explorer("train")
+offered = {each.name: each for each in train.properties}
+assert offered["world"].shown("shells") == "three shells" and set(own) <= set(offered["variants"].options)
+seen = train.picture(train.state(world="shells", variants=own, steps=50, runs=2))
+assert "lab.world('shells')" in seen.code and set(own) == set(seen.frame["variant"])
+rules = next(each for each in explorer("microscope").properties if each.name == "rules")
+assert "thirds" in rules.options
+log = look("your_run", {"log": "folder", "path": f"{sys.argv[1]}/run.pea", "rules": "thirds~dr_grpo"})
+assert not log.problems and not log.test.warning, (log.problems, log.test.warning)
 assert plain("pea: one .pea file") in log.properties["path"].help and "thirds" in log.properties["rules"].options
 print("listed")
 """

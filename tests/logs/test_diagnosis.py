@@ -126,11 +126,12 @@ def test_what_the_log_does_not_have_is_said(write: Write) -> None:
 
 
 def test_rules_that_read_lengths(write: Write) -> None:
-    lengths = np.random.default_rng(6).integers(1, 9, size=12)
-    table = lab.load(write(columns=lambda frame: frame.with_columns(tokens=pl.Series(lengths))))
+    lengths = np.random.default_rng(6).integers(1, 9, size=(2, 12))
+    table = lab.load(write(columns=lambda f: f.with_columns(tokens=pl.Series(lengths[f["step"][0] - 1]))))
     found = lab.diagnose(table, ["opo", "reinforce_pp_baseline"], lengths="tokens")
-    mask = np.arange(8) < np.broadcast_to(lengths.reshape(1, 3, 4, 1), (1, 3, 4, 1))
-    expected = [lab.advantages.compute("opo", step[None], mask=mask).ravel() for step in table.rewards]
+    masks = np.arange(8) < lengths.reshape(2, 3, 4, 1)
+    steps = zip(table.rewards, masks, strict=True)
+    expected = [lab.advantages.compute("opo", step[None], mask=mask[None]).ravel() for step, mask in steps]
     np.testing.assert_allclose(found.by_variant["opo"], np.concatenate(expected))
     assert found.skipped == {}
 
@@ -142,6 +143,7 @@ def test_missing_rewards_leave_the_rest_readable(write: Write) -> None:
     found = lab.diagnose(lab.load(write(rewards), group_size=4))
     assert found.steps["missing"].to_list() == [1, 4]
     assert found.groups["no_signal"].sum() == 1
+    assert found.steps["no_signal"].to_list() == pytest.approx([0, 1 / 3])
     assert found.by_variant.filter(step=1, group=0, rollout=1)["grpo"].item() == 0.0
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import lab
 from lab.errors import InputError, UnknownNameError
-from lab.logs import bundled
+from lab.logs import bundled, bundled_run
 from tests.logs.logs import Write, write_log
 
 
@@ -34,6 +34,7 @@ def test_the_bundled_logs_open() -> None:
         assert table.rewards.shape == (len(table.steps), 8, 8, len(table.reward_columns))
         assert np.isfinite(table.rewards).all() and np.isfinite(table.advantages).all()
         assert {"grad_norm", "entropy", "reward"} <= set(table.metrics.columns)
+    assert (bundled_run("sorting") / "config.json").is_file()
 
 
 def test_an_extra_column_is_no_reward() -> None:

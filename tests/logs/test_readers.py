@@ -115,7 +115,8 @@ def test_a_file_of_another_kind_says_what_is_read(tmp_path: Path) -> None:
         ("a.jsonl", b"\xff\xfe{}", "no text in UTF-8"),
         ("a.csv", b"\xff\xfe{}", "no text in UTF-8"),
         ("a.csv", b"", "its columns are none"),
-        ("a.csv", b'"' + b"x" * 200_000, "cannot be read as CSV"),
+        ("a.csv", b'"' + b"x" * 200_000, "cannot be read as CSV: field larger than"),
+        ("a.csv", b"step,group,reward\n1,0,0.5,7\n", "cannot be read as CSV: found more fields than"),
         ("a.parquet", b"PAR1", "is cut off"),
     ],
 )
@@ -229,6 +230,7 @@ def test_groups_that_are_named_are_never_inferred(tmp_path: Path) -> None:
         (lambda f: f.with_columns(pl.Series("weight/a", [1.0, 2.0])), "must hold one value throughout; it has 2"),
         (lambda f: f.with_columns(pl.lit("x").alias("weight/a")), "a weight is a finite number"),
         (lambda f: f.with_columns(group=pl.Series([1, None])), "row 1: the group is missing"),
+        (lambda f: f.with_columns(group=pl.Series([None, 1])), "row 0: the group is missing"),
         (lambda f: f.with_columns(step=pl.lit(1.5)), "step is 1.5"),
     ],
 )
@@ -263,6 +265,8 @@ def test_rollouts_of_verl(tmp_path: Path) -> None:
     assert table.extra_columns == ("gts", "accuracy")
     assert table.frame.filter(step=10)["completion"][0] == "answer 0.2"
     assert lab.load(folder, steps=[10]).steps.tolist() == [10]
+    with pytest.raises(InputError, match=r"rollout has none of the wanted steps; it has 2: 9, 10$"):
+        lab.load(folder, steps=[11])
     assert lab.load(folder / "9.jsonl").frame.height == 4
     found = lab.diagnose(table, ["grpo"])
     assert found.no_signal == 0.5

@@ -18,6 +18,7 @@ from lab.errors import InputError
 from lab.logs.columns import join, moved, tidy
 from lab.logs.contract import Known, Raw, reader
 from lab.logs.formats import names_in, read_files, tables
+from lab.text import listed
 
 __all__ = ["read"]
 
@@ -48,7 +49,9 @@ def _is_log(path: Path) -> bool:
 def read(path: Path, steps: Container[int] | None) -> Raw:
     """The folder of the dumped rollouts, or one file of it."""
     files = _files(path)
-    chosen = [f for f in files if steps is None or not f.stem.isdecimal() or int(f.stem) in steps] or files[:1]
+    chosen = [f for f in files if steps is None or not f.stem.isdecimal() or int(f.stem) in steps]
+    if not chosen:
+        raise InputError(f"{path} has none of the wanted steps; it has {len(files)}: {listed([f.stem for f in files])}")
     frames = [tidy(_named(frame, file), file) for frame, file in zip(read_files(chosen), chosen, strict=True)]
     frame, lacking, notes = join(chosen, frames)
     known = Known(rewards=("score",))
