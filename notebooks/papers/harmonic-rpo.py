@@ -97,13 +97,13 @@ def rows(name, values):
 
 
 a, b = tuned()
-seen = {"photos": a, "text": b, "harmonic": harmonic(a, b), "arithmetic": arithmetic(a, b)}
+seen = {"a: photos": a, "b: text": b, "harmonic": harmonic(a, b), "arithmetic": arithmetic(a, b)}
 curves(pl.concat([rows(n, v[:120]) for n, v in seen.items()]), metric="likeness", label="likeness, and two averages")
 
 # %% [markdown]
-# **Reading the picture.** The photos rise, the text falls. At λ = 0.3 the arithmetic mean falls from the first steps
-# on: it would not train at all. The harmonic mean has its top near where the two cross, for there the smaller one is
-# largest.
+# **Reading the picture.** The photos rise, the text falls, and where the lines cross both are as good as they can be
+# together. At λ = 0.3 both averages have their top before that, for the text counts more; but the arithmetic one is
+# content with a b near 1 while a is still small.
 #
 # ## The promise
 #
@@ -137,9 +137,10 @@ for name, rule in stops.items():
 curves(pl.DataFrame(points), metric="weaker", label="weaker likeness of the model kept", unit="λ: share of the photos")
 
 # %% [markdown]
-# The harmonic stop keeps both, whatever λ is; λ moves it from one to the other only gently. The published figures show
-# the same slow exchange, of likeness to the photos (DINO) against agreement with the text (CLIP-T); what the arithmetic
-# mean would have given is not published.
+# At λ = ½ both stop where the lines cross. Away from it the arithmetic mean soon gives up the weaker likeness; the
+# harmonic one, for which the weaker one decides, gives way much more slowly. The published figures show this slow
+# exchange, of likeness to the photos (DINO) against agreement with the text (CLIP-T); what the arithmetic mean would
+# have kept is not published.
 
 # %%
 papers.paper("harmonic-rpo").published[0].frame
