@@ -10,7 +10,6 @@ import lab
 from lab.papers.measure import Array, above, interval
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
-from lab.studies.drift import drift_study
 
 add_paper(
     Paper(
@@ -97,7 +96,12 @@ def weakest(seed: int) -> Measurement:
 
 _RUNS, _STEPS = 32, 400  # of `drift_study`
 
-_tune = cached(drift_study)
+
+@cached
+def _tune(*settings: Any) -> tuple[Array, Array]:
+    from lab.studies.drift import drift_study
+
+    return drift_study(*settings)
 
 
 def _reward(path: tuple[Array, Array], weight: float) -> Array:

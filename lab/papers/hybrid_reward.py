@@ -10,7 +10,6 @@ import lab
 from lab.papers.measure import Array, above, binary, interval
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
-from lab.studies.brevity import brevity_study
 
 add_paper(
     Paper(
@@ -45,7 +44,12 @@ add_paper(
     )
 )
 
-_trained = cached(brevity_study)
+
+@cached
+def _trained(*settings: Any) -> tuple[Array, Array]:
+    from lab.studies.brevity import brevity_study
+
+    return brevity_study(*settings)
 
 
 def _compare(arms: dict[str, tuple[Array, Array]], kind: int) -> tuple[Array, list[dict[str, Any]]]:
@@ -105,7 +109,7 @@ def headline(seed: int) -> Measurement:
 )
 def rules_where_possible(seed: int) -> Measurement:
     """Accuracy on checkable prompts, hybrid minus learned only."""
-    arms = {"learned only": _trained(seed, 0.0, rules=False), "hybrid": _trained(seed, 0.0)}
+    arms = {"learned only": _trained(seed, 0.0, False), "hybrid": _trained(seed, 0.0)}
     gain, rows = _compare(arms, _CHECKABLE)
     return above(gain, 0.5, rows=rows)
 

@@ -10,7 +10,6 @@ import lab
 from lab.papers.measure import Array, Rows, above, below, exact, fair, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
-from lab.studies.difficulty_shift import shift_study
 
 if TYPE_CHECKING:
     from simulators.bandit.world import Bandit
@@ -221,7 +220,11 @@ def better_order(seed: int) -> Measurement:
     return above(reg["correlation"] - ppo["correlation"], 0.02, rows=rows, also=alike)
 
 
-_vanishing = cached(shift_study)
+@cached
+def _vanishing(seed: int, form: str) -> Array:
+    from lab.studies.difficulty_shift import shift_study
+
+    return shift_study(seed, form)
 
 
 @claim(

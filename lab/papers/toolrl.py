@@ -10,7 +10,6 @@ import lab
 from lab.papers.measure import Array, above, fair, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
-from lab.studies.tool_learning import tool_study, tool_world
 
 add_paper(
     Paper(
@@ -61,6 +60,8 @@ _GROUP, _RUNS = 8, 6
 
 @cached
 def _trained(seed: int, granularity: str = "fine", schedule: str = "fixed", **more: int) -> dict[str, Array]:
+    from lab.studies.tool_learning import tool_study
+
     return tool_study(seed, runs(seed, _RUNS), granularity, schedule, **more)
 
 
@@ -106,6 +107,8 @@ _ARMS = {
 
 def _exact_calls(seed: int, variant: str, granularity: str, size: int) -> tuple[Array, float]:
     """Probability of an exact call of each run [S] at the end, and the learning rate chosen."""
+    from lab.studies.tool_learning import tool_world
+
     world, exact = tool_world(seed, granularity), tool_world(seed, "coarse")
     settings: dict[str, Any] = {"steps": _STEPS, "group_size": size}
     if variant == "grpo":
