@@ -223,48 +223,51 @@ def variants(found: Run, state: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def reading(gains: pl.DataFrame, kept: pl.DataFrame, policy: str, task: str) -> str:
-    """The sentence: what is kept on held-out problems, by whom, how far right answers come, and which gains first."""
+    """The sentence: what is kept on held-out problems, by whom, and which gains first in training."""
     right, form = (gains.row(by_predicate=pl.col("metric") == m, named=True) for m in ("reward_1", "reward_2"))
-    return " ".join([
-        f"The world {plain(SMALL_LM.name)}, its task: {plain(TASKS[task].words)}",
-        *held_out_words(kept, policy),
-        f"On its training problems sampled answers are right in {right['start']:.0%} at first and {right['end']:.0%} "
-        f"at last{interval(right)}, well formed in {form['start']:.0%} and {form['end']:.0%}{interval(form)}.",
-        order(right, form),
-    ])  # fmt: skip
+    place = f"The world {plain(SMALL_LM.name)}, its task: {plain(TASKS[task].words)}"
+    return " ".join(filter(None, [place, held_out_words(kept, policy), order(right, form)]))
 
 
-def held_out_words(kept: pl.DataFrame, policy: str) -> list[str]:
+def held_out_words(kept: pl.DataFrame, policy: str) -> str:
     """Greedy accuracy on problems that were not trained on: of the variant, and where the others end."""
     rows = {row["variant"]: row for row in kept.iter_rows(named=True)}
     if (row := rows.pop(policy, None)) is None:
-        return []
+        return ""
     unsure = row["gain_low"] is not None and row["gain_low"] <= 0 <= row["gain_high"]
     chance = f", which {row['runs']} runs do not tell from no change" if unsure else ""
-    words = f", a 95% interval over {row['runs']} runs"
-    said = [f"On held-out problems, which it is not trained on, the likeliest answer is right in {row['start']:.0%} "
-            f"before and {row['end']:.0%} after training by **{policy}**{interval(row, words)}{chance}."]  # fmt: skip
-    ends = [f"{name} ends at {other['end']:.0%}{interval(other)}" for name, other in rows.items()]
-    return [*said, f"From the same start {', '.join(ends)}."] if ends else said
+    gain = interval(row, f"a 95% interval over {row['runs']} runs")
+    said = (f"On held-out problems, which it is not trained on, the likeliest answer is right in {row['start']:.0%} "
+            f"before and {row['end']:.0%} after training by **{policy}**{gain}{chance}")  # fmt: skip
+    others = [f"{plain(name)} at {other['end']:.0%}{interval(other)}" for name, other in rows.items()]
+    return f"{said}; from the same start {', '.join(others)}." if others else f"{said}."
 
 
 def order(right: Mapping[str, Any], form: Mapping[str, Any]) -> str:
-    """Which of the two gains first, in words."""
+    """How far right answers and format come in training, and which of the two gains first, in words."""
     flat = [name for name, row in (("right answers", right), ("format", form)) if row["step"] is None]
     if flat:
-        return f"No gain is told apart from chance in {' and '.join(flat)}."
-    halves = f"half of its gain by step {form['step']:.0f}, the answer by step {right['step']:.0f}"
+        return (f"In training right answers go {way(right)}, well-formed ones {way(form)}; no gain is told apart from "
+                f"chance in {' and '.join(flat)}.")  # fmt: skip
+    halves = (f"half of its gain ({way(form)}) by step {form['step']:.0f}, the right answer half of its own "
+              f"({way(right)}) by step {right['step']:.0f}")  # fmt: skip
     if form["high"] >= right["low"] and right["high"] >= form["low"]:
         return f"Which comes first is not told apart: the format makes {halves}."
     first = "The format comes first" if form["step"] < right["step"] else "The answer comes first"
     return f"{first}: the format makes {halves}."
 
 
+def way(row: Mapping[str, Any]) -> str:
+    """From where to where."""
+    return f"from {row['start']:.0%} to {row['end']:.0%}"
+
+
 def interval(row: Mapping[str, Any], words: str = "") -> str:
     """The gain's interval, and words on it; of two runs it would reach beyond all that is possible."""
     if row["runs"] < 3:
         return ""
-    return f" (gain {row['gain_low']:+.0%} to {row['gain_high']:+.0%}{words})".replace("-", "−")
+    low, high = (f"{row[name]:+.0%}".replace("-", "−") for name in ("gain_low", "gain_high"))
+    return f" (gain {low} to {high}, {words})" if words else f" ({low} to {high})"
 
 
 def held_out(found: Run) -> pl.DataFrame:

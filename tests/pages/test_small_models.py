@@ -80,7 +80,8 @@ def test_the_recorded_run_teaches_something():
     assert (
         "right in 68% before and 82% after training by **grpo** (gain +12% to +17%, a 95% interval over 8 runs)" in said
     )
-    assert "dr_grpo ends at 75% (gain +5% to +9%)" in said.replace("\\", "")
+    assert "from the same start dr_grpo at 75% (+5% to +9%)" in said.replace("\\", "")
+    assert "The format comes first: the format makes half of its gain (from 85% to 94%) by step 94" in said
     run = Run(bundled_run("sorting"))
     gains = half_gains(run.frame, ["greedy", "pass_at_1"], share=0.0).filter(variant="grpo")
     assert gains["gain_low"].min() > 0.1 and gains["runs"].to_list() == [8, 8]
