@@ -1,4 +1,4 @@
-"""Papers: the catalogue, its claims measured at a click, its rules as they are written."""
+"""Papers: the recorded verdicts of all claims, measured again at a click, and the rules as they are written."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import polars as pl
 import streamlit as st
 
 from lab import papers, registry
+from lab.errors import InputError
 from lab.explorers.contract import PAPERS, Topic
 from lab.explorers.properties import Choice, Text, seed
 from lab.figures.claim_detail import claim_detail
 from lab.figures.claim_map import claim_map
 from lab.pages.background import Job
 from lab.pages.shell import Page
+from lab.papers import recorded
 from lab.papers.ledger import OPEN, Ledger
 from lab.papers.record import UNMEASURABLE, Claim, Paper, Unmeasured
 from lab.text import plain
@@ -26,9 +28,10 @@ COLORS: dict[str, Literal["green", "red", "gray", "orange"]] = {
     "holds": "green", "fails": "red", papers.BLIND: "red", papers.SHOWN: "green", papers.NOT_SHOWN: "orange",
     papers.REVERSED: "red", OPEN: "gray", UNMEASURABLE: "orange",
 }  # fmt: skip
-COLUMNS = ["paper", "id", "sentence", "ours", "criterion", "published", "verdict", "seconds"]
+COLUMNS = ["paper", "id", "sentence", "ours", "criterion", "published", "verdict", "here"]
 ALL = "all"
-FIRST = ("baselines", "bnpo", "gdpo", "mc-grpo", "ngrpo")  # papers whose checks are measured on the first view of all
+NAMED = 6  # claims that the sentence lists by name
+CRITERION = {"headline": "Measured", "limit": "Still seen if"}
 VIEWS = {"claims": "claims", "rules": "rules", "figures": "published figures"}
 CATALOGUE = {each.slug: each for each in papers.catalogue()}
 
@@ -36,23 +39,23 @@ page = Page(Topic(
     name="papers",
     label="Papers",
     room=PAPERS,
-    title="Which claims hold at small scale?",
+    title="What papers promise: does it hold at small scale?",
     properties=[
         Choice(name="paper", label="Paper", options=[ALL, *CATALOGUE],
                names={ALL: "all papers"} | {slug: each.short for slug, each in CATALOGUE.items()}, default=ALL),
         Choice(name="view", label="Show", options=list(VIEWS), names=VIEWS, default="claims"),
         Choice(name="verdict", label="Verdict", options=[ALL, *COLORS], default=ALL),
-        Choice(name="kind", label="Kind", options=[ALL, "headline", "claim", "limit"], default=ALL),
+        Choice(name="kind", label="Kind", options=[ALL, "headline", "claim", "check", "limit"], default=ALL),
         Text(name="search", label="Containing"),
         Text(name="rule", label="Rule"),
         seed(),
     ],
     questions={
-        "What holds, of everything?": {},
-        "What fails?": {"verdict": "fails"},
-        "What does dividing by the deviation do?": {"paper": "baselines"},
+        "What holds?": {},
+        "Which headlines are not shown?": {"kind": "headline", "verdict": papers.NOT_SHOWN},
+        "What does the deviation do?": {"paper": "baselines"},
         "Does a median resist outliers?": {"paper": "mc-grpo"},
-        "Is there something to learn from eight failures?": {"paper": "ngrpo"},
+        "Learning from eight failures?": {"paper": "ngrpo"},
         "Do several rewards drown one another?": {"paper": "gdpo"},
     },
 ))  # fmt: skip
@@ -60,8 +63,13 @@ page = Page(Topic(
 
 @st.cache_resource(show_spinner=False)
 def ledger() -> Ledger:
-    """What was measured on this computer, by this dashboard or by `advlab claims`."""
-    return Ledger("runs")
+    """The record that ships with the lab, and what was measured on this computer by this dashboard."""
+    try:
+        return Ledger("runs", recorded.read())
+    except InputError as damaged:
+        found = Ledger("runs")
+        found.note = f"{found.note} {damaged}".strip()
+        return found
 
 
 def begin(identifiers: Sequence[str]) -> None:
@@ -71,16 +79,8 @@ def begin(identifiers: Sequence[str]) -> None:
 
 
 def working() -> bool:
-    """Whether claims are being measured; on the first view of a paper and a seed its checks are started."""
+    """Whether claims are being measured."""
     job: Job | None = st.session_state.get(page.key("job"))
-    if job is None or job.wait(0):
-        here = FIRST if state["paper"] == ALL else [state["paper"]]
-        quick = [c.id for c in papers.select(*here) if ".check-" in c.id and not ledger().result(c.id, state["seed"])]
-        tried = (page.key("checked"), state["paper"], state["seed"])
-        if quick and not st.session_state.get(str(tried)):
-            st.session_state[str(tried)] = True
-            begin(quick)
-            job = st.session_state[page.key("job")]
     if job is None:
         return False
     if not job.wait(AT_ONCE):
@@ -110,38 +110,63 @@ def interval(row: dict[str, Any]) -> str:
 
 
 def reading(table: pl.DataFrame) -> str:
-    """The sentence: how many claims there are, how many were measured, how many hold, which headlines are shown."""
-    count = {name: table.filter(pl.col("verdict") == name).height for name in COLORS}
-    sentence = (
-        f"{table.height} claims of {table['slug'].n_unique()} paper{'s' * (table['slug'].n_unique() > 1)}. "
-        f"Of those measured here **{count['holds']} hold**"
-    )
-    failed = table.filter(pl.col("verdict").is_in(["fails", papers.BLIND]))["id"].to_list()
-    sentence += f" and **{len(failed)} fail** ({', '.join(failed)})" if failed else " and none fails"
-    promised = [f"{count[name]} {name}" for name in (papers.SHOWN, papers.NOT_SHOWN, papers.REVERSED) if count[name]]
-    sentence += f"; of what abstracts promise: {', '.join(promised)}" if promised else ""
-    lacking = f"; {count[UNMEASURABLE]} cannot be, for want of a package" if count[UNMEASURABLE] else ""
-    return sentence + lacking + (f"; {count[OPEN]} were not measured yet." if count[OPEN] else ".")
+    """The sentence: which headlines are shown, how many claims hold, what differs from the record."""
+    promised, ours = (table.filter((pl.col("kind") == "headline") == yes) for yes in (True, False))
+    found = {name: promised.filter(verdict=name).height for name in (papers.SHOWN, papers.NOT_SHOWN, papers.REVERSED)}
+    if paper is None:
+        sentence = "What abstracts promise: " + ", ".join(f"**{number}** {name}" for name, number in found.items())
+    else:
+        said = [f"is **{row['verdict']}**: {interval(row)}" for row in promised.iter_rows(named=True) if row["value"]]
+        sentence = "What the abstract promises " + (said or ["is **not measured yet**"])[0]
+    known = ours.filter(~pl.col("verdict").is_in([OPEN, UNMEASURABLE]))
+    failed = known.filter(pl.col("verdict") != "holds")["id"].to_list()
+    sentence += f". Of {known.height} claims, checks and limits **{known.height - len(failed)} hold**"
+    sentence += f" and **{len(failed)} do not** ({listed(failed)})" if failed else ""
+    return f"{sentence}.{again(table)}{missing(table)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few of many names."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def again(table: pl.DataFrame) -> str:
+    """What measuring again has found."""
+    here = table.drop_nulls("differs")
+    other = here.filter("differs")["id"].to_list()
+    if here.is_empty():
+        return ""
+    words = f"{len(other)} differ from the record: {listed(other)}" if other else "none differs from the record"
+    return f" Measured again here with seed {state['seed']}: {here.height}; {words}."
+
+
+def missing(table: pl.DataFrame) -> str:
+    """What there is no number of."""
+    count = {name: table.filter(verdict=name).height for name in (OPEN, UNMEASURABLE)}
+    words = f" {count[OPEN]} are not in the record and were not measured yet." if count[OPEN] else ""
+    return words + (f" {count[UNMEASURABLE]} cannot be, for want of a package." if count[UNMEASURABLE] else "")
+
+
+def of_the_record(table: pl.DataFrame) -> str:
+    """Where the numbers come from."""
+    days = table["day"].drop_nulls().sort()
+    if days.is_empty():
+        return ""
+    entry = next(iter(ledger().record.values()))
+    made = ", ".join(f"{name} {version}" for name, version in entry.versions.items())
+    return (f"Recorded {days[0]} to {days[-1]} over {len(entry.runs)} seeds, each claim beside its counter-experiment "
+            f"({made}). Single numbers are those of seed {entry.runs[0].seed}.")  # fmt: skip
 
 
 def claim_card(claim: Claim, row: dict[str, Any], busy: bool) -> None:
-    """One claim: what is said, what was found, and the button that measures it."""
+    """One claim: what is said, what was found with and without, and the button that measures it again."""
     with st.container(border=True, horizontal=True, key=f"claim-{claim.id}"):
         with st.container(width="stretch", gap="xxsmall"):
             st.markdown(f"**{plain(claim.id)}**  {plain(claim.sentence)}")
-            st.caption(plain(f"Holds if: {claim.criterion}."))
+            st.caption(plain(f"{CRITERION.get(claim.kind, 'Holds if')}: {claim.criterion}."))
         with st.container(width=270, gap="xxsmall"):
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.badge(row["verdict"], color=COLORS[row["verdict"]])
-                if row["value"] is not None:
-                    st.caption(f"{row['seconds']:.2g} s")
-            found = ledger().result(claim.id, state["seed"])
-            if row["value"] is not None:
-                st.markdown(f"**{plain(interval(row))}**")
-                if row["without"] is not None:
-                    st.caption(f"Without it: {row['without']:.4g}")
-            elif isinstance(found, Unmeasured):
-                st.caption(plain(found.reason))
+            st.badge(row["verdict"], color=COLORS[row["verdict"]])
+            numbers(claim, row)
             with st.container(horizontal=True, gap="small"):
                 st.button("Measure", key=page.key(f"run {claim.id}"), on_click=begin, args=([claim.id],), disabled=busy,
                           icon=":material/play_arrow:")  # fmt: skip
@@ -149,25 +174,37 @@ def claim_card(claim: Claim, row: dict[str, Any], busy: bool) -> None:
                     details(claim)
 
 
+def numbers(claim: Claim, row: dict[str, Any]) -> None:
+    """Value, spread over seeds, counter-experiment, and what was measured here."""
+    found = ledger().result(claim.id, state["seed"])
+    if row["value"] is not None:
+        st.markdown(f"**{plain(interval(row))}**")
+    elif isinstance(found, Unmeasured):
+        st.caption(plain(found.reason))
+    spread = row["least"] is not None and row["least"] < row["most"]
+    said = [f"over seeds {row['least']:.4g} to {row['most']:.4g}"] if spread else []
+    said += [f"without it {row['without']:.4g}"] if row["without"] is not None else []
+    if said:
+        st.caption(plain("; ".join(said)))
+    if row["value_here"] is not None:
+        words = {True: "; differs from the record", False: "; as recorded", None: ""}[row["differs"]]
+        st.caption(plain(f"here, seed {state['seed']}: {row['value_here']:.4g}, {row['here']}{words}"))
+
+
 def details(claim: Claim) -> None:
     """A claim's note, its further numbers and the function that measures it."""
     st.caption(plain(claim.note))
-    found = ledger().measurement(claim.id, state["seed"])
-    if found is not None and found.detail:
-        st.dataframe(found.frame, hide_index=True, key=page.key(f"detail {claim.id}"))
+    found = ledger().detail(claim.id, state["seed"])
+    if found is not None:
+        st.dataframe(found, hide_index=True, key=page.key(f"detail {claim.id}"))
     st.code(claim.code, language="python")
 
 
-def picture(paper: Paper) -> None:
-    """What one claim of the paper compared, drawn: the first with numbers, or the one that is chosen."""
-    measured = {c.id: ledger().measurement(c.id, state["seed"]) for c in paper.claims}
-    drawn = {name: found.frame for name, found in measured.items() if found is not None and found.detail}
-    drawn = {name: frame for name, frame in drawn.items() if not frame.select(pl.selectors.float()).is_empty()}
-    if not drawn:
-        st.caption("Measure the claims, and what they compared is drawn here.")
-        return
-    chosen = st.selectbox("Claim", list(drawn), key=page.key("drawn"), width=320)
-    page.show(claim_detail, drawn[chosen])
+def drawable(paper: Paper) -> dict[str, pl.DataFrame]:
+    """What the claims of the paper compared, where it is known and there are numbers in it."""
+    found = {c.id: ledger().detail(c.id, state["seed"]) for c in paper.claims}
+    return {name: frame for name, frame in found.items()
+            if frame is not None and not frame.select(pl.selectors.float()).is_empty()}  # fmt: skip
 
 
 def published(paper: Paper, own: pl.DataFrame) -> None:
@@ -212,7 +249,7 @@ def rules(paper: Paper) -> None:
 
 def about(paper: Paper) -> None:
     """What the paper sets out to mend, and its equations."""
-    st.subheader(paper.title, anchor=False)
+    st.subheader("Mechanism", anchor=False)
     links = " · ".join(f"[{plain(label)}]({address})" for label, address in paper.links.items())
     st.caption(f"{plain(paper.date)} · {links}")
     st.markdown(plain(paper.problem), width=1000)
@@ -225,13 +262,15 @@ def with_ours(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(ours=pl.struct("value", "low", "high").map_elements(interval, return_dtype=pl.String))
 
 
+def filters() -> dict[str, str]:
+    """The columns by which claims are chosen, with their values."""
+    return {name: state[name] for name in ("verdict", "kind") if state[name] != ALL}
+
+
 def chosen_rows(table: pl.DataFrame) -> pl.DataFrame:
     """The rows that the filters leave."""
-    for name in ("verdict", "kind"):
-        if state[name] != ALL:
-            table = table.filter(pl.col(name) == state[name])
     words = pl.concat_str("paper", "id", "sentence", "criterion", "published", separator=" ").str.to_lowercase()
-    return table.filter(words.str.contains(state["search"].lower(), literal=True))
+    return table.filter(words.str.contains(state["search"].lower(), literal=True), **filters())
 
 
 def open_paper(slugs: Sequence[str]) -> None:
@@ -243,16 +282,17 @@ def open_paper(slugs: Sequence[str]) -> None:
 
 def all_papers(table: pl.DataFrame) -> None:
     """The whole ledger: every claim as a mark, and as a row that opens its paper."""
-    page.show(claim_map, table, row_height=18)
-    with st.container(horizontal=True, vertical_alignment="bottom", key="controls-filter"):
-        for name in ("verdict", "kind", "search"):
-            page.control(name)
+    some = table.drop("ours").filter(**filters())
+    if not some.is_empty():
+        with page.first:
+            page.show(claim_map, some, fill=True)
+    st.caption(plain(of_the_record(table)))
     rows = chosen_rows(table)
     st.caption(f"{rows.height} of {table.height} claims. A click on a row opens its paper.")
-    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    text = st.column_config.TextColumn
     widths = {"paper": text(width=110), "id": text(width=130), "sentence": text("claim", width=330),
               "ours": text(width=170), "criterion": text("holds if", width=200), "verdict": text(width=90),
-              "published": text("published figure", width=150), "seconds": number(width=70, format="%.2g")}  # fmt: skip
+              "published": text("published figure", width=150), "here": text("measured here", width=90)}  # fmt: skip
     st.dataframe(
         rows.select(COLUMNS), hide_index=True, height=min(600, 40 + 35 * rows.height), column_config=widths,
         key=page.key("table"),
@@ -261,30 +301,45 @@ def all_papers(table: pl.DataFrame) -> None:
 
 
 def one_paper(paper: Paper, own: pl.DataFrame) -> None:
-    """A paper's page: what it is about, then its claims, its rules or its figures."""
-    about(paper)
-    page.control("view")
-    if state["view"] == "claims":
-        for claim, row in zip(paper.claims, own.iter_rows(named=True), strict=True):
-            claim_card(claim, row, busy)
-        picture(paper)
-    elif state["view"] == "rules":
+    """A paper's page: its headline, its mechanism, its claims with and without it, its limits."""
+    rows = dict(zip(own["id"], own.iter_rows(named=True), strict=True))
+    with page.first:
+        st.subheader(paper.title, anchor=False)
+        for claim in [claim for claim in paper.claims if claim.kind == "headline" and state["view"] == "claims"]:
+            claim_card(claim, rows[claim.id], busy)
+        if shown in drawn:
+            page.show(claim_detail, drawn[shown], fill=True)
+    if state["view"] == "rules":
         rules(paper)
-    else:
+    elif state["view"] == "figures":
         published(paper, own)
+    about(paper)
+    if state["view"] == "claims":
+        for words, kind in (("Claims, with and without it", "claim"), ("Limits", "limit")):
+            some = [claim for claim in paper.claims if claim.kind == kind]
+            if some:
+                st.subheader(words, anchor=False)
+            for claim in some:
+                claim_card(claim, rows[claim.id], busy)
 
 
-def lines(own: pl.DataFrame) -> str:
-    """The code of the page: what it has measured, again."""
-    known = own.filter(pl.col("value").is_not_null())["id"].to_list() or own["id"].to_list()[:1]
-    whole = f"lab.claims({'' if paper is None else f'{paper.slug!r}, '}seed={state['seed']})"
+def lines() -> str:
+    """The code of the page: its table and its picture, and how all is measured again."""
+    some = "" if paper is None else f".filter(slug={paper.slug!r})"
+    chosen = "".join(f".filter({name}={value!r})" for name, value in filters().items())
+    pictures = [f"lab.figures.claim_map(frame{chosen})"] if paper is None else []
+    if shown in drawn and state["view"] == "claims":
+        pictures = [f"lab.figures.claim_detail(ledger.detail({shown!r}, seed={state['seed']}))"]
     return "\n".join([
         "import lab",
+        "from lab.papers.ledger import Ledger",
+        "from lab.papers.recorded import read",
         "",
-        f"measured = {known}",
-        "for result in lab.claims(*measured, seed={seed}):".format(seed=state["seed"]),
-        "    print(result.id, result.verdict, result.value, result.interval)",
-        f"# {whole} measures all {own.height}; for all papers together that takes minutes",
+        'ledger = Ledger("runs", read())  # what ships with the lab, and what was measured here',
+        f"frame = ledger.frame(seed={state['seed']}){some}",
+        *pictures,
+        f"# lab.claims({'' if paper is None else f'{paper.slug!r}, '}seed={state['seed']}, counter=True) measures "
+        f"all {own.height} again",
     ])  # fmt: skip
 
 
@@ -293,10 +348,16 @@ busy = working()
 table = with_ours(ledger().frame(state["seed"]))
 paper = CATALOGUE.get(state["paper"])
 own = table if paper is None else table.filter(pl.col("slug") == paper.slug)
+drawn = drawable(paper) if paper else {}
+shown = None
 with page.controls():
     page.control("paper")
+    for name in ("verdict", "kind", "search") if paper is None else ("view",):
+        page.control(name)
+    if drawn and state["view"] == "claims":
+        shown = st.selectbox("Picture of", list(drawn), key=page.key("drawn"))
     page.control("seed")
-    st.button(f"Measure all {own.height} claims", on_click=begin, args=(own["id"].to_list(),), disabled=busy,
+    st.button(f"Measure all {own.height} again", on_click=begin, args=(own["id"].to_list(),), disabled=busy,
               icon=":material/playlist_play:")  # fmt: skip
 if busy:
     watch(st.session_state[page.key("job")].done)
@@ -307,4 +368,4 @@ if paper is None:
     all_papers(table)
 else:
     one_paper(paper, own)
-page.finish(lines(own), own.drop("ours"), "this page, claim by claim")
+page.finish(lines(), own.drop("ours"), "this page, claim by claim")

@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lab import papers
@@ -18,22 +19,34 @@ def unused() -> int:
 
 
 def test_a_claim_runs_from_the_page(new_page: Opener, app_url: str) -> None:
-    page = new_page(f"{app_url}/papers?paper=ngrpo&seed={unused()}")
+    seed = unused()
+    page = new_page(f"{app_url}/papers?paper=ngrpo&seed={seed}")
     claim = card(page, "ngrpo.1")
-    expect(claim).to_contain_text("not measured yet")
     claim.get_by_role("button", name="Measure").click()
-    expect(claim).to_contain_text("holds", timeout=1000 * SETTLE_SECONDS)
-    expect(claim).to_contain_text("-0.3333")
+    expect(claim).to_contain_text(f"here, seed {seed}: -0.3333, holds", timeout=1000 * SETTLE_SECONDS)
     settle(page)
     new_page.shot(page, "papers-measured")
 
 
 def test_all_claims_of_a_paper_are_measured(new_page: Opener, app_url: str) -> None:
-    page = new_page(f"{app_url}/papers?paper=gdpo&seed={unused()}")
+    seed = unused()
+    page = new_page(f"{app_url}/papers?paper=gdpo&seed={seed}")
     page.get_by_role("button", name="Measure all").click()
-    expect(page.locator("[class*='st-key-claim-']").filter(has_text="holds")).to_have_count(
+    expect(page.locator("[class*='st-key-claim-']").filter(has_text=f"here, seed {seed}")).to_have_count(
         len(papers.paper("gdpo").claims), timeout=1000 * SETTLE_SECONDS
     )
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (820, 1180)])
+def test_the_whole_picture_is_in_sight(new_page: Opener, app_url: str, width: int, height: int) -> None:
+    page = new_page(f"{app_url}/papers", width=width)
+    page.set_viewport_size({"width": width, "height": height})
+    picture = page.get_by_test_id("stPlotlyChart").first
+    expect(picture.get_by_text("headline: shown")).to_be_visible()
+    settle(page)
+    box = picture.bounding_box()
+    assert box is not None and box["y"] + box["height"] <= height
+    new_page.shot(page, "papers-first")
 
 
 def test_how_a_claim_is_measured_is_shown(new_page: Opener, app_url: str) -> None:
@@ -44,7 +57,7 @@ def test_how_a_claim_is_measured_is_shown(new_page: Opener, app_url: str) -> Non
 
 def test_the_first_screen_at_every_width(new_page: Opener, app_url: str, view: dict) -> None:
     page = new_page(f"{app_url}/papers?paper=mc-grpo", **view)
-    expect(page.locator(".st-key-reading")).to_contain_text("claims of")
+    expect(page.locator(".st-key-reading")).to_contain_text("What the abstract promises")
     new_page.shot(page, "papers")
 
 

@@ -95,13 +95,40 @@ def test_steps_of_a_log_with_and_without_the_trainers_norm(found):
     assert "yaxis3" not in without.layout
 
 
-def test_claims_are_told_apart_by_verdict_and_kind():
-    frame = pl.DataFrame({
-        "paper": ["A", "A", "B"], "id": ["a.1", "a.limit-x", "b.1"], "place": [1, 2, 1],
-        "kind": ["claim", "limit", "claim"],
-        "sentence": ["one <b>", "two", "three"], "verdict": ["holds", "not measured yet", "fails"],
+VERDICTS = ["holds", "fails", "does not distinguish", "not measured yet", "shown", "not shown here", "reversed here"]
+
+
+def claims():
+    """Claims of three papers, of every kind and verdict."""
+    kinds = ["claim", "check", "limit", "claim", "headline", "headline", "headline"]
+    return pl.DataFrame({
+        "paper": list("AAABBCC"), "id": [f"x.{i}" for i in range(7)], "place": [1, 2, 3, 1, 2, 1, 2],
+        "kind": kinds, "sentence": ["one <b>", *["two"] * 6], "verdict": VERDICTS,
+        "room": [0.25, None, None, None, 1.0, None, None], "differs": [True, None, False, None, None, None, None],
     })  # fmt: skip
-    drawn = claim_map(frame)
-    shapes = {t.name: list(t.marker.symbol) for t in drawn.data}
-    assert shapes == {"holds": ["circle"], "fails": ["circle-x"], "not measured yet": ["diamond-open"]}
-    assert "&lt;b&gt;" in drawn.data[0].hovertext[0]
+
+
+def test_claims_are_told_apart_by_verdict_and_kind():
+    drawn = claim_map(claims())
+    marks = [t for t in drawn.data if t.mode == "markers" and t.showlegend is False and len(t.x)]
+    shapes = {t.name: list(t.marker.symbol) for t in marks if t.name != "differs"}
+    assert shapes == {
+        "holds": ["circle"], "fails": ["square-x-open"], "does not distinguish": ["diamond-open-dot"],
+        "not measured yet": ["circle-open"], "shown": ["star"], "not shown here": ["star-open-dot"],
+        "reversed here": ["star-triangle-down"],
+    }  # fmt: skip
+    assert "&lt;b&gt;" in marks[0].hovertext[0] and "25% of the way" in marks[0].hovertext[0]
+    assert [list(t.x) for t in marks if t.name == "differs"] == [[1]]
+    assert [(t.x[0], t.y[0], t.xaxis) for t in marks if t.name == "reversed here"] == [(2, 0, "x2")]
+
+
+def test_bars_are_as_long_as_the_way_that_is_beyond_doubt():
+    bars = [t for t in claim_map(claims()).data if t.name == "room" and len(t.x)]
+    lengths = [np.subtract(t.x[1::3], t.x[::3]) for t in bars]
+    assert np.allclose(lengths[1] / lengths[0], [0.25, 1.0])
+
+
+def test_the_legend_of_claims_is_whole_whatever_is_drawn():
+    words = [[t.name for t in claim_map(frame).data if t.showlegend is None] for frame in (claims(), claims().head(1))]
+    assert words[0] == words[1] and len(set(words[0])) == 11
+    assert {"claim: held", "check: held", "limit: held", "headline: reversed here"} <= set(words[0])

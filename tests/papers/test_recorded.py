@@ -188,31 +188,31 @@ def test_what_is_stale_is_measured_and_what_fails_stops_no_other(
 ) -> None:
     monkeypatch.setattr(making, "Processes", Here)
     seen: list[tuple[int, int]] = []
-    recorded.save("bnpo", [entry("bnpo.2", run(value=7.0), fingerprint="old")], tmp_path)
+    recorded.save("bnpo", [entry("bnpo.3", run(value=7.0), fingerprint="old")], tmp_path)
     (tmp_path / "nobody.json").write_text("[]")
     broken = replace(papers.find_claim("ngrpo.check-mean"), measure=lambda seed: 1 / 0)
     monkeypatch.setitem(papers.record.CLAIMS, "ngrpo.check-mean", broken)
-    names = ["ngrpo.1", "bnpo.2", "ngrpo.check-mean"]
+    names = ["ngrpo.1", "bnpo.3", "ngrpo.check-mean"]
     lacking = making.record(names, tmp_path, progress=lambda *at: seen.append(at))
     assert lacking == {"ngrpo.check-mean": "ZeroDivisionError: division by zero"}
     assert (seen[0], seen[-1]) == ((0, 3), (3, 3))
     assert {path.name for path in tmp_path.iterdir()} == {"ngrpo.json", "bnpo.json"}
     known = recorded.read(tmp_path)
-    assert set(known) == {"ngrpo.1", "bnpo.2"} and known["bnpo.2"].runs[0].value != 7.0
+    assert set(known) == {"ngrpo.1", "bnpo.3"} and known["bnpo.3"].runs[0].value != 7.0
     found = known["ngrpo.1"]
     assert [each.seed for each in found.runs] == [0, 1, 2, 3, 4]
     assert all((each.verdict, each.without, each.failed) == ("holds", 0.0, True) for each in found.runs)
     assert found.runs[0].value == pytest.approx(-1 / 3, abs=1e-5) and found.runs[0].interval is None
     assert found.detail[0]["group_size"] == 2 and found.versions["numpy"] and found.day > "2026"
-    assert not {"ngrpo.1", "bnpo.2"} & recorded.stale(known).keys()
+    assert not {"ngrpo.1", "bnpo.3"} & recorded.stale(known).keys()
 
     calls: list[list[str]] = []
     monkeypatch.setattr(making, "measure", calls.append)
     making.record(names[:2], tmp_path)
     assert calls == []
     making.record(names[:2], tmp_path, again=True)
-    assert sorted(calls) == [["bnpo.2"], ["ngrpo.1"]]
-    assert {"ngrpo.1", "bnpo.2"} <= recorded.stale(recorded.read(tmp_path)).keys(), "to be gone on with"
+    assert sorted(calls) == [["bnpo.3"], ["ngrpo.1"]]
+    assert {"ngrpo.1", "bnpo.3"} <= recorded.stale(recorded.read(tmp_path)).keys(), "to be gone on with"
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab import papers
-from lab.papers.ledger import Ledger
+from lab.papers.ledger import OPEN, Ledger
+from lab.papers.recorded import Entry, Run
 from lab.papers.verdicts import FILE, read, remember
 
 
@@ -88,3 +89,24 @@ def test_the_ledger_remembers_by_seed(tmp_path: Path) -> None:
     assert Ledger().result("ngrpo.1", 2) is None
     row = again.frame(2).filter(id="ngrpo.1")
     assert row["verdict"].item() == "holds"
+
+
+def test_the_ledger_stands_beside_the_record() -> None:
+    runs = tuple(Run(seed, -1 / 3 + seed, None, 4.0, "holds", 0.0, True, 0.1) for seed in (0, 1))
+    record = {"ngrpo.1": Entry("ngrpo.1", "", "", "2026-01-02", {}, runs, ({"size": 2, "gap": 0.5},), {})}
+    ledger = Ledger(record=record)
+    row = ledger.frame().filter(id="ngrpo.1").row(0, named=True)
+    assert (row["verdict"], row["low"], row["without"], row["failed"]) == ("holds", -1 / 3, 0.0, True)
+    assert (row["least"], row["most"]) == pytest.approx((-1 / 3, 2 / 3)) and row["day"] == "2026-01-02"
+    assert row["room"] == pytest.approx(1 - (2 / 3) / 4) and row["differs"] is None and row["here"] is None
+    assert ledger.detail("ngrpo.1").to_dicts() == [{"size": 2, "gap": 0.5}]  # type: ignore[union-attr]
+    assert ledger.detail("ngrpo.2") is None
+    assert ledger.frame().filter(id="ngrpo.check-mean")["kind"].item() == "check"
+    assert ledger.frame().filter(id="ngrpo.2")["verdict"].item() == OPEN
+
+    for seed in (0, 1, 7):
+        ledger.measure(["ngrpo.1"], seed)
+    again = [ledger.frame(seed).filter(id="ngrpo.1").row(0, named=True) for seed in (0, 1, 7)]
+    assert [each["differs"] for each in again] == [True, True, False], "1e-6 off; another value; no such seed"
+    assert again[0]["value"] == -1 / 3 != again[0]["value_here"] and again[0]["here"] == "holds"
+    assert ledger.detail("ngrpo.1", 7).height == 4  # type: ignore[union-attr]

@@ -14,11 +14,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.errors import InputError
 from lab.files import write
 from lab.papers.record import BLIND, CLAIMS, NOT_SHOWN
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["HERE", "SEEDS", "Entry", "Run", "read", "save", "stale"]
 
@@ -97,6 +100,19 @@ class Entry:
         if len(found) == 1:
             return found.pop()
         return NOT_SHOWN if self.id.endswith(".headline") else "fails" if "fails" in found else BLIND
+
+    @property
+    def failed(self) -> bool | None:
+        """Whether the counter-experiment failed with every seed, None where there is none."""
+        found = [run.failed for run in self.runs if run.failed is not None]
+        return all(found) if found else None
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The further numbers of the first run as a Polars frame."""
+        import polars as pl
+
+        return pl.DataFrame(list(self.detail), infer_schema_length=None)
 
     @property
     def room(self) -> float | None:
