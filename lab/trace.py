@@ -47,6 +47,17 @@ class Trace:
     parts: tuple[tuple[str, Any, Any, dict[str, Any]], ...]
     finals: tuple[tuple[str, Policy], ...]
 
+    def beside(self, other: Trace) -> Trace:
+        """Both as one: of the same world and draws, where variants need settings of their own (learning rates, say).
+
+        Raises:
+            InputError: A variant is in both.
+        """
+        twice = {v.name for v in self.variants} & {v.name for v in other.variants}
+        if twice:
+            raise InputError(f"{sorted(twice)[0]!r} is in both traces; give one a label=")
+        return Trace(self.variants + other.variants, self.parts + other.parts, self.finals + other.finals)
+
     @cached_property
     def frame(self) -> pl.DataFrame:
         """Tidy table: variant, seed, step and one column per measurement, sorted; undefined values are null."""

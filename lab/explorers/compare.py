@@ -17,18 +17,20 @@ from lab.explorers.runs import (
     absent,
     code,
     fitting,
-    follows_gradient,
     goal,
     measured,
     nothing_possible,
     offer,
+    or_fair,
     settings,
     trained,
+    tuned,
 )
-from lab.explorers.words import head_start
+from lab.explorers.train import lengths
 from lab.figures.implied_reward import implied_distances
 from lab.figures.lines import curves
 from lab.figures.training import training
+from lab.figures.tuning import tuning
 from lab.trace import leads, standing
 
 MEASURE = ("value", "sign_flip", "no_signal", "grad_norm", "advantage_max", "entropy", "levels")
@@ -66,7 +68,7 @@ QUESTIONS: Questions = {
 
 def explorer() -> Explorer:
     """Which variant is better on the same draws."""
-    properties = settings(["grpo", "dr_grpo", "rloo"], steps=150)
+    properties = or_fair(settings(["grpo", "dr_grpo", "rloo"], steps=150))
     return Explorer(
         name="compare", label="Compare", room=COMPARE,
         title="On the same draws, which variant is better, and what does it cost?",
@@ -90,12 +92,13 @@ def picture(state: State) -> Picture:
     panels = [
         Panel(curves, summary, label[:1].upper() + label[1:], {"metric": metric, "label": label}, key="value"),
         ahead(gaps, label, base),
+        *rate_curve(state),
         *([] if distances is None else [Panel(implied_distances, distances, "The reward that it climbs")]),
         Words(promises(state["variants"]), "What its advantages promise", DECLARED),
         Panel(training, summary, "Where the difference comes from", {"metrics": shared, "columns": 2}, wide=True),
     ]
     return Picture(
-        sentence=reading(trace.frame, ends, distances, base, plain=follows_gradient(state)),
+        sentence=reading(trace.frame, ends, distances, base, fair=lengths(state, trace.frame)),
         panels=panels,
         code=lines(state, measure, (metric, label, base), shared, gaps=gaps, distances=distances),
         frame=summary,
@@ -111,6 +114,13 @@ def ahead(gaps: pl.DataFrame, label: str, base: str) -> Panel | Words:
     if gaps.is_empty():
         return Words("Choose a second variant, and its lead over the first is drawn here.", heading)
     return Panel(curves, gaps, heading, {"metric": "lead", "label": f"{label} above {base}"}, PAIRED, key="lead")
+
+
+def rate_curve(state: State) -> list[Panel]:
+    """Where each variant ends over the learning rate, where each has its own."""
+    if not state["fair"]:
+        return []
+    return [Panel(tuning, tuned(state), "Where each ends, over the learning rate")]
 
 
 def implied_of(state: State) -> pl.DataFrame | None:
@@ -139,6 +149,8 @@ def lines(
         f"lab.figures.curves(summary, metric={metric!r}, label={label!r})",
         f"lab.figures.training(summary, metrics={shared}, columns=2)",
     ]
+    if state["fair"]:
+        found.append("lab.figures.tuning(tuned)")
     if gaps.height:
         found += [
             "",
@@ -171,17 +183,17 @@ def declared(variant: str) -> frozenset[str]:
     return lab.advantages.rule(lab.variant(variant).advantage).properties
 
 
-def reading(frame: pl.DataFrame, ahead: pl.DataFrame, distances: pl.DataFrame | None, base: str, *, plain: bool) -> str:
+def reading(frame: pl.DataFrame, ahead: pl.DataFrame, distances: pl.DataFrame | None, base: str, *, fair: str) -> str:
     """The sentence: who ends where, which differences are told apart, and who climbs another reward.
 
-    `plain` says that a step's length follows the gradient's, so that first steps can be compared.
+    `fair` says whether that is a fair comparison.
     """
     metric, words = goal(frame)
     first = standing(frame, metric, last=1).filter(pl.col("variant") == base).row(0, named=True)
     sentence = f"**{base}** ends at {words} of {first['mean']:.3f}"
     parts = [_beside(row) for row in ahead.iter_rows(named=True)]
     sentence += f"; on the same draws {', '.join(parts)}." if parts else "."
-    sentence += (head_start(frame) if plain else "") + " "
+    sentence += f"{fair} "
     if distances is None:
         return sentence
     known = distances.drop_nulls("distance").sort("distance")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import polars as pl
@@ -15,7 +15,7 @@ from lab.explorers import places
 from lab.explorers.contract import LeftOut, Offer, Picture, State
 from lab.explorers.kept import kept, watched
 from lab.explorers.places import closed, given, group_size, made, place, setter
-from lab.explorers.properties import RUN, Choice, Choices, Property, Whole, seed
+from lab.explorers.properties import RUN, Choice, Choices, Flag, Property, Whole, seed
 from lab.measures.metrics import metric
 from lab.methods import names
 from lab.text import plain
@@ -29,7 +29,7 @@ MEASURED = 75  # points of a curve that needs the exact gradient
 Measure = str | tuple[str, ...]
 
 #: The controls on top, where a run is what is looked at.
-FIRST = ("world", "variants", "lr")
+FIRST = ("world", "variants", "lr", "fair")
 
 
 def settings(variants: Sequence[str], **defaults: Any) -> list[Property]:
@@ -47,6 +47,14 @@ def settings(variants: Sequence[str], **defaults: Any) -> list[Property]:
         seed(),
     ]
     return [replace(each, default=start[each.name]) if each.name in start else each for each in known]
+
+
+def or_fair(properties: Sequence[Property]) -> list[Property]:
+    """The properties of a run, and whether each variant is to have its own best learning rate."""
+    words = "Chosen on other runs, from several; takes as many times as long."
+    fair = Flag(name="fair", label="Each at its own best learning rate", default=False, help=words)
+    one = [replace(each, when={**each.when, "fair": [False]}) if each.name == "lr" else each for each in properties]
+    return [*one, fair]
 
 
 def runs_of(default: int = 16, low: int = 2, words: str = "the bands are 95% intervals over them.") -> Whole:
@@ -193,7 +201,12 @@ def trained(state: State, measure: Measure) -> lab.Trace:
         LabError: It was stopped before the first step.
     """
     own = {*_own(), *place(state["world"]).settings.values()}
-    trace: lab.Trace = _trained({name: state[name] for name in own if name in state}, measure)
+    settled = {name: state[name] for name in own if name in state}
+    if state.get("fair"):
+        each = [_trained({**settled, "variants": [name], "lr": lr}, measure) for name, lr in rates(state).items()]
+        trace: lab.Trace = reduce(lab.Trace.beside, each)
+    else:
+        trace = _trained(settled, measure)
     if trace.frame.is_empty():
         raise LabError("Stopped before the first step, so there is nothing to see yet.")
     return trace
@@ -205,8 +218,43 @@ def _trained(state: dict[str, Any], measure: Measure) -> lab.Trace:
     return lab.train(made(state), state["variants"], **options, **watched())
 
 
+@kept(32)
+def _tuned(state: dict[str, Any], metric: str) -> pl.DataFrame:
+    options = {name: value for name, value in asked(state).items() if name not in ("lr", "seeds")}
+    world = made(state)
+    return pl.concat([lab.tune(world, name, metric=metric, **options) for name in state["variants"]])
+
+
+def tuned(state: State) -> pl.DataFrame:
+    """Where each variant ends over the learning rate, on runs that nothing else is judged on."""
+    return _tuned({name: value for name, value in state.items() if name not in ("lr", "seed", "runs")}
+                  | {"lr": 1.0, "seed": 0, "runs": 2}, judged_by(state))  # fmt: skip
+
+
+def judged_by(state: State) -> str:
+    """What a run is judged by at its end: what is meant, where it is another reward than the one trained on."""
+    world = made(state)
+    return "gold" if world.can("gold") else "value" if world.exact else "reward"
+
+
+def rates(state: State) -> dict[str, float]:
+    """The learning rate of each variant: its own best, or one for all."""
+    if not state.get("fair"):
+        return dict.fromkeys(state["variants"], float(state["lr"]))
+    best = tuned(state).filter(pl.col("best"))
+    return {row["variant"]: float(row["lr"]) for row in best.iter_rows(named=True)}
+
+
+def fairness(state: State) -> str:
+    """Which learning rates the variants had, in a sentence."""
+    each = ", ".join(f"{name} {lr:g}" for name, lr in rates(state).items())
+    return f" Each trained at its own best learning rate ({each}), chosen on other runs."
+
+
 def code(state: State, measure: Measure) -> list[str]:
     """Lines that repeat the run."""
+    if state.get("fair"):
+        return _fair_code(state, measure)
     seeds = f"range({state['seed']}, {state['seed'] + state['runs']})" if state["seed"] else str(state["runs"])
     options = asked(state)
     more = "".join(f", {k}={v!r}" for k, v in options.items() if k == "optimizer")
@@ -218,6 +266,27 @@ def code(state: State, measure: Measure) -> list[str]:
         f"trace = lab.train(world, {state['variants']!r},",
         f"                  steps={state['steps']}, seeds={seeds}, group_size={options['group_size']},",
         f"                  lr={state['lr']:g}, epochs={state['epochs']}{more}, measure={measure!r}{every})",
+    ]
+
+
+def _fair_code(state: State, measure: Measure) -> list[str]:
+    """Lines that choose a learning rate for each variant and repeat its run."""
+    options = {name: value for name, value in asked(state).items() if name not in ("seeds", "lr")}
+    seeds = f"range({state['seed']}, {state['seed'] + state['runs']})"
+    every = f", every={pace(state, measure)}" if pace(state, measure) > 1 else ""
+    return [
+        "from functools import reduce",
+        "",
+        "import lab",
+        "import polars as pl",
+        "",
+        f"world, variants = {made_by(state)}, {state['variants']!r}",
+        f"options = {options!r}",
+        f"tuned = pl.concat([lab.tune(world, name, metric={judged_by(state)!r}, **options) for name in variants])",
+        "rates = dict(tuned.filter(pl.col('best')).select('variant', 'lr').iter_rows())",
+        f"each = [lab.train(world, name, lr=lr, seeds={seeds}, measure={measure!r}{every}, **options)",
+        "        for name, lr in rates.items()]",
+        "trace = reduce(lab.Trace.beside, each)",
     ]
 
 

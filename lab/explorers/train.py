@@ -10,12 +10,14 @@ from lab.explorers.runs import (
     FIRST,
     absent,
     code,
+    fairness,
     fitting,
     follows_gradient,
     goal,
     measured,
     nothing_possible,
     offer,
+    or_fair,
     settings,
     trained,
 )
@@ -50,7 +52,7 @@ QUESTIONS: Questions = {
 
 def explorer() -> Explorer:
     """Who learns, in any world."""
-    properties = settings(["grpo", "dr_grpo", "mc-grpo"])
+    properties = or_fair(settings(["grpo", "dr_grpo", "mc-grpo"]))
     return Explorer(
         name="train", label="Train", room=COMPARE, title="Who learns, and at what price?",
         properties=properties, first=FIRST, questions=QUESTIONS, scenes=scenes(properties), offer=offer, draw=picture,
@@ -66,13 +68,20 @@ def picture(state: State) -> Picture:
     trace = trained(state, measure)
     summary = trace.summary()
     return Picture(
-        sentence=reading(trace.frame) + (head_start(trace.frame) if follows_gradient(state) else ""),
+        sentence=reading(trace.frame) + lengths(state, trace.frame),
         panels=[Panel(training, summary, options={"metrics": measure})],
         code="\n".join([*code(state, measure), f"lab.figures.training(trace.summary(), metrics={measure!r})"]),
         frame=summary,
         notes=absent(state, GLANCE, trace.frame),
         left_out=left,
     )
+
+
+def lengths(state: State, frame: pl.DataFrame) -> str:
+    """Whether the comparison is fair: each at its own learning rate, or whose first step was longer."""
+    if state["fair"]:
+        return fairness(state)
+    return head_start(frame) if follows_gradient(state) else ""
 
 
 def reading(frame: pl.DataFrame) -> str:

@@ -40,7 +40,7 @@ def show(name: str) -> None:
     if picture.panels:
         with page.first:
             _panel(page, picture.panels[0], fill=True)
-        _rest(page, picture)
+    _rest(page, picture)
     page.finish(picture.code, picture.frame, picture.of, call=asked.call(state))
 
 
