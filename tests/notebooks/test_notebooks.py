@@ -107,7 +107,7 @@ def test_a_wrong_answer_is_refused_and_the_hint_does_not_give_it_away(script: Pa
 def test_the_addresses_lead_to_the_dashboard_in_that_state(script: Path) -> None:
     for address in ADDRESS.findall(source(script).replace("\n# ", "")):
         page, asked = urlsplit(address).path.strip("/"), parse_qs(urlsplit(address).query)
-        seen = look(f"lab/pages/{page}.py", {name: values[-1] for name, values in asked.items()})
+        seen = look(page, {name: values[-1] for name, values in asked.items()})
         kept = {name: property.write(property.default) for name, property in seen.properties.items()}
         kept |= {name: value if isinstance(value, str) else value[-1] for name, value in seen.test.query_params.items()}
         assert {name: kept[name] for name in asked} == {name: values[-1] for name, values in asked.items()}
