@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,36 +70,6 @@ def _policy(seed: int, size: int) -> Array:
     return np.random.default_rng(seed + 1).dirichlet(np.ones(size), _GAMES)
 
 
-def _wins(games: Array, policy: Array) -> Array:
-    """r [S, A], the win rate of each action against the policy."""
-    return np.asarray((games @ policy[..., None])[..., 0])
-
-
-def _target(games: Array, policy: Array, eta: float) -> Array:
-    """One step of soft policy iteration: pi exp(r/eta)/Z."""
-    weight = policy * np.exp(_wins(games, policy) / eta)
-    return np.asarray(weight / weight.sum(axis=-1, keepdims=True))
-
-
-def _step(games: Array, policy: Array, eta: float, updates: int = 6) -> Array:
-    """The policy [S, A] after ascending the objective `dno` on the win rates of all actions, one response each."""
-    rates, old, size = _wins(games, policy)[:, None], np.log(policy)[:, None, :, None], policy.shape[-1]
-    new, length = old, 2 * (size - 1) / eta**2
-    for _ in range(updates):
-        new = new + length * lab.objectives.weights("dno", new, rates, logp=old, eta=eta)
-    weight = np.exp(new[:, 0, :, 0] - new.max())
-    return np.asarray(weight / weight.sum(axis=-1, keepdims=True))
-
-
-def _gap(games: Array, policy: Array) -> Array:
-    """How much the best answer to the policy wins above one half [S]; 0 for the Nash policy."""
-    return np.asarray(_wins(games, policy).max(axis=-1) - 0.5)
-
-
-def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
-
-
 #: The regression replaced by PPO's objective on the same win rates.
 _PPO = {"objective:dno": "ppo_clip"}
 
@@ -114,9 +85,11 @@ def solution(seed: int) -> Measurement:
     """Largest total variation between where the objective leads and the target."""
     rows = []
     for size in (3, 5):
+    from lab.studies import preference_games as play
+
         games, policy = _cyclic(seed, size), _policy(seed, size)
         for eta in (0.5, 1.0, 2.0):
-            away = np.abs(_step(games, policy, eta, 200) - _target(games, policy, eta)).sum(-1).max() / 2
+            away = np.abs(play.ascend(games, policy, eta, 200) - play.target(games, policy, eta)).sum(-1).max() / 2
             rows.append({"actions": size, "eta": eta, "difference": float(away)})
     return exact(rows, 1e-6)
 
@@ -134,26 +107,24 @@ def improves(seed: int) -> Measurement:
     """Smallest slack of the inequality."""
     rows = []
     for size in (3, 5):
+    from lab.studies import preference_games as play
+
         games, policy = _cyclic(seed, size), _policy(seed, size)
         for eta in (0.5, 2.0, 5.0):
-            after = _step(games, policy, eta, 200)
+            after = play.ascend(games, policy, eta, 200)
             kl = (after * np.log(after / policy)).sum(-1)
-            slack = (after * _wins(games, policy)).sum(-1) - 0.5 - eta * kl
+            slack = (after * play.wins(games, policy)).sum(-1) - 0.5 - eta * kl
             rows.append({"actions": size, "eta": eta, "slack": float(slack.min())})
     value = min(row["slack"] for row in rows)
     return Measurement(value, value > 1e-9, detail=rows)
 
 
 @cached
-def _iterate(seed: int, eta: float, steps: int = 600) -> tuple[Array, Array]:
-    """Average of the iterates from the uniform policy, and the last one [S, A], in games of three actions."""
-    games = _cyclic(seed, 3)
-    policy = np.full(games.shape[:2], 1 / games.shape[1])
-    total = np.zeros_like(policy)
-    for _ in range(steps):
-        total += policy
-        policy = _step(games, policy, eta)
-    return total / steps, policy
+def _iterate(seed: int, eta: float) -> tuple[Array, Array]:
+    """Average of 600 iterates from the uniform policy, and the last one [S, A], in games of three actions."""
+    from lab.studies import preference_games as play
+
+    return play.iterate(_cyclic(seed, 3), eta, 600)
 
 
 @claim(
@@ -169,30 +140,26 @@ def mixture(seed: int) -> Measurement:
     """Largest mean gap of the averaged policy."""
     games, rows = _cyclic(seed, 3), []
     for eta in (2.0, 5.0):
-        average, last = (_gap(games, p) for p in _iterate(seed, eta))
+    from lab.studies import preference_games as play
+
+        average, last = (play.gap(games, p) for p in _iterate(seed, eta))
         rows.append({"eta": eta, "average": float(average.mean()), "last": float(last.mean())})
     return exact(rows, 0.01, of="average", also=all(r["last"] >= 10 * r["average"] for r in rows))
 
 
-def _bradley_terry(games: Array) -> Array:
-    """Rewards [S, A] that fit the preferences best, all pairs counting alike."""
-    reward = np.zeros(games.shape[:2])
-    for _ in range(2000):
-        reward += 0.5 * (games - _sigmoid(reward[:, :, None] - reward[:, None])).sum(-1)
-    return reward
-
-
 def _scalar_gap(games: Array) -> Array:
     """Gap [S] of the policy that maximises the fitted reward with KL 0.05 to uniform."""
-    logits = _bradley_terry(games) / 0.05
-    weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return _gap(games, weight / weight.sum(-1, keepdims=True))
+    from lab.studies import preference_games as play
+
+    return play.gap(games, play.maximised(games, 0.05))
 
 
 def _transitive(seed: int) -> Measurement:
     """The same of preferences that a reward can express: normal scores, no cycle."""
+    from lab.studies import preference_games as play
+
     score = np.random.default_rng(seed).standard_normal((_GAMES, 3))
-    return above(_scalar_gap(_sigmoid(score[:, :, None] - score[:, None])), 0.1)
+    return above(_scalar_gap(play.by_scores(score)), 0.1)
 
 
 @claim(
@@ -205,55 +172,26 @@ def _transitive(seed: int) -> Measurement:
 )
 def exploitable(seed: int) -> Measurement:
     """Mean gap of the policy of a Bradley-Terry reward."""
+    from lab.studies import preference_games as play
+
     games = _cyclic(seed, 3)
-    scalar, nash = _scalar_gap(games), float(_gap(games, _iterate(seed, 5.0)[0]).mean())
+    scalar, nash = _scalar_gap(games), float(play.gap(games, _iterate(seed, 5.0)[0]).mean())
     rows: Rows = [{"policy": "Bradley-Terry", "gap": float(scalar.mean())}, {"policy": "DNO", "gap": nash}]
     return above(scalar, 0.1, rows=rows, also=nash < 0.01)
 
 
-_BATCHES, _SAMPLES, _ITERATIONS, _RUNS = 200, 5, 30, 8
+_ITERATIONS, _RUNS = 30, 8
 
 
 def _with_cycle(rng: np.random.Generator, number: int) -> Array:
     """Preferences [S, 6, 6] of scores N(0, 1.5²), but among the best three each beats the next by 0.6 to 0.95."""
+    from lab.studies import preference_games as play
+
     score = np.sort(1.5 * rng.standard_normal((number, 6)), axis=-1)[:, ::-1]
-    games, best = _sigmoid(score[:, :, None] - score[:, None]), np.arange(3)
+    games, best = play.by_scores(score), np.arange(3)
     win = 0.6 + 0.35 * rng.random((number, 3))
     games[:, best, (best + 1) % 3], games[:, (best + 1) % 3, best] = win, 1 - win
     return games
-
-
-def _softmax(logits: Array) -> Array:
-    weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(weight / weight.sum(axis=-1, keepdims=True))
-
-
-def _judged(games: Array, policy: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Five samples and a gold response, one of the best three, for each of 200 prompts; their win rates [S, P, 6]."""
-    uniform = rng.random((_RUNS, _BATCHES, _SAMPLES, 1))
-    own = (uniform > policy.cumsum(-1)[:, None, None, :-1]).sum(-1)
-    action = np.concatenate([own, rng.integers(0, 3, (_RUNS, _BATCHES, 1))], axis=-1)
-    chance = games[np.arange(_RUNS)[:, None, None, None], action[..., :, None], action[..., None, :]]
-    once = np.triu(rng.random(chance.shape) < chance, 1)
-    won = once | np.tril(~np.swapaxes(once, -1, -2), -1)
-    return action, won.sum(-1) / _SAMPLES
-
-
-def _prct(games: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Every iterate [n + 1, S, A], and whether each beats the one before [n, S]; five steps an iteration, η = 1."""
-    every, logits = np.arange(6), np.zeros((_RUNS, 6))
-    path, better = [_softmax(logits)], []
-    for _ in range(_ITERATIONS):
-        action, rates = _judged(games, path[-1], rng)
-        old = np.take_along_axis(np.log(path[-1])[:, None], action, axis=-1)[..., None]
-        for _ in range(5):
-            policy = _softmax(logits)
-            new = np.take_along_axis(np.log(policy)[:, None], action, axis=-1)[..., None]
-            w = lab.objectives.weights("dno-prct", new, rates, logp=old)
-            logits = logits + (w * ((action[..., None] == every) - policy[:, None, None])).sum(axis=(1, 2))
-        path.append(_softmax(logits))
-        better.append((path[-1] * _wins(games, path[-2])).sum(-1) > 0.5)
-    return np.array(path), np.array(better), np.array(path[:-1]).mean(axis=0)
 
 
 @claim(
@@ -268,14 +206,18 @@ def _prct(games: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     "Reported: 98%, and gaps 0.086, 0.190 and 0.214; the scores, the gold responses and the steps are not described. "
     "Here scores are N(0, 1.5²) and an iteration takes five steps of size 1 at η = 1. Seeds 0 to 4: 0.047 to 0.066, "
     "better each time.",
-    without={"objective:dno-prct": "ppo_clip"},
+    without={"objective:dno-prct": "ppo_clip", "advantage:win-rate": "grpo"},
 )
 def practical(seed: int) -> Measurement:
     """Mean gap of the averaged policy of DNO-Prct."""
+    from lab.studies import preference_games as play
+
     rng = np.random.default_rng(seed)
     games = _with_cycle(rng, _RUNS)
-    path, better, average = _prct(games, rng)
-    gaps = {"average": _gap(games, average), "last": _gap(games, path[-1]), "uniform": _gap(games, path[0])}
+    path = play.sampled_iterates(games, _ITERATIONS, rng)
+    better = np.array([(new * play.wins(games, old)).sum(-1) > 0.5 for old, new in pairwise(path)])
+    met = {"average": path[:-1].mean(axis=0), "last": path[-1], "uniform": path[0]}
+    gaps = {name: play.gap(games, policy) for name, policy in met.items()}
     value, bounds = interval(gaps["average"])
     share = float(better.mean())
     holds = share >= 0.95 and all(value <= 0.5 * float(gaps[other].mean()) for other in ("last", "uniform"))
@@ -290,11 +232,14 @@ def _played(games: Array, variant: Any, seed: int, lr: float, steps: int, size: 
     Rewards are those of the Bradley-Terry fit; who reads pairs gets one verdict on each pair of a group instead.
     """
     from simulators import Bandit
+    from simulators.mdp.gradient import softmax
     from simulators.reward_laws import normal
 
     met = []
 
     class Games(Bandit):
+    from lab.studies import preference_games as play
+
         """A bandit whose arms a judge compares in pairs."""
 
         provides = (*Bandit.provides, "pair_scores")
@@ -302,17 +247,16 @@ def _played(games: Array, variant: Any, seed: int, lr: float, steps: int, size: 
         def rollout(self, policy: Any, group_size: int, step: int, *, attempt: int = 0, fields: Any = ()) -> Any:
             asked = [field for field in fields if field != "pair_scores"]
             drawn = super().rollout(policy, group_size, step, attempt=attempt, fields=asked)
-            met.append(_softmax(policy.parameters[0, :, 0]))
+            met.append(softmax(policy.parameters[0, :, 0]))
             arm, every = drawn.actions[..., 0], np.arange(len(games))[:, None, None]
             chance = games[every, arm[..., :, None], arm[..., None, :]]
-            once = np.triu(np.random.default_rng((seed, step)).random(chance.shape) < chance, 1)
-            won = once | np.tril(~np.swapaxes(once, -1, -2), -1)
-            return replace(drawn, pair_scores=won.astype(float)) if "pair_scores" in fields else drawn
+            won = play.verdicts(chance, np.random.default_rng((seed, step)))
+            return replace(drawn, pair_scores=won) if "pair_scores" in fields else drawn
 
-    world = Games(means=_bradley_terry(games), law=normal(1e-6))
+    world = Games(means=play.fitted_reward(games), law=normal(1e-6))
     trace = lab.train(world, variant, seeds=[seed], lr=lr, steps=steps, group_size=size, epochs=epochs, measure=None,
                       threads=1)  # fmt: skip
-    return np.array([*met, _softmax(trace.parameters(trace.variants[0].name)[0, :, 0])])
+    return np.array([*met, softmax(trace.parameters(trace.variants[0].name)[0, :, 0])])
 
 
 def _arms() -> dict[str, tuple[Any, bool, Sequence[float], dict[str, int]]]:
@@ -331,9 +275,11 @@ def _arms() -> dict[str, tuple[Any, bool, Sequence[float], dict[str, int]]]:
 
 def _left(seed: int, variant: Any, mixture: bool, lr: float, settings: dict[str, int]) -> Array:
     """Gap [S] of where a variant ends in 16 games."""
+    from lab.studies import preference_games as play
+
     games = _with_cycle(np.random.default_rng(seed), 16)
     path = _played(games, variant, seed, lr, **settings)
-    return _gap(games, path[:-1].mean(axis=0) if mixture else path[-1])
+    return play.gap(games, path[:-1].mean(axis=0) if mixture else path[-1])
 
 
 @claim(
