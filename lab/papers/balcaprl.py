@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, above, fair, interval, policies, promised, runs
+from lab.papers.measure import Array, Rows, above, exact, fair, interval, policies, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
 
@@ -200,6 +200,27 @@ def parts(seed: int) -> Measurement:
     own = lab.advantages.compute("gdpo", rewards)
     same, apart = np.abs(summed[:, 0] - summed[:, 1]).max(), np.abs(own[:, 0] - own[:, 1]).min()
     return Measurement(float(apart), bool(same <= 1e-12 and apart > 1e-6))
+
+
+@claim(
+    "balcaprl.4",
+    sentence="The usual penalty is one-sided: a caption shorter than the reference pays nothing, one of twice the "
+    "length half a point, shared by the rewards.",
+    criterion="total reward less 0.5 · max(length/reference − 1, 0) to 1e-12, for lengths of a tenth to four times the "
+    "reference",
+    note="Why it does not stop captions that shrink (balcaprl.1). The value is the largest difference.",
+    without={"reward:length-penalty": {"factor": 0.0}},
+)
+def one_sided(seed: int) -> Measurement:
+    """Largest difference from the penalty on captions that are too long alone."""
+    ratio = np.array([0.1, 0.5, 1.0, 1.5, 2.0, 4.0])
+    given = np.random.default_rng(seed).random((1, 6, 3))
+    paid = lab.rewards.apply("length-penalty", given, lengths=12 * ratio[None], reference=12.0)
+    found = (given - paid).sum(axis=-1)[0]
+    expected = [0.0, 0.0, 0.0, 0.25, 0.5, 1.5]
+    rows: Rows = [{"length": r, "penalty": float(f), "difference": float(f - e)}
+                  for r, f, e in zip(ratio, found, expected, strict=True)]  # fmt: skip
+    return exact(rows, 1e-12)
 
 
 @claim(

@@ -83,10 +83,10 @@ _PPO = {"objective:dno": "ppo_clip"}
 )
 def solution(seed: int) -> Measurement:
     """Largest total variation between where the objective leads and the target."""
-    rows = []
-    for size in (3, 5):
     from lab.studies import preference_games as play
 
+    rows = []
+    for size in (3, 5):
         games, policy = _cyclic(seed, size), _policy(seed, size)
         for eta in (0.5, 1.0, 2.0):
             away = np.abs(play.ascend(games, policy, eta, 200) - play.target(games, policy, eta)).sum(-1).max() / 2
@@ -105,10 +105,10 @@ def solution(seed: int) -> Measurement:
 )
 def improves(seed: int) -> Measurement:
     """Smallest slack of the inequality."""
-    rows = []
-    for size in (3, 5):
     from lab.studies import preference_games as play
 
+    rows = []
+    for size in (3, 5):
         games, policy = _cyclic(seed, size), _policy(seed, size)
         for eta in (0.5, 2.0, 5.0):
             after = play.ascend(games, policy, eta, 200)
@@ -138,10 +138,10 @@ def _iterate(seed: int, eta: float) -> tuple[Array, Array]:
 )
 def mixture(seed: int) -> Measurement:
     """Largest mean gap of the averaged policy."""
-    games, rows = _cyclic(seed, 3), []
-    for eta in (2.0, 5.0):
     from lab.studies import preference_games as play
 
+    games, rows = _cyclic(seed, 3), []
+    for eta in (2.0, 5.0):
         average, last = (play.gap(games, p) for p in _iterate(seed, eta))
         rows.append({"eta": eta, "average": float(average.mean()), "last": float(last.mean())})
     return exact(rows, 0.01, of="average", also=all(r["last"] >= 10 * r["average"] for r in rows))
@@ -231,6 +231,7 @@ def _played(games: Array, variant: Any, seed: int, lr: float, steps: int, size: 
 
     Rewards are those of the Bradley-Terry fit; who reads pairs gets one verdict on each pair of a group instead.
     """
+    from lab.studies import preference_games as play
     from simulators import Bandit
     from simulators.mdp.gradient import softmax
     from simulators.reward_laws import normal
@@ -238,8 +239,6 @@ def _played(games: Array, variant: Any, seed: int, lr: float, steps: int, size: 
     met = []
 
     class Games(Bandit):
-    from lab.studies import preference_games as play
-
         """A bandit whose arms a judge compares in pairs."""
 
         provides = (*Bandit.provides, "pair_scores")

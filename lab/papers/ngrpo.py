@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, above, below, fair, interval, policies, promised, runs
+from lab.papers.measure import Array, above, below, exact, fair, interval, policies, promised, runs
 from lab.papers.record import Measurement, Paper, add_paper, claim
 
 if TYPE_CHECKING:
@@ -165,6 +165,28 @@ def off_policy(seed: int) -> Measurement:
     solved = _solved(_train(5.0, seed, 1024, [_parts()[0], _parts()[2]], epochs=4))
     rows = [{"variant": name, "solved": float(share.mean())} for name, share in solved.items()]
     return above(solved["virtual success"] - solved["grpo"], rows=rows)
+
+
+@claim(
+    "ngrpo.4",
+    sentence="What it is compared with learns from single answers: PSR from right ones alone, NSR from wrong ones "
+    "alone, W-REINFORCE from both with right ones at a tenth. So NSR and W-REINFORCE push away all-wrong groups as "
+    "well, and harder the more wrong answers there are.",
+    criterion="PSR R, NSR R − 1 and W-REINFORCE 0.1 R where right, −1 where wrong, exactly, for every number of right "
+    "answers of 8",
+    note="The value is the largest difference.",
+    without={"advantage:psr": "grpo", "advantage:nsr": "grpo", "advantage:w-reinforce": "grpo"},
+)
+def by_sign(seed: int) -> Measurement:
+    """Largest difference from what each of the three gives a right and a wrong answer."""
+    rewards = (np.arange(8) < np.arange(9)[:, None]).astype(float)
+    given = {"psr": (1.0, 0.0), "nsr": (0.0, -1.0), "w-reinforce": (0.1, -1.0)}
+    rows = []
+    for name, (right, wrong) in given.items():
+        found = lab.advantages.compute(name, rewards)
+        away = float(np.abs(found - np.where(rewards > 0, right, wrong)).max())
+        rows.append({"variant": name, "right": right, "wrong": wrong, "difference": away})
+    return exact(rows, 0.0)
 
 
 @claim(

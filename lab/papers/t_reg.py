@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, below, fair, interval, promised, runs
+from lab.papers.measure import Array, below, exact, fair, interval, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 
 if TYPE_CHECKING:
@@ -196,6 +196,30 @@ def noise(seed: int) -> Measurement:
         rows += _rows(found, pairs=pairs, rewards="pure noise" if given is none else "noise 3.3")
     value, bounds = gains[-1]
     return Measurement(value, bounds[1] < 0 and gains[0][1][1] < 0, bounds, rows)
+
+
+@claim(
+    "t-reg.4",
+    sentence="SimPO-REG is the same without a reference and by length: SimPO's weights sum to s over the chosen and −s "
+    "over the rejected response, however long they are, and SimPO-REG adds α s r̂ to each token.",
+    criterion="to 1e-12 for 100 pairs of two and five tokens, s above 0",
+    note="The value is the largest difference.",
+    without={"objective:simpo": "ppo_clip", "objective:simpo-reg": "ppo_clip"},
+)
+def by_length(seed: int) -> Measurement:
+    """Largest difference from what SimPO and SimPO-REG give each response and token."""
+    rng, rows = np.random.default_rng(seed), []
+    mask = np.arange(5) < np.array([[5], [2]])
+    for pair in range(100):
+        new, own = rng.normal(-1.5, 1, (1, 2, 5)), mask * rng.uniform(-0.5, 0.5, (1, 2, 5))
+        plain = lab.objectives.weights("simpo", new, [[1.0, 0.0]], mask=[mask], logp=new)
+        full = lab.objectives.weights(
+            "simpo-reg", new, [[1.0, 0.0]], mask=[mask], logp=new, token_rewards=own, alpha=0.5
+        )
+        chosen, rejected = plain.sum(axis=-1)[0]
+        away = max(abs(chosen + rejected), np.abs(full - plain - 0.5 * chosen * own).max())
+        rows.append({"pair": pair, "s": float(chosen), "difference": float(away)})
+    return exact(rows, 1e-12, also=all(row["s"] > 0 for row in rows))
 
 
 @claim(

@@ -30,7 +30,7 @@ CARDS = {
     },
     "gdpo": {"headline", "1", "2", "3", "4", "limit-cancel", "limit-single-prompt", "limit-token-offset"},
     "mc-grpo": {"headline", "1", "2", "3", "4", "check-bound", "limit-skewed", "limit-binary", "limit-outliers"},
-    "ngrpo": {"headline", "1", "2", "3", "check-mean", "limit-clip", "limit-on-policy"},
+    "ngrpo": {"headline", "1", "2", "3", "4", "check-mean", "limit-clip", "limit-on-policy"},
     "bnpo": {"headline", "1", "2", "3", "check-concentrated", "limit-noise"},
 }
 KEYS = ["id", "paper", "kind", "sentence", "value", "interval", "criterion", "verdict", "seconds", "without"]
@@ -78,7 +78,7 @@ def test_papers_come_oldest_first_and_their_claims_in_order() -> None:
     slugs = [p.slug for p in papers.catalogue()]
     assert [s for s in slugs if s in CARDS] == ["baselines", "bnpo", "ngrpo", "gdpo", "mc-grpo"]
     assert [c.id for c in papers.paper("ngrpo").claims] == [
-        "ngrpo.headline", "ngrpo.1", "ngrpo.2", "ngrpo.3", "ngrpo.check-mean", "ngrpo.limit-clip",
+        "ngrpo.headline", "ngrpo.1", "ngrpo.2", "ngrpo.3", "ngrpo.4", "ngrpo.check-mean", "ngrpo.limit-clip",
         "ngrpo.limit-on-policy",
     ]  # fmt: skip
     assert [c.id for c in papers.select()] == [c.id for p in papers.catalogue() for c in p.claims]

@@ -9,7 +9,7 @@ from simulators import Bandit
 
 EXACT = {
     "baselines.check-rloo", "baselines.check-offset", "gdpo.1", "gdpo.limit-cancel", "gdpo.limit-single-prompt",
-    "gdpo.limit-token-offset", "mc-grpo.check-bound", "ngrpo.1", "ngrpo.check-mean", "bnpo.2", "bnpo.3",
+    "gdpo.limit-token-offset", "mc-grpo.check-bound", "ngrpo.1", "ngrpo.4", "ngrpo.check-mean", "bnpo.2", "bnpo.3",
     "bnpo.check-concentrated",
 }  # fmt: skip
 MINE = [c.id for c in papers.select("baselines", "gdpo", "mc-grpo", "ngrpo", "bnpo") if c.kind != "headline"]
