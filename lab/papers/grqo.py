@@ -238,6 +238,7 @@ def objectness(seed: int) -> Measurement:
 
 def _reranked(seed: int, noise: float) -> Array:
     """Change of the rank correlation over 200 steps, by batch [8]."""
+    from lab.studies.objectness import reranked
     from simulators.queries.world import costs, scenes
 
     changes = []
@@ -248,9 +249,7 @@ def _reranked(seed: int, noise: float) -> Array:
         noisy = near + noise * rng.normal(size=near.shape)
         order = np.argsort(noisy, axis=-1)
         near, start = (np.take_along_axis(x, order, axis=-1) for x in (near, -4 * noisy))
-        advantage, score = lab.advantages.compute("grqo", -(near**2)[..., None]), start.copy()
-        for _ in range(200):
-            score += 0.2 * advantage / (1 + np.exp(score))
+        score = reranked(lab.advantages.compute("grqo", -(near**2)[..., None]), start)
         changes.append(_spearman(score, -near) - _spearman(start, -near))
     return np.array(changes)
 

@@ -69,19 +69,15 @@ def _f1(shared: float, said: int, wanted: int) -> float:
     return 2 * shared / (said + wanted)
 
 
-def _longest_common(a: Array, b: Array) -> int:
-    """Length of the longest common subsequence of two lists of tokens."""
-    row = np.zeros(len(b) + 1, dtype=int)
-    same = (a[:, None] == b[None]).all(-1)
-    for i in range(len(a)):
-        diagonal = row[:-1] + same[i]
-        row[1:] = np.maximum.accumulate(np.maximum(row[1:], diagonal))
-    return int(row[-1])
+def _text(tokens: Array) -> str:
+    """Tokens (concept, synonym) as words."""
+    return " ".join(f"{concept}x{synonym}" for concept, synonym in tokens)
 
 
 def _scores(response: Array, truth: Array, table: Array) -> dict[str, float]:
     """Gold (F1 over concepts) and what five rewards say."""
     from lab.rewards.mixed import bmas
+    from lab.rewards.semantic import rouge_l
 
     both, forward, backward = bmas(table[tuple(response.T)], table[tuple(truth.T)])
     sizes = len(response), len(truth)
@@ -89,7 +85,7 @@ def _scores(response: Array, truth: Array, table: Array) -> dict[str, float]:
     words = int((response[:, None] == truth[None]).all(-1).any(1).sum())
     return {
         "gold": _f1(concepts, *sizes), "BMAS": both, "forward": forward, "backward": backward,
-        "ROUGE-L": _f1(_longest_common(response, truth), *sizes), "unigram F1": _f1(words, *sizes),
+        "ROUGE-L": rouge_l(_text(response), _text(truth)), "unigram F1": _f1(words, *sizes),
     }  # fmt: skip
 
 
