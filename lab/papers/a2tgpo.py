@@ -219,7 +219,7 @@ def clipping(seed: int) -> Measurement:
     inside = bool(scale.min() > 0.7 and scale.max() < 1.3)
     rows = [{"clip": name, "gains": part, "clipped": float(share.mean())} for (name, part), share in shares.items()]
     return above(
-        shares["adaptive", "lowest fifth"] / shares["adaptive", "highest fifth"],
+        shares["adaptive", "lowest fifth"] / np.maximum(shares["adaptive", "highest fifth"], 1e-9),
         1.3,
         rows=rows,
         also=inside and apart < 0.005,

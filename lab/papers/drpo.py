@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, below, fair, interval, promised, runs
+from lab.papers.measure import Array, Rows, below, exact, fair, interval, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
 
@@ -228,6 +228,25 @@ def dial(seed: int) -> Measurement:
     value, bounds = interval(lengths[0] - lengths[5])
     wider = value > 2 * abs(means[6] - means[7])
     return Measurement(value, bool((np.diff(means[:6]) < 0).all() and wider), bounds, rows)
+
+
+@claim(
+    "drpo.4",
+    sentence="Only certain answers count: rewards between those of a right and a wrong answer are in neither set, and "
+    "a group without both sets teaches nothing.",
+    criterion="advantages of rewards 1, 0.9, 0.2, 0 are exactly 1, 0, 0, −1; of 0.5, 0.5, 0, 0 and of 1, 1, 0.9, 0.9 "
+    "all 0",
+    note="The value is the largest difference.",
+    without={"advantage:drpo": "grpo"},
+)
+def certain(seed: int) -> Measurement:
+    """Largest difference from the sign of the set."""
+    groups = {(1.0, 0.9, 0.2, 0.0): (1, 0, 0, -1), (0.5, 0.5, 0.0, 0.0): (0,) * 4, (1.0, 1.0, 0.9, 0.9): (0,) * 4}
+    rows: Rows = []
+    for rewards, signs in groups.items():
+        away = np.abs(lab.advantages.compute("drpo", np.array(rewards)) - np.array(signs)).max()
+        rows.append({"rewards": str(rewards), "difference": float(away)})
+    return exact(rows, 0.0)
 
 
 @claim(

@@ -34,11 +34,9 @@ PLAIN: dict[str, Other] = {
 
 #: Those whose first claim is an identity, which takes no time.
 QUICK = {
-    "advantage:ngrpo", "advantage:psr", "advantage:bnpo", "advantage:mrn", "reward:harmonic-rpo", "objective:simpo",
-    "distance:npec", "distance:erc", "canonicalisation:greedy", "canonicalisation:minimal",
+    "advantage:ngrpo", "advantage:psr", "advantage:mrn", "reward:harmonic-rpo", "objective:simpo",
+    "distance:npec", "distance:erc", "canonicalisation:greedy",
 }  # fmt: skip
-#: Rules that no claim of their paper looks at, and why.
-UNNOTICED: dict[str, str] = {}
 
 
 class Taken(NamedTuple):
@@ -54,8 +52,8 @@ class Taken(NamedTuple):
 
     @property
     def claims(self) -> list[papers.Claim]:
-        """Those that are no limits, first those that are about it, numbered ones before checks."""
-        own = [c for c in papers.paper(self.paper).claims if c.kind == "claim"]
+        """Those about it first; of these and of the others numbered ones, then checks, then limits."""
+        own = [c for c in papers.paper(self.paper).claims if c.kind != "headline"]
         return sorted(own, key=lambda c: not set(self.keys) & set(c.about))
 
     @property
@@ -95,14 +93,6 @@ def needs_no_claim(taken: Taken) -> bool:
     return taken.paper in ("", "baselines") or is_baseline(taken)
 
 
-def marks(taken: Taken) -> list[Any]:
-    """Quick ones are those of papers of identities; one that nobody notices must stay so or leave the list."""
-    found = [] if taken.keys[0] in QUICK else [pytest.mark.slow]
-    if taken.keys[0] in UNNOTICED:
-        found.append(pytest.mark.xfail(reason=UNNOTICED[taken.keys[0]], strict=True))
-    return found
-
-
 TAKEN = [t for t in registered() if not needs_no_claim(t)]
 
 
@@ -114,10 +104,12 @@ def test_rules_of_papers_and_their_distances_are_taken_away_once_each() -> None:
     listed = {taken.keys[0] for taken in TAKEN}
     assert {"advantage:ngrpo", "objective:dno", "reward:toolrl", "distance:epic", "canonicalisation:val"} <= listed
     assert not listed & {"advantage:grpo", "objective:ppo_clip", "objective:dpo", "distance:pearson"}
-    assert listed >= set(UNNOTICED)
+    assert listed >= QUICK
 
 
-@pytest.mark.parametrize("taken", [pytest.param(t, id=t.keys[0], marks=marks(t)) for t in TAKEN])
+@pytest.mark.parametrize(
+    "taken", [pytest.param(t, id=t.keys[0], marks=[] if t.keys[0] in QUICK else [pytest.mark.slow]) for t in TAKEN]
+)
 def test_a_claim_of_its_paper_notices(taken: Taken) -> None:
     blind = []
     for c in taken.claims:
