@@ -84,11 +84,11 @@ def started(name: str, state: str) -> Job:
 def _drawn(page: Page, name: str, state: Mapping[str, Any]) -> Picture:
     """The picture of a state; where it takes longer, how far it is and a button that stops it."""
     settled = name, json.dumps(state, sort_keys=True)
-    before = st.session_state.get(page.key("job"))
-    if before and before != settled and started(*before).left(page.reader):
+    before, work = st.session_state.get(page.key("job"), (settled, None))
+    if before != settled and work.left(page.reader):
         started.clear(*before)
-    st.session_state[page.key("job")] = settled
     job = started(*settled)
+    st.session_state[page.key("job")] = settled, job
     if not job.wait(AT_ONCE, page.reader):
         page.say("Working …")
         with page.first:

@@ -70,12 +70,12 @@ def test_a_reader_who_moves_on_leaves_the_run_to_the_other(opened):
     assert one.get("progress") and other.get("progress")
     assert not [each for each in other.button if "Stop" in each.label]
     assert any("Another window" in each.value for each in other.caption)
-    job = home.started(*other.session_state["train:job"])
+    job = other.session_state["train:job"][1]
     one.number_input(key="train:seed").set_value(8)
     one.slider(key="train:runs").set_value(2).run()
     assert not job.wait(0, other.session_state["reader"]) and not job.stopped
     assert other.run().get("progress"), "it is still the same run"
-    assert home.started(*other.session_state["train:job"]) is job
+    assert home.started(*other.session_state["train:job"][0]) is job
     button(other, "Stop").click().run()
     settled(other)
     assert job.stopped
