@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.advantages import compute
-from lab.rewards import apply
-
 __all__ = ["brevity_study"]
 
 Array = NDArray[Any]
@@ -54,6 +51,9 @@ def brevity_study(
 
     Source: HARMO's small-scale reproduction; the task is the lab's own.
     """
+    from lab.advantages import compute
+    from lab.rewards import apply
+
     rng = np.random.default_rng(seed * _RUNS)
     logits, form_logit = np.zeros((_RUNS, 2, 16)), np.zeros((_RUNS, 1, 1))
     task, found = _OPEN if rules else np.ones(8), []

@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.advantages import compute
-from lab.sampling.difficulty import recent, relative_difficulty
-
 __all__ = ["shift_study"]
 
 Array = NDArray[Any]
@@ -33,6 +30,9 @@ def shift_study(seed: int, form: str) -> Array:
 
     Source: Reg-GRPO's difficulty-aware augmentation; the task is the lab's own.
     """
+    from lab.advantages import compute
+    from lab.sampling.difficulty import recent, relative_difficulty
+
     rng = np.random.default_rng(seed * 32)
     hardness, ability = 3 * rng.standard_normal((32, 256)), np.zeros((32, 1))
     buffer, share = np.full((32, 1), 0.5), []

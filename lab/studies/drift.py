@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.objectives import weights
-
 __all__ = ["drift_study"]
 
 Array = NDArray[Any]
@@ -54,6 +52,8 @@ def drift_study(seed: int, preference: bool = False, lr: float = 0.02) -> tuple[
 
 def _pair_weights(model: Array, ref: Array, q: Array) -> Array:
     """Weights [2, runs] of the reference and of the generated image, which the frozen model makes itself."""
+    from lab.objectives import weights
+
     errors = np.array([[((x - y) ** 2).mean(-1) for y in (ref, q)] for x in (model, np.broadcast_to(q, ref.shape))])
     new, base = np.moveaxis(-errors, -1, 1)[..., None]
     text = np.stack([(_cosine(ref, q) + 1) / 2, np.ones(_RUNS)], axis=-1)

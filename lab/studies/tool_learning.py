@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.methods import variant
-from lab.training.loop import Walk
-from lab.training.settings import Settings
-
 if TYPE_CHECKING:
     from simulators.hidden_lm.world import HiddenLM
 
@@ -61,6 +57,10 @@ def tool_study(
 
     Source: ToolRL, arXiv 2504.13958; the task is the lab's own.
     """
+    from lab.methods import variant
+    from lab.training.loop import Walk
+    from lab.training.settings import Settings
+
     world, exact = tool_world(seed, granularity, letters), tool_world(seed, "coarse", letters)
     method = variant("toolrl", schedule=schedule)
     walk = Walk(world, method, list(seeds), Settings(group_size=_GROUP, lr=_LR))
