@@ -53,13 +53,14 @@ add_paper(
 @claim(
     "robo-dopamine.headline",
     sentence="Progress that is fused from three noisy views, as a policy-invariant reward, learns a task with a risky "
-    "last step soonest: after 10 steps four walks in five succeed, with progress alone or the sparse reward three in "
-    "five, with one view and plain GRPO fewer.",
+    "last step soonest: after 10 steps 0.82 of walks succeed, with the sparse reward 0.7, with plain GRPO, progress "
+    "alone or one view about half. With eight walks per group the sparse reward is level, with a safer last step all "
+    "get there; with the gold reward added, progress without the discount does as well here.",
     criterion="lead over the best of progress alone, one view, the sparse reward and GRPO in the probability to "
     "succeed after 10 steps of four groups, G = 4, 11 positions, last step succeeds one time in two, each at its own "
-    "best learning rate, 95% interval above 0 (16 runs)",
+    "best learning rate, 95% interval above 0 (96 runs)",
     note="Progress is sensed with noise at every move and joined as it comes. One view is the forward one. Rewards of "
-    "each move by `mapo@turn`, the return from there on against the group's. Learning rates are chosen on 8 other "
+    "each move by `mapo@turn`, the return from there on against the group's. Learning rates are chosen on 16 other "
     "runs. The robot, its 150 rollouts and the adaptation to one demonstration need a world of their own. Seed 0: "
     "0.20.",
     published="success from about 0 to 95% with 150 rollouts; −43.7 points without policy-invariant shaping, −15 to "
@@ -80,7 +81,8 @@ def _sensed(seed: int, gate: float, size: int) -> Comparison:
     from simulators.mdp.chains import Chain
 
     chain = Chain.gate(gate, length=10, horizon=40)
-    settings: dict[str, Any] = {"number": 16, "tuned": 8, "lrs": (32.0, 128.0), "steps": 10, "group_size": size}
+    number, tuned = (96, 16) if (gate, size) == (0.5, 4) else (16, 8)
+    settings: dict[str, Any] = {"number": number, "tuned": tuned, "lrs": (32.0, 128.0), "steps": 10, "group_size": size}
     pays: dict[str, Any] = {
         "sparse": "sparse", "policy-invariant": progress_pay(chain), "progress alone": progress_pay(chain, "increment"),
         "one view": progress_pay(chain, view="forward"),
