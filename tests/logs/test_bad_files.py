@@ -146,6 +146,15 @@ def test_absurd_numbers_of_rows(write: Write, claim: int) -> None:
     assert any(f"claims {claim} values in one block" in m for m in messages)
 
 
+def test_a_column_of_fewer_values_than_rows(write: Write) -> None:
+    file = write(np.zeros((1, 3, 500, 1))) / "completions" / FIRST
+    messages = []
+    for content in patched(file, 1500, 1499):
+        file.write_bytes(content)
+        messages.append(failure(file))
+    assert any("column 'score' claims 1499 values for 1500 rows" in m for m in messages)
+
+
 def chunk(content: bytes, column: str) -> dict[int, object]:
     """What the footer says of a column, by Thrift's field numbers (6: bytes unpacked, 9: offset of the first page)."""
     meta, _ = _struct(content, len(content) - 8 - struct.unpack("<I", content[-8:-4])[0], len(content) - 8)

@@ -6,6 +6,7 @@ import pytest
 import lab
 from lab.advantages.graph_grpo import edge_success
 from lab.errors import InputError, MissingFieldError
+from lab.registry import Shape
 from lab.world_registry import world
 from tests.methods.autograd import batch, check_objective, torch
 
@@ -40,6 +41,12 @@ def test_equal_rewards_teach_nothing_and_an_unscored_graph_is_left_out() -> None
     assert not lab.advantages.compute("graph-grpo", [[1, 1, 1]], actions=graphs).any()
     found = lab.advantages.compute("graph-grpo", [[1, np.nan, 0]], actions=graphs, missing="skip")
     assert found[0, 0] == pytest.approx([1, 0], abs=1e-5) and found[0, 2] == pytest.approx([0, -1], abs=1e-5)
+
+
+def test_an_edge_that_alone_succeeds_reaches_the_bound() -> None:
+    found = lab.advantages.compute("graph-grpo", [[1, 0]], actions=[[[1, 0, 0, 0], [0, 1, 1, 1]]], eps=0.0)
+    bound = lab.advantages.rule("graph-grpo").bound
+    assert bound is not None and found.max() == pytest.approx(bound(Shape(1, 2, 1, 4))) == pytest.approx(3**0.5)
 
 
 def test_most_queries_have_a_signal() -> None:

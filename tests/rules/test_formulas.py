@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lab import advantages
-from lab.advantages.statistics import RESOLUTION
+from lab.advantages.statistics import RESOLUTION, whiten_tokens
 from tests.rules.cases import TOKENS, Array, fields, rewards
 
 Group = list[float]
@@ -89,6 +89,13 @@ def whiten(values: Batch, counts: list[list[int]]) -> Batch:
     mean = sum(tokens) / (len(tokens) + 1e-8)
     variance = sum((x - mean) ** 2 for x in tokens) / (len(tokens) + 1e-8) * len(tokens) / (len(tokens) - 1)
     return [[(x - mean) / math.sqrt(variance + 1e-8) for x in row] for row in values]
+
+
+def test_whitening_has_its_small_numbers_where_they_belong() -> None:
+    """To more digits than 1e-8 leaves alone; in units of reward that are as small."""
+    values, counts = [[0.0, 3e-4], [1e-4, 5e-4]], [[1, 2], [3, 1]]
+    found = whiten_tokens(np.array(values), np.array(counts))
+    assert found == pytest.approx(np.array(whiten(values, counts)), rel=1e-11)
 
 
 def gpg(batch: Batch) -> Batch:

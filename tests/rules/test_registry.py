@@ -165,8 +165,9 @@ def test_a_bound_that_was_found_is_to_be_declared(own_rule) -> None:
 )
 def test_a_group_of_one_is_trained_with_a_warning(name: str, made: str) -> None:
     rule = name.partition(":")[0]
-    with pytest.warns(LabWarning, match=f"a group of 1 has no baseline: {rule}'s advantages are {made}"):
+    with pytest.warns(LabWarning, match=f"a group of 1 has no baseline: {rule}'s advantages are {made}") as told:
         lab.train(Bandit([0.1, 0.9]), name, steps=1, seeds=1, group_size=1)
+    assert [each.filename for each in told] == [__file__], "the line that trains is named"
 
 
 @pytest.mark.parametrize(("name", "size"), [("grpo", 2), ("psr", 1), ("reinforce_pp", 1), ("mc-grpo", 1)])

@@ -1,6 +1,7 @@
 """The settings of a run: declared once, the same at every door."""
 
 import inspect
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,11 @@ ALL = Settings(
     steps=7, seeds=[3, 5], group_size=5, lr=0.4, measure=["value", "cosine"], optimizer="adam", momentum=0.8,
     max_grad_norm=0.5, epochs=2, every=2, reward_weights=(1.0, 0.5), evaluate=0, reference_rollouts=0,
 )  # fmt: skip
+
+
+def test_settings_stay_as_they_were_made() -> None:
+    with pytest.raises(FrozenInstanceError):
+        ALL.steps = 8  # type: ignore[misc]
 
 
 def test_settings_and_keywords_are_the_same_run() -> None:
