@@ -128,10 +128,11 @@ def optimum(seed: int) -> Measurement:
     sentence="A steadier advantage does not show in what is learnt: in a search task of several turns with one policy "
     "for all prompts, BNPO ends where GRPO and plain REINFORCE end, once each has its best learning rate.",
     criterion="lead over the better of GRPO and REINFORCE (Dr. GRPO) in exact value after 40 steps, each at its own "
-    "best learning rate",
+    "best learning rate; less than 0.02 counts as none",
     note="At one learning rate BNPO falls behind GRPO (0.61 against 0.74 after 60 steps at 2): its advantages are "
     "smaller. With one policy per prompt no learning rate is too large, and the question cannot be posed. Chosen on 6 "
-    "other runs each, judged on 16; batches have 8 prompts, so the law of p is known from 8 numbers.",
+    "other runs each, judged on 16; batches have 8 prompts, so the law of p is known from 8 numbers. Over 256 runs the "
+    "difference from GRPO is 0.000 ± 0.002. Seeds 100 to 119: −0.019 to 0.003.",
     published="best average of five methods on MATH500, AMC23, AIME24 and AIME25, it is said",
 )
 def headline(seed: int) -> Measurement:
@@ -140,7 +141,7 @@ def headline(seed: int) -> Measurement:
 
     names = ["bnpo", "grpo", "dr_grpo"]
     found = fair(Turns("search", shared=True), names, seed, number=16, tuned=6, lrs=(16.0, 32.0, 64.0), steps=40)
-    return promised({"search, 8 prompts, G = 8": found}, *names)
+    return promised({"search, 8 prompts, G = 8": found}, *names, least=0.02)
 
 
 @claim(

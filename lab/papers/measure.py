@@ -131,15 +131,18 @@ def fair(
     return compare(world, variants, fair=True, seeds=runs(seed, number), tuning=tuning, **settings)
 
 
-def promised(found: Mapping[str, Comparison], ours: str, *others: str) -> Measurement:
-    """A headline: the lead over the best of the others in the first setting; where else it holds stands in the rows."""
+def promised(found: Mapping[str, Comparison], ours: str, *others: str, least: float = 0.0) -> Measurement:
+    """A headline: the lead over the best of the others in the first setting; where else it holds stands in the rows.
+
+    A lead of less than `least` counts as none, either way: what is level is then level whatever the seed.
+    """
     value, bounds = next(iter(found.values())).lead(ours, *others)
     rows = [
         {"where": where, "variant": r["variant"], "value": r["mean"], "low": r["low"], "high": r["high"], "lr": r["lr"]}
         for where, compared in found.items()
         for r in compared.frame.iter_rows(named=True)
     ]
-    return Measurement(value, bounds[0] > 0, bounds, rows, 0.0)
+    return Measurement(value, bounds[0] > least, bounds, rows, least)
 
 
 def ahead(found: Mapping[str, Mapping[str, Array]], ours: str, *others: str) -> Measurement:
@@ -151,7 +154,7 @@ def ahead(found: Mapping[str, Mapping[str, Array]], ours: str, *others: str) -> 
         for name, each in values.items():
             mean, (low, high) = interval(each)
             rows.append({"where": where, "variant": name, "value": mean, "low": low, "high": high})
-    return Measurement(value, bounds[0] > 0, bounds, rows)
+    return Measurement(value, bounds[0] > 0, bounds, rows, 0.0)
 
 
 class OnePolicy(World):

@@ -26,7 +26,7 @@ UNMEASURABLE = "not measurable here"
 #: Verdict of a claim that holds without what it is about as well: it says nothing of it.
 BLIND = "does not distinguish"
 
-#: Verdicts of a headline: its lead is above 0, not told apart from 0, or below 0, in the lab's small worlds.
+#: Verdicts of a headline: its lead is above the least that counts, not told apart from it, or below its opposite.
 SHOWN, NOT_SHOWN, REVERSED = "shown", "not shown here", "reversed here"
 
 _ID = re.compile(r"(?P<paper>[a-z0-9-]+)\.(?P<part>\d+|headline|(?:check|limit)-[a-z0-9-]+)")
@@ -125,7 +125,7 @@ class Measurement:
         interval: 95% interval of the value; None where it is exact.
         detail: Further numbers as rows of a tidy table, all with the same keys.
         border: What the interval must not cross, or how large an exact value may be; None where the criterion is no
-            such number.
+            such number. Of a headline, the least lead that counts; None: any.
     """
 
     value: float
@@ -208,8 +208,8 @@ class Claim:
     def verdict(self, found: Measurement, without: Measurement | None = None) -> str:
         """What a measurement says, beside the counter-experiment where that was made."""
         if self.kind == "headline":
-            low, high = found.bounds
-            return SHOWN if low > 0 else REVERSED if high < 0 else NOT_SHOWN
+            (low, high), least = found.bounds, found.border or 0.0
+            return SHOWN if low > least else REVERSED if high < -least else NOT_SHOWN
         return "fails" if not found.holds else BLIND if without is not None and without.holds else "holds"
 
     @property

@@ -167,12 +167,16 @@ def test_a_twin_may_be_a_measurement_of_its_own() -> None:
 
 @pytest.mark.usefixtures("catalogue")
 @pytest.mark.parametrize(
-    ("bounds", "verdict"), [((0.1, 0.3), "shown"), ((-0.1, 0.3), "not shown here"), ((-0.3, -0.1), "reversed here")]
-)
-def test_a_headline_is_shown_not_shown_or_reversed(bounds: tuple[float, float], verdict: str) -> None:
+    ("bounds", "least", "verdict"),
+    [((0.1, 0.3), None, "shown"), ((-0.1, 0.3), None, "not shown here"), ((-0.3, -0.1), 0.0, "reversed here"),
+     ((0.1, 0.3), 0.2, "not shown here"), ((-0.3, -0.1), 0.2, "not shown here"), ((-0.3, -0.1), 0.05, "reversed here")],
+)  # fmt: skip
+def test_a_headline_is_shown_not_shown_or_reversed(
+    bounds: tuple[float, float], least: float | None, verdict: str
+) -> None:
     @claim("made-up.headline", sentence="x.", criterion="y")
     def lead(seed: int) -> Measurement:
-        return Measurement(sum(bounds) / 2, True, bounds)
+        return Measurement(sum(bounds) / 2, True, bounds, border=least)
 
     found = papers.run_claim("made-up.headline")
     assert (found.kind, found.verdict) == ("headline", verdict)
