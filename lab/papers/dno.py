@@ -290,7 +290,8 @@ def _left(seed: int, variant: Any, mixture: bool, lr: float, settings: dict[str,
     criterion="how much smaller the gap is than the better of GRPO's on the Bradley-Terry reward and offline DPO's, "
     "each at its own best learning rate (16 games of six actions, 60 iterations of 8 responses)",
     note="The gap is what the best answer wins above one half. Learning rates are chosen in 16 other games. Without a "
-    "language model there is nothing that offline samples could miss: the first policy plays every action.",
+    "language model there is nothing that offline samples could miss: the first policy plays every action. "
+    "Seeds 0 to 4: −0.004 to 0.025.",
     published="AlpacaEval 2, length-controlled: offline DPO 19.49, DNO 22.59",
 )
 def headline(seed: int) -> Measurement:

@@ -70,7 +70,7 @@ def _in_return(
     "`search`, 4 actions, G = 8, each at its own best learning rate (8 prompts, 128 runs)",
     note="Learning rates are chosen on a quarter as many other runs; 64 runs in the other settings, 32 with "
     "four steps per batch. Agents have a softmax each, so no gradient explodes here, which is what the paper mends in "
-    "language models.",
+    "language models. Seeds 0 to 4: 0.020 to 0.027.",
     published="+5.6 points in mathematics (solver and verifier), +15.2 in multi-turn search",
 )
 def headline(seed: int) -> Measurement:
