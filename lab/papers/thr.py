@@ -133,8 +133,8 @@ _PUBLISHED = "greedy accuracy 43.3 (p = 0) and 46.8% (p = 0.1), Qwen2.5-Math-7B"
     criterion="lead of THR (p = 0.2, no threshold) in exact accuracy over the better of GRPO and THR with p = 0 (β = "
     "1), G = 8, each at its own best learning rate (8 prompts, 48 runs)",
     note="Learning rates are chosen on 16 other runs. Better greedy accuracy of a language model that knows the task "
-    "cannot be posed here: it would take prompts that are solved now and then from the start, and thousands of them. Seeds 0 "
-    "to 3: −0.02 to 0.03.",
+    "cannot be posed here: it would take prompts that are solved now and then from the start, and thousands of them. "
+    "Seeds 0 to 3: −0.02 to 0.03.",
     published=_PUBLISHED,
 )
 def headline(seed: int) -> Measurement:
