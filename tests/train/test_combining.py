@@ -1,6 +1,6 @@
 """Several gradients per step in the loop: one for each reward component, combined by a rule."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from lab.integrations.rules import Rules
 from lab.methods import Variant
 from lab.registry import register
 from lab.training.loop import Settings, Walk
-from simulators import Bandit, Rollouts
+from simulators import Bandit, Policy, Rollouts
 
 SUCCESS = np.linspace(0.1, 0.9, 24).reshape(4, 2, 3)
 HEADS = Bandit(success=SUCCESS)
@@ -28,6 +28,18 @@ class Torn(Bandit):
         drawn = super().rollout(*given, **more)
         first, second = drawn.rewards[..., 0], drawn.rewards[..., 1]
         return replace(drawn, rewards=np.stack([first, second - first], axis=-1))
+
+
+class Scored(Torn):
+    """Its log-probability is a score by another name too."""
+
+    scores = ("reward",)
+
+    def scores_of(self, policy: Policy, rollouts: Rollouts, names: Sequence[str]) -> dict[str, Any]:
+        return {name: self.log_prob(policy, rollouts) for name in names}
+
+    def pull(self, policy: Policy, rollouts: Rollouts, weights: Mapping[str, Any]) -> Any:
+        return self.gradient(policy, rollouts, np.broadcast_to(sum(weights.values()), rollouts.actions.shape))
 
 
 SMALL = Settings(group_size=6, lr=2.0)
@@ -62,6 +74,13 @@ def test_the_sum_of_the_gradients_is_the_plain_path(facts: dict[str, Any], setti
     assert first.parts == () and first.shares is None
     assert len(second.parts) == 2 and second.shares is not None and second.shares.tolist() == [[1.0] * 3] * 2
     assert second.advantage == pytest.approx(first.advantage, abs=1e-12)
+
+
+def test_a_penalty_stands_alone_on_log_pi_where_the_objective_weighs_other_scores() -> None:
+    variant = Variant("scored", advantage="grpo", objective="grqo", combine="sum", kl="k3", kl_beta=0.5)
+    moment = Walk(Scored(success=SUCCESS), variant, [0, 1], SMALL).look()
+    assert set(moment.weights) == {"reward", "logp"} and moment.weights["reward"].any()
+    assert not moment.weights["logp"].any(), "the policy is its own reference yet"
 
 
 def test_the_step_lowers_no_component_and_is_the_shortest_of_its_hull() -> None:
