@@ -1,6 +1,7 @@
 """Watches the reader's window: a page is drawn again in light or dark, and the side panel of a narrow one is a drawer.
 
 Streamlit alone recolours all but the pictures, and leaves the panel open beside them where there is no room for both.
+The sentence is marked to be read out when it changes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ function fold() {
   if (button.getAttribute("aria-expanded") === "true") button.click();
 }
 
+// The sentence is read out when it changes.
+function speak() {
+  document.querySelector(".st-key-reading:not([aria-live])")?.setAttribute("aria-live", "polite");
+}
+
 export default function ({ data, parentElement, setTriggerValue }) {
   const probe = parentElement.querySelector("i");
   const look = () => {
@@ -33,8 +39,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
   let told = data;
   fold();
+  speak();
   const timer = setInterval(() => {
     fold();
+    speak();
     if (probe.isConnected && look() !== told) setTriggerValue("changed", (told = look()));
   }, BEAT);
   return () => clearInterval(timer);
