@@ -34,24 +34,3 @@ def test_a_long_run_is_stopped_and_what_is_there_is_shown(new_page: Opener, app_
     expect(page.get_by_text("Stopped after")).to_be_visible(timeout=1000 * SETTLE_SECONDS)
     expect(page.locator(PICTURE)).to_be_visible(timeout=1000 * SETTLE_SECONDS)
     new_page.shot(page, "train-stopped")
-
-
-def done(page: Page) -> int:
-    """How many steps a run that is watched has made."""
-    text = page.get_by_text(re.compile(r"\d+ of \d+ steps")).first.inner_text()
-    return int(re.search(r"(\d+) of", text)[1])
-
-
-def test_a_reader_who_moves_on_leaves_the_run_to_the_one_who_stays(new_page: Opener, app_url: str) -> None:
-    address = f"{app_url}/train?steps=2000&runs=64&prompts=32&group_size=31&variants=grpo~rloo~dr_grpo&seed=5"
-    stays, leaves = new_page(address), new_page(address)
-    expect(stays.get_by_role("progressbar")).to_be_visible()
-    expect(stays.get_by_text("Another window looks at this run too")).to_be_visible()
-    before = done(stays)
-    leaves.get_by_role("slider", name="Group size").press("ArrowRight")
-    leaves.wait_for_url(re.compile("group_size=32"))
-    expect(stays.get_by_role("button", name="Stop and show")).to_be_visible()
-    assert done(stays) >= before > 0
-    leaves.close()
-    stays.get_by_role("button", name="Stop and show").click()
-    expect(stays.get_by_text("Stopped after")).to_be_visible(timeout=1000 * SETTLE_SECONDS)
