@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.serving import Opener, settle
+from tests.browser.serving import SETTLE_SECONDS, Opener, settle
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 ADDRESSES = [
@@ -29,6 +29,7 @@ ADDRESSES = [
 
 def serious(page: Page) -> list[str]:
     """What axe-core finds that is serious or critical: the rule, where, and what would be right."""
+    expect(page.get_by_role("progressbar")).to_have_count(0, timeout=1000 * SETTLE_SECONDS)
     settle(page)
     page.add_script_tag(path=AXE)
     results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
