@@ -211,9 +211,9 @@ def _farmed(run: Learned) -> float:
     criterion="success over the last 500 of 4000 episodes at least 0.4 for β = 3 and at most 0.02 for β = 0, 95% "
     "intervals over 48 runs included; searches per episode rise from β = 3 to 1 to 0",
     note="The value is the success with β = 3. Chain of 16 positions with a slip of .05, messages on every third, a "
-    "search at position 2 labelled helpful by mistake. Seed 0: 0.68; .60, .12 and .00 were reported from 24 runs, "
-    "with 9, 27 and 67 searches: runs differ so much that 24 leave ±.12 (96 runs give .68 and .12). Control: pay that "
-    "does not fade.",
+    "search at position 2 labelled helpful by mistake. Seeds 0 to 2: 0.68 to 0.70; .60, .12 and .00 were reported "
+    "from 24 runs, with 9, 27 and 67 searches: runs differ so much that 24 leave ±.12 (96 runs give .68 and .12). "
+    "Control: pay that does not fade.",
     without=lambda seed: _farming(seed, 0.0),
 )
 def farming(seed: int) -> Measurement:
@@ -311,8 +311,8 @@ def _change(seed: int, forms: tuple[bool, bool]) -> tuple[float, float]:
     "the sparse reward alone succeeds in 95 of 100 episodes in the end, with fading messages in two of three.",
     criterion="success over the last 500 episodes with β = 3 less that of the sparse reward below −0.1, 95% interval "
     "over 48 runs included",
-    note="The value is the difference; both learners see the messages. Seed 0: −0.27. Control: 26 positions, where "
-    "the sparse reward finds nothing in 3000 episodes and messages do.",
+    note="The value is the difference; both learners see the messages. Seeds 0 to 2: −0.27 to −0.26. Control: 26 "
+    "positions, where the sparse reward finds nothing in 3000 episodes and messages do.",
     without=lambda seed: _beaten(seed, 25, 3000),
 )
 def beaten(seed: int) -> Measurement:
@@ -334,8 +334,9 @@ def _beaten(seed: int, length: int, episodes: int) -> Measurement:
     "fewer episodes succeed in the end, 43 of 100 against 68.",
     criterion="success over the last 500 of 4000 episodes with β = 3 less that of the sparse reward below −0.1, 95% "
     "interval over 48 runs included",
-    note="The value is the difference in final success. Seed 0: −0.26; .39 against .69 was reported, and 1268 "
-    "episodes against 1831 to 50% success. Control: the same after 1200 episodes, where messages are ahead.",
+    note="The value is the difference in final success. Seeds 0 to 2: −0.26 to −0.22; .39 against .69 was reported, "
+    "and 1268 episodes against 1831 to 50% success. Control: the same after 1200 episodes, where messages are not "
+    "behind.",
     without=lambda seed: _beaten(seed, 20, 1200),
 )
 def longer(seed: int) -> Measurement:

@@ -37,7 +37,7 @@ NAMES = [c.id for c in papers.select(*SLUGS) if c.kind != "headline"]
 #: Those with a counter-experiment are measured beside it, in tests/papers.
 ALONE = [name for name in NAMES if papers.find_claim(name).without is None]
 #: They fit several networks, or train for many steps.
-LONG = ("lare.1", "lare.2", "lare.check-losses", "grqo.limit-error", "drpo.1", "drpo.3")
+LONG = ("lare.1", "lare.2", "lare.check-losses", "lare.check-bottleneck", "grqo.limit-error", "drpo.1", "drpo.3")
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ SLOW = {
     "dense-rewards.limit-preferences",
     "oni.1",
     "oni.2",
+    "oni.4",
     "oni.limit-longer",
 }
 CLAIMS = [c.id for c in papers.select(*SLUGS) if c.kind != "headline"]

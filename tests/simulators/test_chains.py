@@ -120,6 +120,18 @@ def test_the_first_runs_are_the_same_among_more() -> None:
     assert (few.q[0] == many.q[2]).all() and (few.trained[0] == many.trained[2]).all()
 
 
+def test_repeats_fade_by_a_power_or_as_told() -> None:
+    chain = Chain(5, slip=0.2, every=2, horizon=20)
+    given: dict[str, Any] = {"episodes": 30, "seeds": 2, "pay": 0.1, "remember": True, "record": True}
+    power = learn(chain, chain.reward, beta=2.0, **given)
+    told = learn(chain, chain.reward, fading=[float(n) ** -2 for n in range(1, 21)], **given)
+    assert (power.trail == told.trail).all() and (power.q == told.q).all()
+    once = learn(chain, 0 * chain.reward, fading=np.arange(20) == 0, **given | {"explore": 1.0})
+    assert once.trained.max() <= 0.1 * chain.events
+    with pytest.raises(ValueError, match=r"fading has shape \(3,\)"):
+        learn(chain, chain.reward, fading=[1.0, 1.0, 1.0])
+
+
 def test_events_lie_where_the_chain_says() -> None:
     chain = Chain(15, every=3, slip=0.05)
     assert chain.events == 6
