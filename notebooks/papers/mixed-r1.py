@@ -20,8 +20,8 @@
 # punishes whoever says *sofa* for *couch*. Is it enough to ask how near each word lies to some word of a reference, and
 # each word of the reference to some word of the answer? And how would one cheat?
 #
-# **Kept** of the paper (arXiv 2505.24164): the score for open answers (BMAS) and the total with the format. **Left
-# out:** pictures and the tokenizer; words are made-up vectors whose meaning is known, so that the truth is known too.
+# **Kept** of the paper (arXiv 2505.24164): the score for open answers (BMAS) and the total with the format.
+# **Left out:** pictures and the tokenizer; words are made-up vectors whose meaning is known, so the truth is known too.
 # **Time:** fifteen minutes to read, fifteen seconds to run.
 
 # %%
