@@ -46,7 +46,7 @@ from .methods import (
 from .methods import (
     variants as variants,
 )
-from .notebook.home import explore as explore
+from .notebook.door import explore as explore
 from .papers import claims as claims
 from .studies.fair import (
     compare as compare,

@@ -1,66 +1,41 @@
-"""`lab.explore`: any explorer in a notebook, with the controls, sentence and pictures that the dashboard has."""
+"""An explorer in a notebook, with the controls, sentence and pictures that the dashboard has."""
 
 from __future__ import annotations
 
+import copy
 import html
-import json
 import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
+import ipywidgets
 import plotly.graph_objects as go
 import polars as pl
+from IPython import display
+from markdown_it import MarkdownIt
 
 from lab import explorers
-from lab.errors import LabError
 from lab.explorers.contract import AnyPanel, Live, Panel, Picture, Table, Words
 from lab.explorers.kept import watched_by
+from lab.explorers.properties import Property
 from lab.explorers.words import in_words
+from lab.figures.theme import palette
+from lab.notebook.live import live_widget
+from lab.notebook.plot import Plot, plain
+from lab.notebook.widgets import control
 
-try:
-    import ipywidgets
-    from IPython import display
-    from markdown_it import MarkdownIt
-
-    from lab.notebook.live import live_widget
-    from lab.notebook.widgets import control
-except ImportError as error:
-    raise LabError(
-        f"lab.explore needs {error.name}: pip install 'advantage-lab[notebooks]', then start the kernel again"
-    ) from error
-
-__all__ = ["Explored", "explore"]
+__all__ = ["Explored"]
 
 _STYLE = """<style>
 .advlab { max-width: 1200px; }
 .advlab h2 { font-size: 1.35rem; margin: 0.2rem 0; }
 .advlab-controls { border-right: 1px solid rgba(128, 128, 128, 0.35); padding-right: 12px; }
-.jp-OutputArea-child:has(.advlab) ~ .jp-OutputArea-child { display: none; } /* the still picture, for no kernel */
+.jp-OutputArea-child:has(.advlab) + .jp-OutputArea-child { display: none; } /* the still picture, for no kernel */
 </style>"""
 _BADGE = re.compile(r":(?:\w+-badge|small)\[([^\]]*)\]?")
 _ROWS = 12  # of a table
-
-
-def explore(name: str = "start", *, theme: str = "light", **state: Any) -> Explored:
-    """Opens an explorer in a notebook, live.
-
-    >>> lab.explore("collapse", sizes=[4, 8])          # doctest: +SKIP
-
-    Args:
-        name: Name of the explorer, see `lab.explorers.names()`.
-        theme: "light" or "dark".
-        **state: Values that differ from the defaults.
-
-    Returns:
-        What is shown at the end of a cell; `state`, `frame`, `picture` and `link()` tell what it shows.
-
-    Raises:
-        UnknownNameError: No such explorer, or no such property of it. InputError: A value is not one of the property's.
-        LabError: ipywidgets or anywidget is not installed.
-    """
-    return Explored(name, state, theme)
 
 
 class Explored:
@@ -72,15 +47,18 @@ class Explored:
     """
 
     def __init__(self, name: str, changes: Mapping[str, Any], theme: str = "light") -> None:
+        palette(theme)  # refuses another name
         self._explorer, self._theme = explorers.explorer(name), theme
         self.state: dict[str, Any] = self._explorer.state(**changes)
         self.picture: Picture | None = None
         self._shown = self._still = None
         self._sentence, self._notices, self._code = (ipywidgets.HTML() for _ in range(3))
         self._progress = ipywidgets.IntProgress(layout={"width": "60%", "visibility": "hidden"})
+        self._about = ipywidgets.HTML()
         self._controls, self._first, self._rest = (ipywidgets.VBox() for _ in range(3))
         self._controls.add_class("advlab-controls")
-        self._live: dict[str, Any] = {}
+        self._made: dict[str, tuple[Any, Any]] = {}
+        self._drawn: dict[str, Any] = {}
         self._box = self._framed()
         self._draw()
 
@@ -96,13 +74,15 @@ class Explored:
             UnknownNameError: No such property. InputError: A value is not one of the property's.
         """
         known = {each.name: each for each in self._explorer.properties}
-        self._explorer.state(**changes)
+        checked = self._explorer.state(**changes)
+        changes = {name: checked[name] for name in changes}
         suits: dict[str, Any] = {}
         for name in changes.keys() & self._explorer.scenes.keys():
             scene = self._explorer.scenes[name]
             touched = {each for values in scene.values() for each in values}
             suits |= {each: known[each].default for each in touched} | dict(scene.get(changes[name], {}))
         self.state = {**self.state, **suits, **changes}
+        self._questions.value = ""
         self._draw()
 
     def link(self, dashboard: str = "http://127.0.0.1:8501") -> str:
@@ -113,14 +93,14 @@ class Explored:
     def _framed(self) -> Any:
         """Title, sentence and questions above the controls and the picture."""
         words = [("Questions in detail …", ""), *((each, each) for each in self._explorer.questions)]
-        questions = ipywidgets.Dropdown(options=words, layout={"width": "auto", "max_width": "640px"})
-        questions.observe(lambda change: self._ask(change["new"]), names="value")
+        self._questions = ipywidgets.Dropdown(options=words, layout={"width": "auto", "max_width": "640px"})
+        self._questions.observe(lambda change: self._ask(change["new"]), names="value")
         title = ipywidgets.HTML(f"{_STYLE}<h2>{html.escape(self._explorer.title)}</h2>")
         more = ipywidgets.Accordion([self._code], titles=("Code and link",))
         main = ipywidgets.VBox([self._first, self._rest], layout={"width": "100%", "min_width": "0"})
         self._controls.layout = ipywidgets.Layout(width="260px", flex="0 0 auto")
         below = ipywidgets.HBox([self._controls, main], layout={"width": "100%"})
-        box = ipywidgets.VBox([title, self._sentence, questions, self._progress, self._notices, below, more])
+        box = ipywidgets.VBox([title, self._sentence, self._questions, self._progress, self._notices, below, more])
         box.add_class("advlab")
         return box
 
@@ -132,19 +112,21 @@ class Explored:
 
     def _draw(self) -> None:
         """The picture of the state; where it is refused, the words of the lab, and the last picture stays."""
-        self.state = dict(self._explorer.settle(self.state))
-        self._arrange()
         try:
+            self.state = dict(self._explorer.settle(self.state))
+            self._arrange()
             with watched_by(self._tell, lambda: False):
-                self.picture = self._explorer.picture(self.state)
+                picture = self._explorer.picture(self.state)
+            self._fill(picture)
+            self.picture = picture
         except (Exception, KeyboardInterrupt) as error:
             self.picture = None
             said = in_words(error) if isinstance(error, Exception) else "Stopped; the picture is the one before."
             self._notices.value = f'<div role="alert">⚠ {_html(said)}</div>'
         finally:
             self._progress.layout.visibility = "hidden"
-        if self.picture is not None:
-            self._fill(self.picture)
+        if self._still is not None:
+            self._still.update(self._standing())
 
     def _fill(self, picture: Picture) -> None:
         self._sentence.value = f'<div aria-live="polite">{_html(picture.sentence)}</div>'
@@ -159,8 +141,6 @@ class Explored:
             f"<pre>{html.escape(picture.code.strip())}</pre>"
             f'<p>The same in the dashboard (<code>advlab app</code>): <a href="{link}" target="_blank">{link}</a></p>'
         )
-        if self._still is not None:
-            self._still.update(self._standing())
 
     def _arrange(self) -> None:
         """The controls of what matters in this state."""
@@ -168,41 +148,55 @@ class Explored:
         shown = [each for each in self._explorer.properties if each.drawn and each.matters(self.state)]
         first = list(self._explorer.first)
         shown.sort(key=lambda each: first.index(each.name) if each.name in first else len(first))
-        made = []
-        for each in shown:
-            options = offer.options.get(each.name)
-            made.append(control(each, self.state[each.name], partial(self._take, each.name), options))
-        self._controls.children = [*made, ipywidgets.HTML(f"<small>{html.escape(offer.about)}</small>")]
+        controls = [self._control(each, offer.options.get(each.name)) for each in shown]
+        self._controls.children = [*controls, self._about]
+        self._about.value = f"<small>{html.escape(offer.about)}</small>"
+
+    def _control(self, each: Property, options: Any) -> Any:
+        """The control of a property: the one there is, with the reader's focus, as long as it shows this value."""
+        now = copy.deepcopy((self.state[each.name], options))
+        if each.name not in self._made or self._made[each.name][0] != now:
+            self._made[each.name] = now, control(each, now[0], partial(self._take, each.name), options)
+        return self._made[each.name][1]
 
     def _take(self, name: str, value: Any) -> None:
+        """What a control tells: it already shows the value, so it stays."""
+        (_, options), widget = self._made[name]
+        self._made[name] = (value, options), widget
         self.set(**{name: value})
 
     def _panel(self, panel: AnyPanel) -> Any:
-        parts = [ipywidgets.HTML(f"<b>{html.escape(panel.heading)}</b>")] * bool(panel.heading)
-        if isinstance(panel, Words):
-            return ipywidgets.VBox([*parts, ipywidgets.HTML(_html(panel.text)), _small(panel.guide)])
+        """A panel below its heading; a picture that is there already is sent what is new."""
         if isinstance(panel, Table):
             rows = panel.frame.head(_ROWS)._repr_html_()
             return ipywidgets.Accordion([ipywidgets.HTML(rows)], titles=(panel.heading,))
-        drawn = self._mounted(panel) if isinstance(panel, Live) else go.FigureWidget(panel.draw(self._theme))
-        return ipywidgets.VBox([*parts, drawn, _small(panel.reading)])
+        if isinstance(panel, Words):
+            return _named(ipywidgets.VBox([_words(), ipywidgets.HTML(_html(panel.text)), _words()]), panel, panel.guide)
+        key = f"{type(panel).__name__} {panel.name}"
+        if key not in self._drawn:
+            self._drawn[key] = ipywidgets.VBox([_words(), self._mounted(panel), _words()])
+        elif isinstance(panel, Live):
+            self._drawn[key].children[1].data = panel.data(self._theme)
+        else:
+            self._drawn[key].children[1].draw(panel.draw(self._theme))
+        return _named(self._drawn[key], panel, panel.reading)
 
-    def _mounted(self, panel: Live) -> Any:
-        """The widget of a live panel: made once, then it is sent what is new."""
-        if panel.module not in self._live:
-            widget = self._live[panel.module] = live_widget(panel.module, panel.data(self._theme))
-            widget.observe(lambda change: self._heard(panel.module, change["new"]), names="change")
-        widget = self._live[panel.module]
-        widget.data = panel.data(self._theme)
+    def _mounted(self, panel: Panel | Live) -> Any:
+        """The widget of a panel that stays from picture to picture."""
+        if isinstance(panel, Panel):
+            return Plot(panel.draw(self._theme))
+        widget = live_widget(panel.module, panel.data(self._theme))
+        widget.observe(lambda change: self._heard(panel.module, change["new"]), names="change")
         return widget
 
     def _heard(self, module: str, change: Mapping[str, Any]) -> None:
-        for panel in () if self.picture is None else self.picture.panels:
+        """What was let go or chosen in a live panel."""
+        panels = () if self.picture is None else self.picture.panels
+        for panel in panels:
             if isinstance(panel, Live) and panel.module == module:
                 told = {name: value for name, value in change.items() if name != "at"}
                 self.state = {**self.state, **panel.heard(self.state, told)}
                 self._draw()
-                return
 
     def _action(self, label: str, changes: Mapping[str, Any]) -> Any:
         button = ipywidgets.Button(description=label, layout={"width": "auto"})
@@ -232,11 +226,19 @@ class _Still:
         self.figure = figure
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {"application/vnd.plotly.v1+json": json.loads(self.figure.to_json()), "text/plain": "a figure"}
+        return {"application/vnd.plotly.v1+json": plain(self.figure), "text/plain": "a figure"}
 
 
-def _small(text: str) -> Any:
-    return ipywidgets.HTML(f"<small>{html.escape(text)}</small>")
+def _words() -> Any:
+    return ipywidgets.HTML()
+
+
+def _named(box: Any, panel: AnyPanel, guide: str) -> Any:
+    """A box of three with the heading of its panel above and the reading guide below."""
+    above, _, below = box.children
+    above.value, below.value = f"<b>{html.escape(panel.heading)}</b>", f"<small>{html.escape(guide)}</small>"
+    above.layout.display, below.layout.display = (None if words else "none" for words in (panel.heading, guide))
+    return box
 
 
 def _html(text: str) -> str:

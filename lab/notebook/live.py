@@ -17,6 +17,9 @@ function render({ model, el }) {
   const host = document.createElement("div");
   host.className = model.get("module");
   host.style.setProperty("--st-font", "var(--jp-ui-font-family, sans-serif)");
+  host.style.background = "var(--paper)";
+  host.style.boxShadow = "0 0 0 8px var(--paper)";
+  el.style.padding = "8px";
   el.appendChild(host);
   const view = new View(host);
   const report = (value) => {

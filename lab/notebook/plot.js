@@ -1,0 +1,44 @@
+// One Plotly figure, drawn anew in place when Python sends another. plotly.js is a model of its own, that all figures
+// of a page share: it comes from Python once, not from another computer and not with every figure.
+
+const CONFIG = { displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+
+async function load(model) {
+  const name = model.get("library").replace("IPY_MODEL_", "");
+  const source = (await model.widget_manager.get_model(name)).get("source");
+  const module = { exports: {} };
+  new Function("module", "exports", source)(module, module.exports);
+  return module.exports;
+}
+
+async function library(model) {
+  globalThis.advantageLabPlotly ??= load(model);
+  try {
+    return await globalThis.advantageLabPlotly;
+  } catch (error) {
+    delete globalThis.advantageLabPlotly;
+    throw error;
+  }
+}
+
+async function render({ model, el }) {
+  const host = document.createElement("div");
+  host.style.width = "100%";
+  el.appendChild(host);
+  const Plotly = await library(model);
+  const draw = () => {
+    const { data, layout } = model.get("figure");
+    return Plotly.react(host, data, layout, CONFIG);
+  };
+  model.on("change:figure", draw);
+  await draw();
+  const observer = new ResizeObserver(() => host.offsetWidth && Plotly.Plots.resize(host));
+  observer.observe(host);
+  return () => {
+    model.off("change:figure", draw);
+    observer.disconnect();
+    Plotly.purge(host);
+  };
+}
+
+export default { render };
