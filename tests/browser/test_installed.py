@@ -58,5 +58,5 @@ def test_the_dashboard_opens_anywhere_with_its_recorded_data(new_page: Opener, i
     page = new_page(f"{installed_url}/your_run")
     assert "96 groups" in page.locator(".st-key-reading").inner_text()
     page = new_page(f"{installed_url}/small_models", scheme="dark")
-    assert "The task: Sort the digits" in page.locator(".st-key-reading").inner_text()
+    assert "its task: Sort the digits" in page.locator(".st-key-reading").inner_text()
     expect(page.get_by_test_id("stApp")).to_have_css("background-color", "rgb(18, 21, 28)")  # the lab's own theme
