@@ -102,7 +102,7 @@ def _drawn(page: Page, name: str, state: Mapping[str, Any]) -> Picture:
     return picture
 
 
-@st.fragment(run_every=0.3)
+@st.fragment(run_every=0.8)
 def _watch(job: Job, reader: str) -> None:
     """How far the work is, and the button that stops it where it can be stopped."""
     if job.wait(0, reader):
