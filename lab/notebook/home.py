@@ -176,7 +176,7 @@ class Explored:
         if key not in self._drawn:
             self._drawn[key] = ipywidgets.VBox([_words(), self._mounted(panel), _words()])
         elif isinstance(panel, Live):
-            self._drawn[key].children[1].data = panel.data(self._theme)
+            self._drawn[key].children[1].data.value = panel.data(self._theme)
         else:
             self._drawn[key].children[1].draw(panel.draw(self._theme))
         return _named(self._drawn[key], panel, panel.reading)

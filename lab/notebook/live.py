@@ -9,11 +9,13 @@ import anywidget
 import traitlets
 
 from lab.explorers import live
+from lab.notebook.sent import SENT, Sent, sent
 
 __all__ = ["LiveWidget", "live_widget"]
 
 _ENDING = """
-function render({ model, el }) {
+async function render({ model, el }) {
+  const data = await sent(model, "data");
   const host = document.createElement("div");
   host.className = model.get("module");
   host.style.setProperty("--st-font", "var(--jp-ui-font-family, sans-serif)");
@@ -26,9 +28,10 @@ function render({ model, el }) {
     model.set("change", { ...value, at: Date.now() });
     model.save_changes();
   };
-  const draw = () => view.receive(model.get("data"), report);
-  model.on("change:data", draw);
+  const draw = () => view.receive(data.get("value"), report);
+  data.on("change:value", draw);
   draw();
+  return () => data.off("change:value", draw);
 }
 
 export default { render };
@@ -39,15 +42,17 @@ class LiveWidget(anywidget.AnyWidget):
     """A module of `lab.explorers.live`: `data` is drawn, `change` is what was let go or chosen last."""
 
     module = traitlets.Unicode().tag(sync=True)
-    data = traitlets.Dict().tag(sync=True)
+    data = sent()
     change = traitlets.Dict().tag(sync=True)
 
 
 @cache
 def _kind(module: str) -> type[LiveWidget]:
-    return type(f"Live_{module}", (LiveWidget,), {"_esm": live.script(module, _ENDING), "_css": live.style(module)})
+    return type(
+        f"Live_{module}", (LiveWidget,), {"_esm": live.script(module, SENT + _ENDING), "_css": live.style(module)}
+    )
 
 
 def live_widget(module: str, data: dict[str, Any]) -> LiveWidget:
     """A widget that draws `data` with a module."""
-    return _kind(module)(module=module, data=data)
+    return _kind(module)(module=module, data=Sent(value=data))

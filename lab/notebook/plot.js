@@ -4,8 +4,7 @@
 const CONFIG = { displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
 
 async function load(model) {
-  const name = model.get("library").replace("IPY_MODEL_", "");
-  const source = (await model.widget_manager.get_model(name)).get("source");
+  const source = (await sent(model, "library")).get("value");
   const module = { exports: {} };
   new Function("module", "exports", source)(module, module.exports);
   return module.exports;
@@ -25,17 +24,17 @@ async function render({ model, el }) {
   const host = document.createElement("div");
   host.style.width = "100%";
   el.appendChild(host);
-  const Plotly = await library(model);
+  const [Plotly, figure] = [await library(model), await sent(model, "figure")];
   const draw = () => {
-    const { data, layout } = model.get("figure");
+    const { data, layout } = figure.get("value");
     return Plotly.react(host, data, layout, CONFIG);
   };
-  model.on("change:figure", draw);
+  figure.on("change:value", draw);
   await draw();
   const observer = new ResizeObserver(() => host.offsetWidth && Plotly.Plots.resize(host));
   observer.observe(host);
   return () => {
-    model.off("change:figure", draw);
+    figure.off("change:value", draw);
     observer.disconnect();
     Plotly.purge(host);
   };

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
-import ipywidgets
 import plotly.graph_objects as go
-import traitlets
 from plotly.offline import get_plotlyjs
+
+from lab.notebook.sent import SENT, Sent, sent
 
 __all__ = ["Plot", "plain"]
 
@@ -21,15 +21,9 @@ def plain(figure: go.Figure) -> dict[str, Any]:
     return dict(json.loads(figure.to_json()))
 
 
-class _Library(ipywidgets.Widget):
-    """plotly.js, which shows nothing by itself."""
-
-    source = traitlets.Unicode().tag(sync=True)
-
-
 @cache
-def _library() -> _Library:
-    return _Library(source=get_plotlyjs())
+def _library() -> Sent:
+    return Sent(value=get_plotlyjs())
 
 
 class Plot(anywidget.AnyWidget):
@@ -38,13 +32,13 @@ class Plot(anywidget.AnyWidget):
     Plotly's own FigureWidget sends plotly.js, five megabytes, with every figure.
     """
 
-    _esm = Path(__file__).with_name("plot.js").read_text(encoding="utf-8")
-    figure = traitlets.Dict().tag(sync=True)
-    library = traitlets.Instance(ipywidgets.Widget).tag(sync=True, **ipywidgets.widget_serialization)
+    _esm = SENT + Path(__file__).with_name("plot.js").read_text(encoding="utf-8")
+    figure = sent()
+    library = sent()
 
     def __init__(self, figure: go.Figure) -> None:
-        super().__init__(figure=plain(figure), library=_library())
+        super().__init__(figure=Sent(value=plain(figure)), library=_library())
 
     def draw(self, figure: go.Figure) -> None:
         """Shows another figure."""
-        self.figure = plain(figure)
+        self.figure.value = plain(figure)

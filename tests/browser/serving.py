@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +17,23 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, Page, Route
 
 HOST = "127.0.0.1"
-START_SECONDS = 60
+START_SECONDS = 120
 SERVER = {
     "STREAMLIT_SERVER_HEADLESS": "true",
     "STREAMLIT_SERVER_ADDRESS": HOST,
     "STREAMLIT_SERVER_FILE_WATCHER_TYPE": "none",
     "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
 }
+JUPYTER = [
+    "--ServerApp.open_browser=False",
+    "--ServerApp.allow_root=True",
+    "--ServerApp.port_retries=0",
+    "--IdentityProvider.token=",
+    "--LabApp.expose_app_in_browser=True",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
+    "--LabApp.news_url=",
+]
 SETTLE_SECONDS = 60
 # Streamlit says on its outermost element whether the script still runs.
 SETTLED = """() => {
@@ -71,8 +81,31 @@ def serve_lab(
 
 
 @contextmanager
+def serve_notebooks(folder: Path, root: Path) -> Iterator[str]:
+    """Serve the notebooks of a folder in JupyterLab, with no settings but its own; yields its address."""
+    port, home = free_port(), folder / ".jupyter"
+    quiet = home / "lab" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    kinds = {
+        "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython", "JUPYTERLAB_SETTINGS_DIR": "lab", "JUPYTERLAB_WORKSPACES_DIR": "spaces",
+    }  # fmt: skip
+    own = {name: str(home / kind) for name, kind in kinds.items()} | {"PYTHONPATH": str(root)}
+    options = [f"--ServerApp.root_dir={folder}", f"--ServerApp.port={port}", f"--ServerApp.ip={HOST}", *JUPYTER]
+    command = [sys.executable, "-m", "jupyterlab", *options]
+    with (home / "log").open("wb") as log, _served(command, folder, port, log, "/api/status", **own) as url:
+        yield url
+
+
+@contextmanager
 def _served(
-    command: list[str], folder: Path, port: int, log: IO[bytes] | None = None, **environment: str
+    command: list[str],
+    folder: Path,
+    port: int,
+    log: IO[bytes] | None = None,
+    health: str = "/_stcore/health",
+    **environment: str,
 ) -> Iterator[str]:
     url = f"http://{HOST}:{port}"
     # In a process group of its own, so that no child outlives the test.
@@ -86,7 +119,7 @@ def _served(
         start_new_session=True,
     )
     try:
-        _wait_until_healthy(server, url)
+        _wait_until_healthy(server, url + health)
         yield url
     finally:
         with suppress(ProcessLookupError):
@@ -98,7 +131,7 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+            with urllib.request.urlopen(url, timeout=5):
                 return
         except OSError:
             time.sleep(0.1)
@@ -127,8 +160,9 @@ class Opener:
         width: int = 1440,
         height: int = 900,
         scheme: Literal["light", "dark"] = "light",
+        ready: Callable[[Page], None] = settle,
     ) -> Page:
-        """A settled page at this address."""
+        """A page at this address, once it is `ready`."""
         context = self.browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True
         )
@@ -138,7 +172,7 @@ class Opener:
         page = context.new_page()
         page.on("pageerror", lambda error: self.thrown.append(str(error)))
         page.goto(url)
-        settle(page)
+        ready(page)
         return page
 
     def shot(self, page: Page, name: str) -> Path:

@@ -52,7 +52,7 @@ def test_a_notebook_shows_the_data_of_the_dashboard(name):
     drawn = sum(isinstance(panel, Panel) for panel in there.panels)
     plots = widgets(shown, Plot)
     assert len(plots) == drawn
-    assert all(plot.figure["data"] for plot in plots)
+    assert all(plot.figure.value["data"] for plot in plots)
 
 
 def test_a_control_changes_state_sentence_and_picture():
@@ -83,7 +83,7 @@ def test_a_dragged_reward_is_the_new_state():
     assert shown.state["rewards"] == [[[r] for r in [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]]]
     assert shown.state["rollout"] == 4
     assert shown.frame.filter(rollout=4)["advantage"].to_list() == [0.875]
-    assert strip.data["rewards"] == [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    assert strip.data.value["rewards"] == [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
