@@ -227,5 +227,5 @@ def test_what_is_chosen_in_a_list_can_be_read(app):
 
 def test_the_server_answers_this_machine_alone_and_takes_small_files(root):
     server = tomllib.loads((root / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["server"]
-    assert server["address"] == "127.0.0.1" and server["allowedHosts"] == ["127.0.0.1", "localhost"]
+    assert server["address"] == "127.0.0.1" and server["allowedHosts"] == ["127.0.0.1", "localhost", "::1"]
     assert server["maxUploadSize"] == 16

@@ -94,13 +94,14 @@ def needs_no_claim(taken: Taken) -> bool:
 
 
 TAKEN = [t for t in registered() if not needs_no_claim(t)]
+OWN = {kind: set(rules(kind)) for kind in ("advantage", "objective", "reward")}  # before another test adds its own
 
 
 def test_rules_of_papers_and_their_distances_are_taken_away_once_each() -> None:
     keys = [key for taken in registered() for key in taken.keys]
     assert len(keys) == len(set(keys))
-    for kind in ("advantage", "objective", "reward"):
-        assert {key.partition(":")[2] for key in keys if key.startswith(kind)} == set(rules(kind))
+    for kind, own in OWN.items():
+        assert own <= {key.partition(":")[2] for key in keys if key.startswith(kind)}
     listed = {taken.keys[0] for taken in TAKEN}
     assert {"advantage:ngrpo", "objective:dno", "reward:toolrl", "distance:epic", "canonicalisation:val"} <= listed
     assert not listed & {"advantage:grpo", "objective:ppo_clip", "objective:dpo", "distance:pearson"}

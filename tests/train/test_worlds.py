@@ -1,7 +1,6 @@
 """Every variant has a world: by `lab.train`, by `advlab run`, and as the pages list it."""
 
 import pytest
-from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 import lab
@@ -12,6 +11,7 @@ from lab.explorers.places import places
 from lab.methods import names
 from lab.training.train import refused
 from lab.world_registry import settings, suited, world
+from tests.pages.looking import app as page_of
 
 LIVE = [name for name in world_registry.names() if name != "small-lm"]
 
@@ -60,8 +60,8 @@ def test_every_variant_runs_by_name_from_the_shell(away, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["bandit", "agents", "preferences"])
-def test_the_pages_list_what_trains(root, away, name):
-    page = AppTest.from_file(str(root / "lab" / "pages" / "train.py"), default_timeout=60)
+def test_the_pages_list_what_trains(away, name):
+    page = page_of("train")
     page.query_params.update({"world": name, "variants": "grpo", "steps": "50", "runs": "2"})
     page.run()
     assert not page.exception and not page.error

@@ -47,7 +47,7 @@ def reached(call: Callable[[], T]) -> tuple[T, Reach]:
 def _forget() -> None:
     """Empty the caches of the lab and of its worlds: what is kept would not be seen to run."""
     for each in gc.get_objects():
-        if isinstance(each, functools._lru_cache_wrapper):
+        if type(each) is functools._lru_cache_wrapper:  # asking its `__class__` would wake lazy modules
             module = str(each.__module__)
             if module.startswith(("lab.", "simulators.")) and not module.startswith(_RECORD):
                 each.cache_clear()
