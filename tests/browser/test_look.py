@@ -1,7 +1,5 @@
 """Every page at both widths, light and dark: drawn, within the window, photographed; colours follow the reader."""
 
-from urllib.parse import urlencode
-
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -13,12 +11,6 @@ PICTURE = ".js-plotly-plot, [data-live] svg, [data-testid=stDataFrame]"
 #: What is measured and photographed: every page in its default state and in every question's.
 STATES = {name.replace("-", "_"): explorer(name) for name in names()}
 OWN = ["small_models", "your_run", "papers"]
-SIZES = {"desk": (1440, 900), "tablet": (820, 1180)}
-BOTTOM = """() => {
-  const first = document.querySelector('.st-key-first');
-  return Math.max(...[...first.querySelectorAll('.js-plotly-plot, [data-live] svg')].map(
-    (each) => each.getBoundingClientRect().bottom));
-}"""
 
 
 def drawn(page: Page) -> None:
@@ -40,25 +32,6 @@ def ready(page: Page) -> None:
     expect(page.locator(PICTURE).first).to_be_visible(timeout=1000 * SETTLE_SECONDS)
 
 
-def within(page: Page, size: tuple[int, int]) -> bool:
-    """Whether the first picture ends above the window's bottom, and nothing sticks out to the right."""
-    page.set_viewport_size({"width": size[0], "height": size[1]})
-    page.wait_for_timeout(600)
-    main = page.get_by_test_id("stMain")
-    return page.evaluate(BOTTOM) <= size[1] and main.evaluate("main => main.scrollWidth <= main.clientWidth")
-
-
-@pytest.mark.parametrize("name", STATES)
-def test_the_first_screen_holds_the_whole_picture_in_every_question(new_page: Opener, app_url: str, name: str) -> None:
-    page, wrong = new_page(f"{app_url}/{STATES[name].path}"), []
-    for question in STATES[name].questions:
-        address = urlencode(STATES[name].written(STATES[name].question(question)), safe="~@_")
-        page.goto(f"{app_url}/{STATES[name].path}?{address}")
-        ready(page)
-        wrong += [(question, size) for size, pixels in SIZES.items() if not within(page, pixels)]
-    assert not wrong
-
-
 @pytest.mark.parametrize("name", [*STATES, *OWN])
 def test_a_page_fits_its_window(new_page: Opener, app_url: str, view: dict[str, object], name: str) -> None:
     page = new_page(f"{app_url}/{path(name)}", **view)
@@ -67,14 +40,6 @@ def test_a_page_fits_its_window(new_page: Opener, app_url: str, view: dict[str, 
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth"), "nothing sticks out to the right"
     page.screenshot(path=new_page.screenshots / f"first-{name}-{view['width']}-{view['scheme']}.png")
     new_page.shot(page, name)
-
-
-def test_nothing_is_cut_off_on_a_telephone(new_page: Opener, app_url: str) -> None:
-    for name in STATES:
-        page = new_page(f"{app_url}/{path(name)}", width=390, height=844)
-        ready(page)
-        main = page.get_by_test_id("stMain")
-        assert main.evaluate("main => main.scrollWidth <= main.clientWidth"), name
 
 
 def test_pictures_follow_a_change_between_light_and_dark(new_page: Opener, app_url: str) -> None:

@@ -55,7 +55,7 @@ def test_walking_answers_before_letting_go(bench: Page) -> None:
     bench.mouse.move(knob["x"] + knob["width"] / 2, knob["y"] + knob["height"] / 2)
     bench.mouse.down()
     bench.mouse.move(knob["x"] - 5000, knob["y"], steps=3)
-    expect(loss).to_have_text("lost of R₁: optimising the other 0% · at worst 0%")
+    expect(loss).to_have_text("lost of R₁: optimising the other 0% · at worst (dashed) 0%")
     assert before != loss.text_content()
     bench.mouse.up()
     bench.wait_for_url(re.compile(r"at=0$"))
@@ -69,7 +69,8 @@ def test_a_click_on_the_second_map_moves_the_shortcut(bench: Page) -> None:
 
 
 def test_another_world_and_back(bench: Page) -> None:
-    bench.get_by_text("graph", exact=True).click()
+    bench.get_by_role("combobox", name="World").click()
+    bench.get_by_role("option", name="graph").click()
     bench.wait_for_url(re.compile(r"world=graph.*reward=1_0_0_-1_0_0\.5_0_0"))
     settle(bench)
     assert bench.locator(".bench circle.chosen").count() == 1

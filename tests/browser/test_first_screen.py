@@ -1,0 +1,45 @@
+"""The first screen of every page holds its whole picture, in every question, at every size."""
+
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.serving import Opener
+from tests.browser.test_look import STATES, path, ready
+
+SIZES = {"desk": (1440, 900), "tablet": (820, 1180)}
+BOTTOM = """() => {
+  const first = document.querySelector('.st-key-first');
+  return Math.max(...[...first.querySelectorAll('.js-plotly-plot, [data-live] svg')].map(
+    (each) => each.getBoundingClientRect().bottom));
+}"""
+
+
+def within(page: Page, size: tuple[int, int]) -> bool:
+    """Whether the first picture ends above the window's bottom, and nothing sticks out to the right."""
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.wait_for_timeout(600)
+    main = page.get_by_test_id("stMain")
+    return page.evaluate(BOTTOM) <= size[1] and main.evaluate("main => main.scrollWidth <= main.clientWidth")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", STATES)
+def test_the_first_screen_holds_the_whole_picture_in_every_question(new_page: Opener, app_url: str, name: str) -> None:
+    page, wrong = new_page(f"{app_url}/{STATES[name].path}"), []
+    for question in STATES[name].questions:
+        address = urlencode(STATES[name].written(STATES[name].question(question)), safe="~@_")
+        page.goto(f"{app_url}/{STATES[name].path}?{address}")
+        ready(page)
+        wrong += [(question, size) for size, pixels in SIZES.items() if not within(page, pixels)]
+    assert not wrong
+
+
+@pytest.mark.timeout(600)
+def test_nothing_is_cut_off_on_a_telephone(new_page: Opener, app_url: str) -> None:
+    for name in STATES:
+        page = new_page(f"{app_url}/{path(name)}", width=390, height=844)
+        ready(page)
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("main => main.scrollWidth <= main.clientWidth"), name
