@@ -54,6 +54,7 @@ def test_nothing_keeps_a_reader_out(new_page: Opener, app_url: str, address: str
 def test_the_sentence_is_announced_when_it_changes(new_page: Opener, app_url: str) -> None:
     page = new_page(f"{app_url}/collapse")
     expect(page.locator(".st-key-reading")).to_have_attribute("aria-live", "polite")
+    page.get_by_text("Look at a group").first.click()
     page.get_by_role("link", name="Sign flips").first.click()
     page.wait_for_url("**/sign_flips?**")
     expect(page.locator(".st-key-reading")).to_have_attribute("aria-live", "polite")
