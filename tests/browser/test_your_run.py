@@ -7,9 +7,15 @@ import polars as pl
 from playwright.sync_api import Page, expect
 
 import lab
-from tests.browser.serving import Opener, settle
+from tests.browser.serving import SETTLE_SECONDS, Opener, settle
 
 TWO, EQUAL = (lab.logs.bundled()[name] for name in ("two_rewards", "equal_rewards"))
+
+
+def choose(page: Page, log: str) -> None:
+    """Picks a log from the list in the side panel."""
+    page.get_by_role("combobox", name="Training log").click()
+    page.get_by_role("option", name=log).click()
 
 
 def reading(page: Page) -> str:
@@ -26,7 +32,7 @@ def test_a_bundled_log_opens_at_every_width(new_page: Opener, app_url: str, view
 def test_the_other_bundled_logs_open(new_page: Opener, app_url: str) -> None:
     page = new_page(f"{app_url}/your_run")
     for log, words in {"equal rewards": "phantom", "reused batches": "32 groups"}.items():
-        page.get_by_text(log, exact=True).click()
+        choose(page, log)
         expect(page.locator(".st-key-reading")).to_contain_text(words)
         settle(page)
         new_page.shot(page, f"your-run-{log.replace(' ', '-')}")
@@ -35,7 +41,7 @@ def test_the_other_bundled_logs_open(new_page: Opener, app_url: str) -> None:
 def test_a_folder_is_typed_and_stays_in_the_link(new_page: Opener, app_url: str, tmp_path: Path) -> None:
     folder = shutil.copytree(EQUAL, tmp_path / "my run")
     page = new_page(f"{app_url}/your_run")
-    page.get_by_text("a folder of mine").click()
+    choose(page, "a folder of mine")
     box = page.get_by_role("textbox", name="Folder or file")
     box.fill(str(folder))
     box.press("Enter")
@@ -48,7 +54,7 @@ def test_a_folder_is_typed_and_stays_in_the_link(new_page: Opener, app_url: str,
 def test_an_upload_is_read_and_a_foreign_file_is_named(new_page: Opener, app_url: str, tmp_path: Path) -> None:
     page = new_page(f"{app_url}/your_run?log=upload")
     page.locator("input[type=file]").set_input_files(sorted((TWO / "completions").iterdir())[:2])
-    expect(page.locator(".st-key-reading")).to_contain_text("16 groups")
+    expect(page.locator(".st-key-reading")).to_contain_text("16 groups", timeout=1000 * SETTLE_SECONDS)
     settle(page)
     fake = tmp_path / "completions_00009.parquet"
     fake.write_text("step,prompt,completion\n9,a,b\n")
