@@ -90,7 +90,7 @@ def half_of_epic(seed: int) -> Measurement:
         half = distances.compute("epic-l2-l2", mdp, *pairs) / 2
         forms = distances.canonical_form("epic", mdp, pairs).reshape(2, 5, -1)
         rho = np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(*forms, strict=True)])
-        found = distances.compare(mdp, *pairs, ["epic", "epic-direct"], power=2.0)
+        found = distances.compare(mdp, *pairs, ["epic", "epic-direct"], power=2.0)  # type: ignore[call-arg]
         away = [np.abs(d - half).max() for d in (np.sqrt((1 - rho) / 2), *found.values())]
         rows.append({"world": index, "difference": float(max(away))})
     largest = max(row["difference"] for row in rows)
