@@ -55,6 +55,6 @@ def test_the_sentence_is_announced_when_it_changes(new_page: Opener, app_url: st
     page = new_page(f"{app_url}/collapse")
     expect(page.locator(".st-key-reading")).to_have_attribute("aria-live", "polite")
     page.get_by_text("Look at a group").first.click()
-    page.get_by_role("link", name="Sign flips").first.click()
+    page.get_by_text("Sign flips", exact=True).last.click()
     page.wait_for_url("**/sign_flips?**")
     expect(page.locator(".st-key-reading")).to_have_attribute("aria-live", "polite")

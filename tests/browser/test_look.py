@@ -58,7 +58,7 @@ def test_pages_keep_their_state_when_one_comes_back(new_page: Opener, app_url: s
     settle(page)
     for name, url in {"Collapse": "**/collapse?**", "Sign flips": "**/sign_flips?**"}.items():
         page.get_by_text("Look at a group").click()
-        page.get_by_role("link", name=name).click()
+        page.get_by_text(name, exact=True).last.click()
         page.wait_for_url(url)
         settle(page)
     page.wait_for_url("**/sign_flips?**law=bernoulli**")
