@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -13,7 +12,7 @@ from lab.explorers.contract import LOOK, Explorer, Offer, Panel, Picture, Questi
 from lab.explorers.groups import LAW, by_size, closed_to, homes, rewards_only, short_code, short_run, words_of
 from lab.explorers.kept import kept, watched
 from lab.explorers.properties import RUN, Choice, Choices, seed
-from lab.explorers.runs import narrowed, nothing_possible, without
+from lab.explorers.runs import narrowed, of_possible, without
 from lab.figures.lines import curves
 from lab.figures.rates import levels_by_size, silence, silence_by_size
 from lab.methods import names
@@ -66,12 +65,10 @@ def offer(state: State) -> Offer:
     return narrowed(state, closed_to(state["world"]), about, "rules")
 
 
+@of_possible(lambda state: without(state, closed_to(state["world"]), "rules", among=homes()), "rules")
 def picture(state: State) -> Picture:
     """Groups without signal, by success or by group size, and while training."""
-    state, left = without(state, closed_to(state["world"]), "rules", among=homes())
-    if not state["rules"]:
-        return nothing_possible(left)
-    return replace(of_right_or_wrong(state) if state["world"] == LAW else of_a_world(state), left_out=left)
+    return of_right_or_wrong(state) if state["world"] == LAW else of_a_world(state)
 
 
 @kept(64)

@@ -19,7 +19,7 @@ from lab.explorers.runs import (
     fitting,
     goal,
     measured,
-    nothing_possible,
+    of_possible,
     offer,
     or_fair,
     settings,
@@ -76,11 +76,9 @@ def explorer() -> Explorer:
     )  # fmt: skip
 
 
+@of_possible(fitting)
 def picture(state: State) -> Picture:
     """Where the variants end beside the first of them, what they climb, and where the difference comes from."""
-    state, left = fitting(state)
-    if not state["variants"]:
-        return nothing_possible(left)
     measure = measured(state, MEASURE)
     trace = trained(state, measure)
     metric, words = goal(trace.frame)
@@ -104,7 +102,6 @@ def picture(state: State) -> Picture:
         frame=summary,
         of="all curves but the lead",
         notes=absent(state, MEASURE, trace.frame),
-        left_out=left,
     )
 
 

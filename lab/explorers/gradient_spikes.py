@@ -13,7 +13,7 @@ from lab.explorers.contract import COMPARE, Explorer, Panel, Picture, Questions,
 from lab.explorers.kept import kept
 from lab.explorers.places import made, scenes
 from lab.explorers.properties import Number, Whole
-from lab.explorers.runs import asked, code, fitting, nothing_possible, offer, settings, trained
+from lab.explorers.runs import asked, code, fitting, of_possible, offer, settings, trained
 from lab.figures.agent_norms import agent_norms
 from lab.figures.gradient_norms import gradient_norms
 from lab.figures.group_matrix import group_matrix
@@ -63,11 +63,9 @@ def explorer() -> Explorer:
     )  # fmt: skip
 
 
+@of_possible(fitting)
 def picture(state: State) -> Picture:
     """The gradient norms with their spikes, and one of them taken apart."""
-    state, left = fitting(state)
-    if not state["variants"]:
-        return nothing_possible(left)
     agents = agents_of(state)
     trace = trained(state, NORMS if agents else BASIC)
     options = {"threshold": state["threshold"], "window": state["window"]}
@@ -86,7 +84,6 @@ def picture(state: State) -> Picture:
         code=lines(state, spike, ringed, several=bool(agents)),
         frame=marked,
         of="the gradient norms",
-        left_out=left,
     )
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from lab import distances, studies
 from lab.explorers.contract import REWARDS, Explorer, Live, Panel, Picture, Questions, State
 from lab.explorers.kept import kept
-from lab.explorers.live_bench import heard, payload
+from lab.explorers.live.bench import heard, payload
 from lab.explorers.properties import Among, Choice, Choices, Number, Numbers, Property, Whole, seed
 from lab.explorers.words import listed
 from lab.figures.reward_pairs import regret_cloud, reward_way

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, reduce
+from functools import cache, reduce, wraps
 from typing import Any
 
 import polars as pl
@@ -140,9 +140,22 @@ def _homes(refusal: Refusal, among: Collection[str]) -> list[str]:
     return [name for name in offered if found and all(name in each for each in found)]
 
 
-def nothing_possible(left: Sequence[LeftOut]) -> Picture:
-    """What is shown where none of the variants is possible."""
-    return Picture(sentence="None of these variants is possible in this world.", left_out=left)
+def of_possible(
+    fit: Callable[[State], tuple[dict[str, Any], list[LeftOut]]], prop: str = "variants"
+) -> Callable[[Callable[[State], Picture]], Callable[[State], Picture]]:
+    """Decorator: a picture of the variants under `prop` that `fit` leaves, the others named with the reason."""
+
+    def decorate(draw: Callable[[State], Picture]) -> Callable[[State], Picture]:
+        @wraps(draw)
+        def picture(state: State) -> Picture:
+            fitted, left = fit(state)
+            if not fitted[prop]:
+                return Picture(sentence="None of these variants is possible in this world.", left_out=left)
+            return replace(draw(fitted), left_out=left)
+
+        return picture
+
+    return decorate
 
 
 def asked(state: State) -> dict[str, Any]:

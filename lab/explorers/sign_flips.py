@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import polars as pl
 
 from lab import studies
@@ -11,7 +9,7 @@ from lab.explorers.contract import LOOK, Explorer, Offer, Panel, Picture, Questi
 from lab.explorers.groups import LAW, by_size, closed_to, homes, short_code, short_run, words_of
 from lab.explorers.kept import kept
 from lab.explorers.properties import RUN, Choice, Choices, seed
-from lab.explorers.runs import narrowed, nothing_possible, without
+from lab.explorers.runs import narrowed, of_possible, without
 from lab.figures.lines import curves
 from lab.figures.rates import flips_by_law, flips_by_size
 from lab.measures.metrics import AGAINST_DRAWN, AGAINST_EXPECTED
@@ -63,12 +61,10 @@ def offer(state: State) -> Offer:
     return narrowed(state, closed_to(state["world"]), about)
 
 
+@of_possible(lambda state: without(state, closed_to(state["world"]), among=homes()))
 def picture(state: State) -> Picture:
     """Wrong signs by group size, and by law or while training."""
-    state, left = without(state, closed_to(state["world"]), among=homes())
-    if not state["variants"]:
-        return nothing_possible(left)
-    return replace(of_a_law(state) if state["world"] == LAW else of_a_world(state), left_out=left)
+    return of_a_law(state) if state["world"] == LAW else of_a_world(state)
 
 
 @kept(64)

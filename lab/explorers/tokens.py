@@ -12,7 +12,7 @@ from lab.explorers import places
 from lab.explorers.contract import LOOK, Explorer, Offer, Panel, Picture, Questions, State
 from lab.explorers.kept import kept
 from lab.explorers.properties import RUN, Choices, Number, Whole, seed
-from lab.explorers.runs import made_by, narrowed, nothing_possible, without
+from lab.explorers.runs import made_by, narrowed, of_possible, without
 from lab.figures.token_weights import token_weights
 from lab.measures.tokens import token_weights as weights_of
 from lab.measures.tokens import weight_spread
@@ -67,11 +67,9 @@ def offer(state: State) -> Offer:
     return narrowed(state, away(state), places.about(state["world"]))
 
 
+@of_possible(lambda state: without(state, away(state), among=homes()))
 def picture(state: State) -> Picture:
     """The weight of every token of one prompt's rollouts, a panel per variant."""
-    state, left = without(state, away(state), among=homes())
-    if not state["variants"]:
-        return nothing_possible(left)
     unit = places.place(state["world"]).here.unit
     asked = (state[k] for k in ("variants", "step", "prompt", "group_size", "lr", "seed"))
     frame = table(state["world"], places.given(state), *asked)
@@ -80,7 +78,6 @@ def picture(state: State) -> Picture:
         panels=[Panel(token_weights, frame, options={"unit": unit})],
         code=lines(state, unit),
         frame=frame,
-        left_out=left,
     )
 
 

@@ -15,7 +15,7 @@ from lab.explorers.runs import (
     follows_gradient,
     goal,
     measured,
-    nothing_possible,
+    of_possible,
     offer,
     or_fair,
     settings,
@@ -59,11 +59,9 @@ def explorer() -> Explorer:
     )  # fmt: skip
 
 
+@of_possible(fitting)
 def picture(state: State) -> Picture:
     """Six measurements over the steps of a run."""
-    state, left = fitting(state)
-    if not state["variants"]:
-        return nothing_possible(left)
     measure = measured(state, GLANCE)
     trace = trained(state, measure)
     summary = trace.summary()
@@ -73,7 +71,6 @@ def picture(state: State) -> Picture:
         code="\n".join([*code(state, measure), f"lab.figures.training(trace.summary(), metrics={measure!r})"]),
         frame=summary,
         notes=absent(state, GLANCE, trace.frame),
-        left_out=left,
     )
 
 

@@ -13,14 +13,10 @@ from lab.explorers import live
 __all__ = ["mount"]
 
 _ENDING = """
-const GUIDE_HEIGHT = 64; // height of the reading guide
-
 export default function (component) {
   const host = component.parentElement.querySelector("[data-live]");
   host.view ??= new View(host);
-  const scrolled = document.querySelector('[data-testid="stMain"]')?.scrollTop ?? 0;
-  const room = window.innerHeight - host.getBoundingClientRect().top - scrolled - GUIDE_HEIGHT;
-  host.view.receive(component.data, (value) => component.setTriggerValue("change", value), room);
+  host.view.receive(component.data, (value) => component.setTriggerValue("change", value));
 }
 """
 

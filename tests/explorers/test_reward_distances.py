@@ -8,7 +8,7 @@ import pytest
 from lab import distances, studies
 from lab.explorers import explorer
 from lab.explorers.contract import Live
-from lab.explorers.live_bench import payload
+from lab.explorers.live.bench import payload
 from lab.explorers.properties import Numbers
 from lab.explorers.reward_distances import PLACES, world
 from lab.studies.reward_pairs import between

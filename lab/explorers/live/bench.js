@@ -47,15 +47,8 @@ class View {
   }
 
   // ---- geometry
-  // The height that is left in the window, above a caption; all that is wanted where the host lies further down.
-  left() {
-    let top = this.host.getBoundingClientRect().top;
-    for (let at = this.host.parentNode; at; at = at.parentNode ?? at.host) top += at.scrollTop ?? 0;
-    return top < innerHeight ? innerHeight - top - BELOW : Infinity;
-  }
-
   moved() {
-    const room = this.left();
+    const room = roomFor(this.host, BELOW);
     return room !== this.room && !(Math.abs(room - this.room) < 3);
   }
 
@@ -99,7 +92,7 @@ class View {
   build() {
     this.width = this.host.clientWidth;
     if (!this.width) return;
-    this.room = this.left();
+    this.room = roomFor(this.host, BELOW);
     const focus = this.svg.querySelector(":focus")?.dataset.focus, sizes = this.sizes();
     const { wide, gap, side, room, tall, head, chart, below, height } = sizes;
     this.size = sizes;

@@ -1,7 +1,7 @@
 // Rewards that can be dragged, and what every rule makes of them. No formula lives here: for each reward and each
 // value it can take, Python has sent the advantages; dragging looks them up, letting go tells Python the new rewards.
 
-const GAP = 14, KNOB = 8;
+const GAP = 14, KNOB = 8, BELOW = 64;
 const FLIPPED = 1, UNUSED = 2, REFUSED = 3;
 
 function shown(value, digits = 2) {
@@ -29,11 +29,9 @@ class View {
     this.svg.addEventListener("pointercancel", (event) => this.up(event));
   }
 
-  // A new payload: what is being dragged or typed keeps its place, everything else is as Python says. `room` is the
-  // height that is left for the picture.
-  receive(data, report, room = Infinity) {
+  // A new payload: what is being dragged or typed keeps its place, everything else is as Python says.
+  receive(data, report) {
     this.report = report;
-    this.room = room;
     this.data = data;
     this.advantage = new Float32Array(bytes(data.advantage));
     this.mark = new Uint8Array(bytes(data.mark));
@@ -70,7 +68,7 @@ class View {
     this.tall = several ? 104 : 150;
     this.high = rules.length > 5 ? 60 : 78;
     const fixed = y + rows * gap + rules.length * GAP + (this.width < 900 ? 48 : 28);
-    const fit = Math.min(1, Math.max(0.5, (this.room - fixed) / (rows * this.tall + rules.length * this.high)));
+    const fit = Math.min(1, Math.max(0.5, (roomFor(this.host, BELOW) - fixed) / (rows * this.tall + rules.length * this.high)));
     this.tall *= fit;
     this.high *= fit;
     components.forEach((name, k) => { this.rewardRow(name, k, y); y += this.tall + gap; });

@@ -13,6 +13,14 @@ function set(made, attributes) {
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
 }
 
+// The height that is left in the window below the top of `host`, less `below`; all that is wanted where it lies further
+// down.
+function roomFor(host, below) {
+  let top = host.getBoundingClientRect().top;
+  for (let at = host.parentNode; at; at = at.parentNode ?? at.host) top += at.scrollTop ?? 0;
+  return top < innerHeight ? innerHeight - top - below : Infinity;
+}
+
 function bytes(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 }
