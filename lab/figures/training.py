@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ GLANCE = ("value", "sign_flip", "no_signal", "grad_norm", "entropy", "cosine")
 _LOG = ("grad_norm",)
 _LEAST = {"sign_flip": 0.0, "no_signal": 0.0, "entropy": 0.0, "cosine": -1.0}
 _MOST_POINTS = 200
+_LETTERS = 32  # of a title that fits above a panel in a narrow window
 _BESIDE, _BELOW = 0.065, 0.18  # room between panels, as shares of the picture
 
 
@@ -81,10 +83,10 @@ def _axes(metric: Metric, place: int, panels: int, columns: int) -> dict[str, An
 
 
 def _title(metric: Metric, axis: str, theme: str) -> dict[str, Any]:
-    """Name on one line; unit and the good direction, quieter, on the next."""
+    """Name on a line, a long one on two; unit and the good direction, quieter, on the next."""
     quiet = [metric.unit, f"{metric.better} is better" if metric.better else ""]
     second = ", ".join(part for part in quiet if part) or "\u00a0"
-    label = metric.label[:1].upper() + metric.label[1:]
+    label = "<br>".join(wrap(metric.label[:1].upper() + metric.label[1:], _LETTERS))
     text = f"<b>{label}</b><br><span style='font-size:12px;color:{palette(theme).muted}'>{second}</span>"
     return heading(text, axis, theme) | {"align": "left", "showarrow": False}
 

@@ -246,8 +246,9 @@ class Page:
     def _pills(self, label: str, name: str, questions: list[str], lit: str | None) -> None:
         st.session_state[self.key(name)] = lit if lit in questions else None
         st.pills(
-            label, questions, key=self.key(name), label_visibility="collapsed", on_change=self._choose, args=(name,)
-        )
+            label, questions, key=self.key(name), label_visibility="collapsed", on_change=self._choose, args=(name,),
+            wrap=True,
+        )  # fmt: skip
 
     def _choose(self, name: str) -> None:
         chosen = st.session_state[self.key(name)]
