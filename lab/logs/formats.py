@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from polars.exceptions import PolarsError
 from lab.errors import InputError
 from lab.logs import parquet
 from lab.logs.parquet import status
+from lab.text import printable
 
-__all__ = ["FORMATS", "MAX_BYTES", "MAX_ROWS", "names_in", "read_files", "tables"]
+__all__ = ["FORMATS", "MAX_BYTES", "MAX_ROWS", "framed", "names_in", "read_files", "records", "tables"]
 
 #: Rollouts that are read at once; longer logs are read in parts (`steps=`).
 MAX_ROWS = 1_000_000
@@ -68,16 +69,79 @@ def read_files(files: Sequence[Path]) -> list[pl.DataFrame]:
     Raises:
         InputError: A file is damaged or no regular file; together they have more than `MAX_ROWS` or `MAX_BYTES`.
     """
+    rows, _ = _harmless(files)
+    frames = [_READ[file.suffix](file) for file in files]
+    _check_rows(files, max(rows, sum(frame.height for frame in frames)))
+    return frames
+
+
+def records(
+    files: Sequence[Path], row: Callable[[dict[str, Any]], dict[str, Any]] = dict
+) -> tuple[list[list[dict[str, Any]]], list[str]]:
+    """The objects of files of JSON lines, for logs that hold more than a table.
+
+    Args:
+        files: The files.
+        row: What is kept of each object; whatever it leaves out takes no memory.
+
+    Returns:
+        A list for each file; and what was left out, in sentences: the last line of a file, where it was not written to
+        its end.
+
+    Raises:
+        InputError: Another line is no JSON object; a file is no regular file; together they have more than `MAX_ROWS`
+            or `MAX_BYTES`.
+    """
+    _harmless(files)
+    found, notes = [], []
+    for file in files:
+        rows, torn = _whole(file, row)
+        found.append(rows)
+        notes += torn
+        _check_rows(files, sum(map(len, found)))
+    return found, notes
+
+
+def _whole(file: Path, row: Callable[[dict[str, Any]], dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The objects of one file; a last line that is cut off becomes a sentence."""
+    rows: list[dict[str, Any]] = []
+    cut: InputError | None = None
+    for number, line in _byte_lines(file):
+        if cut:
+            raise cut
+        try:
+            found = _object(line, file, number)
+        except InputError as reason:
+            cut = reason
+        else:
+            rows.append(row(found))
+    said = f"The last line of {printable(file.name)} is left out: it is no JSON object, perhaps not written to its end."
+    return rows, [said] if cut else []
+
+
+def _byte_lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Line numbers from 1, and the lines that are not blank, for whom a cut letter of UTF-8 is no reason to stop."""
+    try:
+        with file.open("rb") as opened:
+            yield from ((number, line) for number, line in enumerate(opened, 1) if line.strip())
+    except OSError as reason:
+        raise InputError(f"{file} cannot be read: {reason.strerror or reason}") from None
+
+
+def _harmless(files: Sequence[Path]) -> tuple[int, int]:
+    """Rows and bytes that the files say they have, together."""
     claims = [_claim(file) for file in files]
     rows, size = sum(c[0] for c in claims), sum(c[1] for c in claims)
-    frames = [] if rows > MAX_ROWS or size > MAX_BYTES else [_READ[file.suffix](file) for file in files]
-    rows = max(rows, sum(frame.height for frame in frames))
+    _check_rows(files, rows, size)
+    return rows, size
+
+
+def _check_rows(files: Sequence[Path], rows: int, size: int = 0) -> None:
     if rows > MAX_ROWS or size > MAX_BYTES:
         raise InputError(
-            f"{files[0].parent}: {len(claims)} file(s) claim {rows} rows and {size / 2**20:.0f} MiB; up to "
+            f"{files[0].parent}: {len(files)} file(s) claim {rows} rows and {size / 2**20:.0f} MiB; up to "
             f"{MAX_ROWS} rows and {MAX_BYTES // 2**20} MiB are read at once: choose fewer with steps=range(1, 101)"
         )
-    return frames
 
 
 def _claim(file: Path) -> tuple[int, int]:
@@ -105,7 +169,7 @@ def _lines(file: Path, count: int | None = None) -> Iterator[tuple[int, str]]:
         raise InputError(f"{file} cannot be read: {reason.strerror or reason}") from None
 
 
-def _object(line: str, file: Path, number: int) -> dict[str, Any]:
+def _object(line: str | bytes, file: Path, number: int) -> dict[str, Any]:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as reason:
@@ -116,7 +180,11 @@ def _object(line: str, file: Path, number: int) -> dict[str, Any]:
 
 
 def _json_lines(file: Path) -> pl.DataFrame:
-    rows = [_object(line, file, number) for number, line in _lines(file)]
+    return framed([_object(line, file, number) for number, line in _lines(file)])
+
+
+def framed(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Objects as a table; a key that some lack is missing (null) there."""
     names = dict.fromkeys(name for row in rows for name in row)
     return pl.DataFrame([_series(name, [row.get(name) for row in rows]) for name in names])
 

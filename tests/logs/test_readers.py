@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import lab
 from lab.errors import InputError, UnknownNameError
 from lab.logs import Known, Raw, bundled, contract
+from lab.logs.formats import records
 from lab.logs.rules import reproduction
 from tests.logs.logs import Write
 
@@ -300,6 +301,20 @@ def test_lines_of_json_are_taken_as_they_are(tmp_path: Path) -> None:
     assert table.frame["mixed"].to_list() == ["1", "x"]
     (folder / "1.jsonl").write_text('{"input": "p", "output": "o", "score": 1, "step": 1}\n{"input": "p", "out')
     assert "1.jsonl, line 2 is no JSON" in failure(folder)
+
+
+def test_the_last_line_of_a_file_of_objects_may_be_cut_off(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'{"a": 1}\n\n{"a": 2, "b": "\xc3\xa9"}\n{"a": 3, "b": "\xc3')
+    (rows,), notes = records([file])
+    assert rows == [{"a": 1}, {"a": 2, "b": "é"}] and notes == [
+        "The last line of a.jsonl is left out: it is no JSON object, perhaps not written to its end."
+    ]
+    (kept,), _ = records([file], lambda found: {"a": found["a"]})
+    assert kept == [{"a": 1}, {"a": 2}]
+    file.write_bytes(b'{"a": 1}\n{"a"\n{"a": 3}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl, line 2 is no JSON"):
+        records([file])
 
 
 # ------------------------------------------------------------------------------ whose rule comes first

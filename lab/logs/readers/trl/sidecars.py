@@ -12,6 +12,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.errors import InputError
+from lab.logs.scalars import number, per_step
 from lab.text import listed
 
 __all__ = ["MAX_JSON", "RunInfo", "TrainerState", "find_trainer_state", "read_json"]
@@ -56,7 +57,7 @@ class RunInfo(BaseModel):
     def weight_of(self) -> Mapping[str, float]:
         """Weight of each reward function by its name; none where one of them is no finite number."""
         given = self.overrides.get("reward_weights", self.reward_weights)
-        weights = [_number(w) for w in given] if isinstance(given, list) else []
+        weights = [number(w) for w in given] if isinstance(given, list) else []
         if not all(w is not None and math.isfinite(w) for w in weights):
             return {}
         return {name: w for name, w in zip(self.rewards, weights, strict=False) if w is not None}
@@ -84,22 +85,7 @@ class TrainerState(BaseModel):
 
         A step's entries are merged, the last wins. The second part of the answer says what was left out.
         """
-        steps: dict[int, dict[str, float]] = {}
-        odd = []
-        for entry in self.log_history:
-            step = _number(entry.get("step"))
-            if step is None or not step.is_integer():
-                continue
-            if abs(step) >= 2**63:
-                odd.append(step)
-                continue
-            numbers = {_named(key): _number(value) for key, value in entry.items() if key != "step"}
-            steps.setdefault(int(step), {}).update({k: v for k, v in numbers.items() if v is not None})
-        names = sorted({name for entry in steps.values() for name in entry})
-        ordered = sorted(steps)
-        columns = {name: pl.Series([steps[s].get(name) for s in ordered], dtype=pl.Float64) for name in names}
-        said = [f"Metrics of steps that no run reaches are left out: {listed(odd)}."] if odd else []
-        return pl.DataFrame({"step": pl.Series(ordered, dtype=pl.Int64), **columns}), said
+        return per_step(self.log_history, _named)
 
 
 #: TRL's names of what `lab.logs.contract.SCALARS` names.
@@ -116,15 +102,6 @@ def _named(key: str) -> str:
     """A metric's name here: `rewards/<name>/mean` is reward/<name>, `rewards/<name>/std` is reward_std/<name>."""
     part = _PART.fullmatch(key)
     return f"reward{'_std' if part[2] == 'std' else ''}/{part[1]}" if part else _NAMES.get(key, key)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
 
 
 def read_json(path: Path, model: type[Model]) -> Model | None:
