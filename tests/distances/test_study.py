@@ -90,23 +90,6 @@ def test_what_cannot_be_studied() -> None:
         distance_study(**{**SMALL, "actions": 1})
 
 
-FAST = {"starc.2", "starc.3", "starc.check-planning"} | {f"reward-distances.{n}" for n in (1, 2, 5, 6, 7)}
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FAST else [pytest.mark.slow]) for n in CLAIMS])
-def test_claim_holds(name: str) -> None:
-    result, measurement = papers.measured(name)
-    assert result.verdict == "holds"
-    assert result.interval[0] <= result.value <= result.interval[1]
-    assert measurement.frame.height > 0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_verdicts_do_not_depend_on_the_seed(seed: int) -> None:
-    assert [r.id for r in papers.claims(*CLAIMS, seed=seed) if not r.holds] == []
-
-
 def test_the_claims_of_the_cards_are_there() -> None:
     numbered = {f"starc.{n}" for n in range(1, 5)} | {f"reward-distances.{n}" for n in range(1, 8)}
     assert numbered <= set(CLAIMS)

@@ -11,13 +11,6 @@ PARTS = ("1", "2", "3", "4", "5", "check-control", "check-parting", "check-grade
          "limit-metrics")  # fmt: skip
 
 
-@pytest.mark.parametrize("part", [pytest.param(p, marks=[pytest.mark.slow] if p == "4" else []) for p in PARTS])
-def test_claim_holds(part: str) -> None:
-    found, measured = papers.measured(f"{SLUG}.{part}")
-    assert found.holds, found
-    assert measured.frame.height > 0
-
-
 def test_every_claim_is_there() -> None:
     assert [c.id for c in papers.paper(SLUG).claims] == [f"{SLUG}.{part}" for part in ("headline", *PARTS)]
 

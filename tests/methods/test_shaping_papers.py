@@ -20,31 +20,7 @@ from simulators.mdp import families
 from simulators.mdp.messages import messages
 
 SLUGS = ("dense-rewards", "oni", "robo-dopamine")
-SLOW = {
-    "dense-rewards.check-learned",
-    "dense-rewards.1",
-    "dense-rewards.check-noise",
-    "dense-rewards.limit-preferences",
-    "oni.1",
-    "oni.2",
-    "oni.4",
-    "oni.limit-longer",
-}
 CLAIMS = [c.id for c in papers.select(*SLUGS) if c.kind != "headline"]
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in CLAIMS])
-def test_claim_holds(name: str) -> None:
-    found, measured = papers.measured(name)
-    assert found.holds, found
-    assert measured.frame.height > 0
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_verdicts_do_not_depend_on_the_seed(seed: int) -> None:
-    assert [r.id for r in papers.claims(*CLAIMS, seed=seed) if not r.holds] == []
 
 
 def test_the_claims_of_the_cards_are_there() -> None:

@@ -215,22 +215,14 @@ def test_what_is_stale_is_measured_and_what_fails_stops_no_other(
     assert {"ngrpo.1", "bnpo.3"} <= recorded.stale(recorded.read(tmp_path)).keys(), "to be gone on with"
 
 
-@pytest.mark.slow
 def test_the_record_is_of_this_code() -> None:
-    known = recorded.read()
-    stale = {name: why for name, why in recorded.stale(known).items() if name in known}
+    stale = recorded.stale(recorded.read())
     assert stale == {}, "`advlab claims --record` measures these again"
-    assert len({papers.find_claim(name).paper for name in known}) > 20, "most papers are in the record"
 
 
-QUICK = [e.id for e in recorded.read().values() if max(r.seconds for r in e.runs) < 3]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "place"), [(name, i % 5) for i, name in enumerate(QUICK[::9])])
-def test_recorded_claims_are_measured_again(name: str, place: int) -> None:
-    kept = recorded.read()[name].runs[place]
-    found = papers.run_claim(name, kept.seed, counter=True)
-    assert found.verdict == kept.verdict
-    assert found.value == pytest.approx(kept.value, rel=1e-6, abs=1e-9)
-    assert found.without == (None if kept.without is None else pytest.approx(kept.without, rel=1e-6, abs=1e-9))
+def test_no_recorded_verdict_depends_on_the_seed() -> None:
+    for entry in recorded.read().values():
+        assert len(entry.runs) >= 5 and len({r.verdict for r in entry.runs}) == 1, entry.id
+        kind = papers.find_claim(entry.id).kind
+        told = {papers.SHOWN, papers.NOT_SHOWN, papers.REVERSED} if kind == "headline" else {"holds"}
+        assert entry.verdict in told, entry.id
