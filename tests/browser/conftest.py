@@ -68,10 +68,3 @@ def new_page(chromium: Browser, root: Path) -> Iterator[Opener]:
 def page(new_page: Opener, app_url: str) -> Page:
     """The dashboard's first page, 1440 wide and light."""
     return new_page(app_url)
-
-
-@pytest.fixture(params=[(1440, "light"), (1440, "dark"), (820, "light"), (820, "dark")], ids=str)
-def view(request: pytest.FixtureRequest) -> dict[str, object]:
-    """Each width with each colour scheme, as arguments of `new_page`."""
-    width, scheme = request.param
-    return {"width": width, "height": 900 if width > 1000 else 1180, "scheme": scheme}

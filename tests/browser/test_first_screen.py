@@ -6,9 +6,8 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.serving import Opener
-from tests.browser.test_look import STATES, path, ready
+from tests.browser.test_look import SIZES, STATES, path, ready
 
-SIZES = {"desk": (1440, 900), "tablet": (820, 1180)}
 BOTTOM = """() => {
   const first = document.querySelector('.st-key-first');
   return Math.max(...[...first.querySelectorAll('.js-plotly-plot, [data-live] svg')].map(

@@ -1,9 +1,12 @@
-"""Every page at both widths, light and dark: drawn, within the window, photographed; colours follow the reader."""
+"""Every page at both widths, light and dark: drawn, within the window, open to all; colours follow the reader."""
+
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from lab.explorers import explorer, names
+from tests.browser.axe import serious
 from tests.browser.serving import SETTLE_SECONDS, Opener, settle
 
 PICTURE = ".js-plotly-plot, [data-live] svg, [data-testid=stDataFrame]"
@@ -11,6 +14,9 @@ PICTURE = ".js-plotly-plot, [data-live] svg, [data-testid=stDataFrame]"
 #: What is measured and photographed: every page in its default state and in every question's.
 STATES = {name.replace("-", "_"): explorer(name) for name in names()}
 OWN = ["small_models", "your_run", "papers"]
+
+SIZES = {"desk": (1440, 900), "tablet": (820, 1180)}
+GROUNDS: dict[Literal["light", "dark"], str] = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 21, 28)"}
 
 
 def drawn(page: Page) -> None:
@@ -32,14 +38,22 @@ def ready(page: Page) -> None:
     expect(page.locator(PICTURE).first).to_be_visible(timeout=1000 * SETTLE_SECONDS)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", [*STATES, *OWN])
-def test_a_page_fits_its_window(new_page: Opener, app_url: str, view: dict[str, object], name: str) -> None:
-    page = new_page(f"{app_url}/{path(name)}", **view)
-    ready(page)
+def test_a_page_fits_its_window_and_keeps_nobody_out(new_page: Opener, app_url: str, name: str) -> None:
+    page = new_page(f"{app_url}/{path(name)}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_text("Page not found")).to_have_count(0)  # it works before any other page was opened
     main = page.get_by_test_id("stMain")
-    assert main.evaluate("main => main.scrollWidth <= main.clientWidth"), "nothing sticks out to the right"
-    page.screenshot(path=new_page.screenshots / f"first-{name}-{view['width']}-{view['scheme']}.png")
-    new_page.shot(page, name)
+    for scheme, ground in GROUNDS.items():
+        page.emulate_media(color_scheme=scheme)
+        expect(page.get_by_test_id("stApp")).to_have_css("background-color", ground)
+        for size in SIZES.values():
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            ready(page)
+            assert main.evaluate("main => main.scrollWidth <= main.clientWidth"), "nothing sticks out to the right"
+            page.screenshot(path=new_page.screenshots / f"first-{name}-{size[0]}-{scheme}.png")
+        assert serious(page) == []
 
 
 def test_pictures_follow_a_change_between_light_and_dark(new_page: Opener, app_url: str) -> None:
@@ -80,3 +94,12 @@ def test_the_bare_address_says_what_an_advantage_is_and_leads_to_the_rooms(new_p
     expect(page.locator(".st-key-reading")).to_contain_text("every advantage is 0")
     page.locator(".st-key-rooms").get_by_role("link", name="Microscope").click()
     page.wait_for_url("**/microscope?**")
+
+
+def test_the_sentence_is_announced_when_it_changes(new_page: Opener, app_url: str) -> None:
+    page = new_page(f"{app_url}/collapse")
+    expect(page.locator(".st-key-reading")).to_have_attribute("aria-live", "polite")
+    page.get_by_text("Look at a group").first.click()
+    page.get_by_text("Sign flips", exact=True).last.click()
+    page.wait_for_url("**/sign_flips?**")
+    expect(page.locator(".st-key-reading")).to_have_attribute("aria-live", "polite")

@@ -55,8 +55,8 @@ def test_how_a_claim_is_measured_is_shown(new_page: Opener, app_url: str) -> Non
     expect(page.get_by_text("Measurement(").first).to_be_visible()
 
 
-def test_the_first_screen_at_every_width(new_page: Opener, app_url: str, view: dict) -> None:
-    page = new_page(f"{app_url}/papers?paper=mc-grpo", **view)
+def test_a_paper_opens_with_its_headline(new_page: Opener, app_url: str) -> None:
+    page = new_page(f"{app_url}/papers?paper=mc-grpo", width=820, height=1180, scheme="dark")
     expect(page.locator(".st-key-reading")).to_contain_text("What the abstract promises")
     new_page.shot(page, "papers")
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -35,12 +36,13 @@ def test_page_settles_and_a_key_changes_state_and_address(new_page: Opener, smal
     assert parse_qs(urlsplit(page.url).query) == {"n": ["4"]}
 
 
-def test_views_differ_in_width_and_colour(new_page: Opener, small_url: str, view: dict) -> None:
-    page = new_page(small_url, **view)
-    assert page.evaluate("innerWidth") == view["width"]
-    assert _is_dark(page) == (view["scheme"] == "dark")
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (820, "dark")])
+def test_views_differ_in_width_and_colour(new_page: Opener, small_url: str, width: int, scheme: Any) -> None:
+    page = new_page(small_url, width=width, scheme=scheme)
+    assert page.evaluate("innerWidth") == width
+    assert _is_dark(page) == (scheme == "dark")
     path = new_page.shot(page, "small")
-    assert path.name == f"small-{view['width']}-{view['scheme']}.png"
+    assert path.name == f"small-{width}-{scheme}.png"
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
