@@ -67,11 +67,11 @@ def _by_size(frame: pl.DataFrame, theme: str, height: int, title: str) -> go.Fig
         line = exact if exact.height else simulated
         drawn.add_scatter(
             x=line["group_size"].to_numpy(), y=line["rate"].to_numpy(), mode="lines", name=variant, legendgroup=variant,
-            line=look.line if exact.height else look.line | {"dash": "dot"},
+            line=look.line if exact.height else look.line | {"dash": "dot"}, showlegend=False,
             hovertemplate="exact: %{y:.2%}" if exact.height else None, hoverinfo=None if exact.height else "skip",
         )  # fmt: skip
         points(drawn, simulated["group_size"].to_numpy() * aside, simulated, "rate", color=look.color,
-               symbol=look.symbol, name=variant, legendgroup=variant, showlegend=False)  # fmt: skip
+               symbol=look.symbol, name=variant, legendgroup=variant)  # fmt: skip
     sizes = frame["group_size"].unique().sort().to_list()
     drawn.update_xaxes(title="group size G (rollouts per prompt)", type="log", tickvals=sizes, ticktext=sizes)
     drawn.update_layout(height=height, hovermode="closest")

@@ -97,6 +97,7 @@ def test_flips_by_size_draws_exact_lines_and_points_with_intervals():
     line, points = flips_by_size(study).data
     exact = study.filter(kind="exact")
     assert line.mode == "lines" and np.allclose(line.y, exact["rate"])
+    assert line.showlegend is False and points.showlegend is not False, "the mark tells variants of one colour apart"
     simulated = study.filter(kind="simulated")
     assert np.allclose(points.y + points.error_y.array, simulated["high"])
     assert np.allclose(points.y - points.error_y.arrayminus, simulated["low"])
