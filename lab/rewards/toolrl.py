@@ -264,7 +264,7 @@ def toolrl(rewards: Array, *, schedule: str = "fixed", step: int = 0) -> Array:
         rewards: Share of the call that matches, in [0, 1], and for K >= 2 the format bit [..., P, G, K]; further
             components are left out.
         schedule: A key of `SCHEDULES`.
-        step: Index of the training step, for schedules.
+        step: Index of the training step, for schedules; training tells it unless it is given.
 
     Returns:
         Correctness and format [..., P, G, 2], or the correctness alone [..., P, G, 1].

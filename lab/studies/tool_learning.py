@@ -49,7 +49,7 @@ def tool_study(
         seed: Draws the true calls.
         seeds: Of the runs S.
         granularity: How calls are paid.
-        schedule: Of the reward `toolrl`, which is told every step.
+        schedule: Of the reward `toolrl`.
         letters: See `tool_world`.
         steps: Of training, on groups of 8.
         early: When the format is looked at.
@@ -62,12 +62,10 @@ def tool_study(
     from lab.training.settings import Settings
 
     world, exact = tool_world(seed, granularity, letters), tool_world(seed, "coarse", letters)
-    method = variant("toolrl", schedule=schedule)
-    walk = Walk(world, method, list(seeds), Settings(group_size=_GROUP, lr=_LR))
+    walk = Walk(world, variant("toolrl", schedule=schedule), list(seeds), Settings(group_size=_GROUP, lr=_LR))
     found: dict[str, Array] = {}
     silent = []
     for step in range(steps):
-        walk.variant = method.with_options(step=step)
         moment = walk.look()
         if step < 10:
             silent.append((np.ptp(moment.rewards[..., 0], axis=-1) == 0).mean(axis=-1))

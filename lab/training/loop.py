@@ -183,7 +183,8 @@ class Walk:
 
     def _given(self, rule: Rule, rollouts: Rollouts) -> dict[str, Any]:
         given = {f: rollouts.get(f) for f in rule.fields}
-        return given | {**rule.options, **self.variant.options.get(rule.kind, {})}
+        told = {"step": self.step} if "step" in rule.options else {}
+        return given | {**rule.options, **told, **self.variant.options.get(rule.kind, {})}
 
     def _filtered(self, rollouts: Rollouts, rewards: Array) -> tuple[Rollouts, Array, Any, Any]:
         """Rollouts, rewards, prompts that the filter keeps [S, P] and slots, once dropped prompts are drawn again."""

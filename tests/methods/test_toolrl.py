@@ -9,6 +9,8 @@ import pytest
 import lab
 from lab.errors import UnknownNameError
 from lab.rewards import toolrl
+from lab.training.loop import Walk
+from lab.training.settings import Settings
 from simulators import HiddenLM, Rollouts, ToyLM
 from simulators.toy_lm.tasks import tool_call
 
@@ -90,6 +92,16 @@ def test_the_rule_scales_the_share_and_the_format_bit() -> None:
     assert lab.rewards.apply("toolrl", rewards, schedule="two-stage", step=30).tolist() == [[[3, 0.5], [0, 0]]]
     smooth = lab.rewards.apply("toolrl", rewards, schedule="smooth", step=75)
     assert smooth == pytest.approx(np.array([[[2.5, 1.5], [0, -1]]]))
+
+
+@pytest.mark.parametrize(("given", "step", "most"), [({}, 29, 1), ({}, 30, 3), ({"step": 30}, 0, 3)])
+def test_training_tells_the_schedule_its_step_unless_it_is_given(given: dict, step: int, most: float) -> None:
+    world = ToyLM(tool_call(2, 4, 5, 3, granularity="fine"))
+    walk = Walk(world, lab.variant("toolrl", schedule="two-stage", **given), [0], Settings(group_size=8))
+    walk.step = step
+    moment = walk.look(gradient=False)
+    share = moment.rollouts.rewards[..., 0]
+    assert moment.rewards[..., 0] == pytest.approx(most * (2 * share - 1))
 
 
 @pytest.mark.parametrize("granularity", toolrl.GRANULARITIES)
