@@ -5,6 +5,9 @@ from .bundles import (
     bundled_run as bundled_run,
 )
 from .contract import (
+    COLUMNS as COLUMNS,
+)
+from .contract import (
     SCALARS as SCALARS,
 )
 from .contract import (

@@ -21,7 +21,7 @@ import polars as pl
 from lab.errors import InputError, UnknownNameError
 from lab.text import listed
 
-__all__ = ["SCALARS", "Known", "Raw", "Reader", "reader", "reader_of", "readers"]
+__all__ = ["COLUMNS", "SCALARS", "Known", "Raw", "Reader", "reader", "reader_of", "readers"]
 
 #: Names of a trainer's own metrics, the same for every trainer; `reward/<name>` is the mean of one reward, and a metric
 #: that is not among them keeps the trainer's name.
@@ -37,6 +37,19 @@ SCALARS: Mapping[str, str] = {
     "truncated": "share of responses that were cut off",
     "loss": "loss",
     "learning_rate": "learning rate",
+}
+
+
+#: Columns of rollouts that mean the same whatever the trainer; `Raw.frame` has them where the log tells them, and any
+#: other column keeps the trainer's name.
+COLUMNS: Mapping[str, str] = {
+    "step": "step of the run, a whole number",
+    "prompt": "text, or a list of messages with role and content",
+    "completion": "likewise",
+    "advantage": "what the trainer used; NaN where it was NaN",
+    "evaluation": "Boolean: the row was evaluated and not trained on",
+    "length": "tokens of the completion, a whole number",
+    "truncated": "Boolean: the completion was cut off at the longest length",
 }
 
 
@@ -69,7 +82,8 @@ class Raw:
 
     Attributes:
         frame: One row per rollout in the order of the log: step, prompt, completion (the last two may be missing where
-            `known.groups` is given), the rewards, advantage if it was logged, and whatever else there is.
+            `known.groups` is given), the rewards, whatever of `COLUMNS` the log tells, and whatever else there is.
+            Groups may be of different sizes. A log of metrics alone has a frame without rows (`pl.DataFrame()`).
         known: What the log says of itself.
         metrics: One row per step: step and the trainer's own metrics, named as in `SCALARS`.
         notes: What was read and left out, in sentences.

@@ -140,7 +140,7 @@ def _groups(table: RolloutTable) -> pl.DataFrame:
     """Equal totals are judged in float32, as trainers add rewards; equal parts exactly."""
     total, advantage = pl.col("reward"), pl.col("advantage")
     spread, largest = _total(table).max() - _total(table).min(), _total(table).abs().max()
-    alike = pl.all_horizontal([column(c).drop_nulls().n_unique() <= 1 for c in table.reward_columns])
+    alike = pl.all_horizontal(pl.lit(True), *(column(c).drop_nulls().n_unique() <= 1 for c in table.reward_columns))
     equal = (spread <= EQUAL * largest).fill_null(True)
     loud = (advantage.abs() > NO_SIGNAL).any()
     return table.frame.group_by("step", "group", maintain_order=True).agg(
@@ -216,6 +216,8 @@ def _sign(values: NDArray[Any]) -> NDArray[Any]:
 
 def _about_signal(d: Diagnosis) -> list[str]:
     total, silent = d.groups.height, int(d.groups["no_signal"].sum())
+    if not total:
+        return ["The log has no rollouts: only the trainer's own metrics can be read."]
     if not silent:
         return [f"Each of the {total} groups has different rewards: there is something to learn in every one."]
     said = [f"{silent} of {total} groups ({d.no_signal:.1%}) have equal rewards: nothing in them can be learnt."]

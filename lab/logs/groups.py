@@ -2,7 +2,7 @@
 
 Where the log names the group of each row, that is taken. Otherwise a run of equal consecutive prompts is one group, or
 several where the same prompt stands in adjacent groups; where no prompt stands beside itself, all rows of a prompt
-within a step are one group.
+within a step are one group. Groups may be of different sizes.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from lab.errors import InputError, check_whole
 from lab.logs.columns import column
 from lab.logs.contract import Known
-from lab.text import printable
+from lab.text import listed, printable
 
 __all__ = ["number_groups"]
 
+_INCOMPLETE = ("keep", "drop", "error")
 _MIN_BLOCKS = 16
 _ZERO = 1e-3
 _APART = "The rows of a prompt do not stand together; all rows of a step with the same prompt are read as one group."
@@ -25,43 +26,71 @@ _APART = "The rows of a prompt do not stand together; all rows of a step with th
 
 def number_groups(
     frame: pl.DataFrame, given: int | None, known: Known, incomplete: str
-) -> tuple[pl.DataFrame, int, list[str]]:
+) -> tuple[pl.DataFrame, int | None, list[str]]:
     """Add `group` and `rollout`, both counted from 0 within the step.
 
     Args:
         frame: Rows in the order of the log, with `_file` and `_row`.
         given: Rollouts per prompt G, if the caller says it.
         known: What the log says of its groups.
-        incomplete: "error", or "drop" to leave out what is no whole group.
+        incomplete: What becomes of rows that are no whole group: "keep" (groups of another size; refused where the
+            caller gives the size), "drop", or "error".
 
     Returns:
-        The frame, G, and where that came from.
+        The frame, G (None where the groups are of different sizes), and where that came from.
 
     Raises:
-        InputError: Rows are left over, or G is no size of a group of this log.
+        InputError: Rows are left over and may not be, or G is no size of a group of this log.
     """
-    if incomplete not in ("error", "drop"):
-        raise InputError(f"incomplete={incomplete!r}; it must be 'error' or 'drop'")
+    if incomplete not in _INCOMPLETE:
+        raise InputError(f"incomplete={incomplete!r}; it must be one of {listed(_INCOMPLETE)}")
+    if frame.is_empty():
+        return frame.with_columns(group=pl.lit(0, pl.Int64), rollout=pl.lit(0, pl.Int64)).clear(), None, []
     frame, exact, told = _told_apart(frame, known)
     runs = _runs(frame)
     size, from_where = _size(frame, runs, given, known, exact)
+    notes = [*told, *from_where]
     whole = pl.col("length") == size if exact else pl.col("length") % size == 0
     bad = runs.filter(~whole)
-    notes = [*told, *from_where]
-    if bad.height and incomplete == "error":
+    if bad.height and (incomplete == "error" or (given is not None and incomplete == "keep")):
         raise InputError(_incomplete(bad, size, exact))
-    if bad.height:
+    if bad.height and incomplete == "drop":
         frame = frame.join(runs.filter(whole).select("_run"), on="_run", how="semi", maintain_order="left")
         notes.append(f"{bad['length'].sum()} rows left out: they stand in groups that are not {size} rows long.")
     if frame.is_empty():
         raise InputError(f"no prompt stands in a group of {size} rows; group_size= gives another size")
-    doubled = runs.filter(whole & (pl.col("length") > size)).height
+    doubled = 0 if exact else runs.filter(pl.col("length") > size).height
     if doubled:
         notes.append(
             f"{doubled} times the same prompt stands in adjacent groups; each {size} rows are read as one group."
         )
-    row = pl.int_range(pl.len()).over("step")
-    return frame.with_columns((row // size).alias("group"), (row % size).alias("rollout")), size, notes
+    return _numbered(frame, size, exact, notes)
+
+
+def _numbered(
+    frame: pl.DataFrame, size: int, exact: bool, notes: list[str]
+) -> tuple[pl.DataFrame, int | None, list[str]]:
+    """The groups: a run of rows, or each `size` rows of it and what is left over; and what is said of their sizes."""
+    row = pl.int_range(pl.len()).over("_run")
+    block = pl.lit(0) if exact else row // size
+    numbered = frame.with_columns(pl.struct("_run", block.alias("block")).rle_id().alias("group"))
+    numbered = numbered.with_columns(
+        pl.col("group").cast(pl.Int64) - pl.col("group").first().over("step"),
+        pl.int_range(pl.len()).over("group").alias("rollout"),
+    )
+    lengths = numbered.group_by("step", "group").len()["len"]
+    other = lengths.filter(lengths != size)
+    if lengths.n_unique() > 1:
+        notes.append(
+            f"{len(other)} of {len(lengths)} groups are not {size} rollouts large but {_between(other)}; they are kept "
+            "as they are, incomplete='drop' leaves them out."
+        )
+    return numbered, int(lengths[0]) if lengths.n_unique() == 1 else None, notes
+
+
+def _between(lengths: pl.Series) -> str:
+    low, high = lengths.sort().gather([0, -1])
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _told_apart(frame: pl.DataFrame, known: Known) -> tuple[pl.DataFrame, bool, list[str]]:
@@ -104,9 +133,9 @@ def _size(
 ) -> tuple[int, list[str]]:
     """Rollouts per prompt G, and where it came from: the caller's word, the log's own, or the lengths of the runs.
 
-    The most frequent length is the size; runs of another length are not complete. A smaller size needs a reason, since
-    the same prompt may stand in adjacent groups: the advantages sum to zero in every one of at least 16 smaller blocks,
-    or a length that divides all others is as frequent as any and nothing speaks against it.
+    The most frequent length is the size; runs of another length are groups of another size, or not complete. A smaller
+    size needs a reason, since the same prompt may stand in adjacent groups: the advantages sum to zero in every one of
+    at least 16 smaller blocks, or a length that divides all others is as frequent as any and nothing speaks against it.
     """
     if given is not None:
         size = check_whole("group_size", given, 1)

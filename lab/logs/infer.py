@@ -12,10 +12,10 @@ import polars as pl
 
 from lab.errors import InputError, UnknownNameError
 from lab.logs.columns import INNER
-from lab.logs.contract import Known
+from lab.logs.contract import COLUMNS, Known
 from lab.text import listed
 
-__all__ = ["drop_repeats", "reward_columns", "reward_weights"]
+__all__ = ["drop_repeats", "evaluation_rows", "reward_columns", "reward_weights"]
 
 
 def drop_repeats(frame: pl.DataFrame, keep: bool) -> tuple[pl.DataFrame, tuple[int, ...], list[str]]:
@@ -29,9 +29,9 @@ def drop_repeats(frame: pl.DataFrame, keep: bool) -> tuple[pl.DataFrame, tuple[i
     """
     parts = frame.partition_by("step", maintain_order=True, include_key=False)
     content = [part.drop("_file", "_row") for part in parts]
-    same = [False] + [a.equals(b) for a, b in zip(content[1:], content, strict=False)]
+    same = [a.equals(b) for a, b in zip(content[1:], content, strict=False)]
     steps = frame["step"].unique(maintain_order=True).to_list()
-    repeats = tuple(step for step, repeated in zip(steps, same, strict=True) if repeated)
+    repeats = tuple(step for step, repeated in zip(steps[1:], same, strict=True) if repeated)
     if not repeats:
         return frame, (), []
     said = (
@@ -47,6 +47,22 @@ def drop_repeats(frame: pl.DataFrame, keep: bool) -> tuple[pl.DataFrame, tuple[i
     )
 
 
+def evaluation_rows(frame: pl.DataFrame, rewards: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
+    """The rows that were trained on, those that a reader has marked as evaluation, and what was done."""
+    if "evaluation" in rewards or frame.schema.get("evaluation") != pl.Boolean:
+        return frame, frame.clear(), []
+    marked = frame["evaluation"].fill_null(False)
+    frame = frame.drop("evaluation")
+    evaluated = frame.filter(marked)
+    if evaluated.is_empty():
+        return frame, evaluated, []
+    steps = evaluated["step"].unique(maintain_order=True).to_list()
+    said = (
+        f"{evaluated.height} rows of steps {listed(steps)} are evaluation rows: they are kept apart from the training."
+    )
+    return frame.filter(~marked), evaluated, [said]
+
+
 def reward_columns(frame: pl.DataFrame, given: Sequence[str] | None, known: Known) -> tuple[list[str], list[str]]:
     """Which columns are reward components, in the order of the log; and where that came from.
 
@@ -60,7 +76,9 @@ def reward_columns(frame: pl.DataFrame, given: Sequence[str] | None, known: Know
     if found := [c for c in candidates if c in known.rewards]:
         where = known.said.get("rewards", "the log itself")
         return _named(frame, found, candidates, numeric), [f"Reward columns named by {where}: {listed(found)}."]
-    floats = [c for c in numeric if frame[c].dtype.is_float()] or [c for c in numeric if frame[c].dtype.is_integer()]
+    floats = [c for c in numeric if frame[c].dtype.is_float()] or [
+        c for c in numeric if frame[c].dtype.is_integer() and c not in COLUMNS
+    ]
     if not floats:
         raise InputError(
             f"no reward column in {frame['_file'][0]}: beside step, prompt, completion and advantage it has "

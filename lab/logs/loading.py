@@ -22,6 +22,8 @@ from lab.text import listed, printable
 __all__ = ["expanded", "load"]
 
 _TABLE = ("group", "rollout", "reward")  # columns of the table that a log's own must not stand in for
+_SCHEMA = {"step": pl.Int64, "prompt": pl.String, "group": pl.Int64, "rollout": pl.Int64, "completion": pl.String,
+           "reward": pl.Float64, "advantage": pl.Float64}  # fmt: skip
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def load(
     reward_columns: Sequence[str] | None = None,
     reward_weights: Sequence[float] | None = None,
     keep_repeats: bool = False,
-    incomplete: str = "error",
+    incomplete: str = "keep",
     reader: str | None = None,
 ) -> RolloutTable:
     """Open a training log: a run's folder, or one file of it.
@@ -57,7 +59,8 @@ def load(
         reward_columns: Names of the reward components.
         reward_weights: Weight of each component [K].
         keep_repeats: Keep steps that repeat the rows of the step before.
-        incomplete: "error", or "drop" to leave out groups that are not complete.
+        incomplete: Groups that have another size than most: "keep" them as they are (rows that do not fit a
+            `group_size` of yours are refused), "drop" them, or "error".
         reader: Name of the reader, where the files do not tell it.
 
     Returns:
@@ -75,18 +78,22 @@ def load(
     if chosen is None:
         raise InputError(_unknown(source))
     raw = chosen.read(source, wanted)
-    frame, notes = _rows(raw, source, wanted)
-    frame, repeats, repeated = infer.drop_repeats(frame, keep_repeats)
-    columns, about_columns = infer.reward_columns(frame, reward_columns, raw.known)
+    if raw.frame.is_empty():
+        return _metrics_alone(raw, source, chosen.name, wanted)
+    rows, notes = _rows(raw, source, wanted)
+    columns, about_columns = infer.reward_columns(rows, reward_columns, raw.known)
     weights, about_weights = infer.reward_weights(columns, reward_weights, raw.known, raw.metrics)
-    frame, missing = reward_values(frame, columns, raw.lacking)
-    names = moved(frame, _TABLE)
+    rows, missing = reward_values(rows, columns, raw.lacking)
+    rows, evaluated, apart = infer.evaluation_rows(rows, columns)
+    rows, repeats, repeated = infer.drop_repeats(rows, keep_repeats)
+    names = moved(rows, _TABLE)
     known = replace(raw.known, groups=names.get(raw.known.groups or "", raw.known.groups))
-    frame, size, about_groups = number_groups(frame.rename(names), group_size, known, incomplete)
     columns = [names.get(c, c) for c in columns]
-    notes += [*repeated, *about_columns, *about_weights, *about_groups, *missing]
+    rows, size, about_groups = number_groups(rows.rename(names), group_size, known, incomplete)
+    evaluated, _, _ = number_groups(evaluated.rename(names), None, replace(known, group_size=None), "keep")
+    notes += [*repeated, *about_columns, *about_weights, *apart, *about_groups, *missing]
     return RolloutTable(
-        _assemble(frame, columns, weights),
+        _assemble(rows, columns, weights),
         tuple(columns),
         tuple(weights),
         size,
@@ -96,7 +103,21 @@ def load(
         repeats,
         raw.trainer or chosen.name,
         raw.tokens,
+        _assemble(evaluated, columns, weights),
     )
+
+
+def _metrics_alone(raw: Raw, source: Path, trainer: str, wanted: Container[int] | None) -> RolloutTable:
+    """The table of a log without rollouts."""
+    known = raw.metrics["step"].to_list()
+    metrics = raw.metrics.filter([wanted is None or step in wanted for step in known])
+    if not metrics.height:
+        has = f"it has {len(known)}: {listed(known)}" if known else "it has neither rollouts nor metrics of any step"
+        raise InputError(f"{source} has none of the wanted steps; {has}" if known else f"{source} is empty: {has}")
+    notes = [f"Metrics of {metrics.height} steps, without any rollouts.", *raw.notes]
+    empty = pl.DataFrame(schema=_SCHEMA)
+    return RolloutTable(empty, (), (), None, tuple(map(printable, notes)), source, metrics,
+                        trainer=raw.trainer or trainer, evaluation=empty)  # fmt: skip
 
 
 def expanded(path: str | Path) -> Path:

@@ -88,29 +88,32 @@ def advantages_of(table: RolloutTable, name: str, *, precision: str = "float64",
     out = np.full(table.frame.height, np.nan)
     steps = table.frame["step"].to_numpy()
     for batch in table.batches():
-        rows = np.isin(steps, batch.steps)
         if counts is None or not ragged:
-            out[rows] = _credit(table, name, batch, precision, None).ravel()
-        else:
-            out[rows] = np.concatenate(
-                [_credit(table, name, table.at(s), precision, counts[steps == s]).ravel() for s in batch.steps]
-            )
+            out[np.isin(steps, batch.steps)] = _credit(table, name, batch, precision, None)
+            continue
+        for step in batch.steps:
+            rows = steps == step
+            out[rows] = _credit(table, name, table.at(step), precision, counts[rows])
     return out
 
 
 def _credit(table: RolloutTable, name: str, batch: Batch, precision: str, counts: Array | None) -> Array:
+    """Advantages of the batch's rollouts, in the order of the rows."""
     fields: dict[str, Any] = {}
     if counts is not None:
         if counts.size * counts.max() > MAX_TOKENS:
             raise InputError(
                 f"a step has room for {counts.size * counts.max()} tokens; up to {MAX_TOKENS} are laid out"
             )
-        fields["mask"] = np.arange(max(counts.max(), 1)) < counts.reshape(*batch.advantages.shape, 1)
+        lengths = np.zeros(batch.present.shape, dtype=np.int64)
+        lengths[batch.present] = counts
+        fields["mask"] = np.arange(max(counts.max(), 1)) < lengths[..., None]
     weights = table.reward_weights
     with np.errstate(over="ignore", invalid="ignore"):
         made = credit(name, batch.rewards, weights=weights, precision=precision, missing="skip", **fields)
     advantage = per_rollout(np.asarray(made.advantage, dtype=np.float64), fields.get("mask"), batch.advantages.ndim)
-    return advantage if made.keep is None else np.where(made.keep, advantage, np.nan)
+    kept: Array = advantage if made.keep is None else np.where(made.keep, advantage, np.nan)
+    return kept[batch.present]
 
 
 def all_advantages(

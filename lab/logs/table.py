@@ -17,6 +17,9 @@ __all__ = ["Batch", "RolloutTable"]
 
 Array = NDArray[np.float64]
 
+_MOST_PADDING = 32  # places for each rollout, where groups of different sizes are laid out side by side
+_ROOM = 10_000  # places that are always there
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -26,16 +29,21 @@ class Batch:
         steps: Step numbers [S].
         rewards: Reward components [S, P, G, K]; NaN where a reward is missing.
         advantages: Logged advantages [S, P, G]; NaN where none was logged.
+        present: Whether there is such a rollout [S, P, G]; where groups are of different sizes, the shorter ones are
+            padded, with NaN for rewards and advantages. Its true places in order are the rows of the table's frame.
     """
 
     steps: NDArray[np.int64]
     rewards: Array
     advantages: Array
+    present: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class RolloutTable:
     """Rollouts of a training log, one row each, ordered by step, group and rollout.
+
+    A log of metrics alone has a frame without rows. What the trainer evaluated stands apart from what it learnt from.
 
     Attributes:
         frame: Columns step, prompt, group (0, 1, ... within the step), rollout (0 ... G-1), completion, the reward
@@ -43,25 +51,28 @@ class RolloutTable:
             logged), then whatever else the log has.
         reward_columns: The K reward components.
         reward_weights: Weight of each component [K].
-        group_size: Rollouts per prompt G.
+        group_size: Rollouts per prompt G; None where the groups are of different sizes, or there are none.
         notes: What was read, inferred, assumed and left out, one sentence each.
         source: The folder or file that was read.
         metrics: The trainer's own metrics, one row per step (step, metric columns); without rows where none were found.
         repeats: Steps that only repeat the rows of the step before and were left out.
         trainer: Whose log it is ("trl", say); presets of rules named `<rule>@<trainer>` are that trainer's.
         tokens: One row per token, where the log has them: step, group, rollout, token (0, 1, ...), and their columns.
+        evaluation: Rollouts of evaluations, with the columns of `frame`; they stand in no statistic. Without rows where
+            the log has none.
     """
 
     frame: pl.DataFrame
     reward_columns: tuple[str, ...]
     reward_weights: tuple[float, ...]
-    group_size: int
+    group_size: int | None
     notes: tuple[str, ...] = ()
     source: Path | None = None
     metrics: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"step": pl.Int64}))
     repeats: tuple[int, ...] = ()
     trainer: str = ""
     tokens: pl.DataFrame | None = None
+    evaluation: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def steps(self) -> NDArray[np.int64]:
@@ -99,12 +110,21 @@ class RolloutTable:
         """Logged advantages of all steps [S, P, G]; errors as for `rewards`."""
         return self._only_batch().advantages
 
+    def logged(self, name: str) -> pl.Series | None:
+        """Numbers that the log has of its rollouts, such as `length` or `truncated` of `lab.logs.COLUMNS`.
+
+        None where it has none, or where a reward goes by that name.
+        """
+        values = self.frame[name].alias("") if name in self.extra_columns else None
+        return values if values is not None and (values.dtype.is_numeric() or values.dtype == pl.Boolean) else None
+
     def _only_batch(self) -> Batch:
         batches = list(self.batches())
         if len(batches) != 1:
-            sizes = ", ".join(str(b.rewards.shape[1]) for b in batches)
+            prompts, sizes = (", ".join(str(b.present.shape[i]) for b in batches) or "no" for i in (1, 2))
             raise InputError(
-                f"the steps have {sizes} prompts, which is no one array; take them from batches() or at(step)"
+                f"the steps have {prompts} prompts and groups of {sizes} rollouts, which is no one array; take them "
+                "from batches() or at(step)"
             )
         return batches[0]
 
@@ -117,22 +137,32 @@ class RolloutTable:
         rows = self.frame.filter(pl.col("step") == step)
         if rows.is_empty():
             steps = self.steps
-            raise InputError(f"step {step} is not in the log; it has {len(steps)} steps, {steps[0]} to {steps[-1]}")
-        return self._batch(rows, 1)
+            known = f"{len(steps)} steps, {steps[0]} to {steps[-1]}" if len(steps) else "no rollouts of any step"
+            raise InputError(f"step {step} is not in the log; it has {known}")
+        return self._batch(rows)
 
     def batches(self) -> Iterator[Batch]:
-        """All steps, those with the same number of prompts together; mostly one batch."""
-        prompts = pl.len().over("step") // self.group_size
-        for _, rows in self.frame.with_columns(prompts.alias("_prompts")).group_by("_prompts", maintain_order=True):
-            yield self._batch(rows, rows["step"].n_unique())
+        """All steps, those with the same number of prompts and the same largest group together; mostly one batch.
 
-    def _batch(self, rows: pl.DataFrame, steps: int) -> Batch:
-        shape = (steps, -1, self.group_size)
-        parts = [column(c).cast(pl.Float64).fill_null(np.nan) for c in self.reward_columns]
-        rewards = rows.select(parts).to_numpy()
-        advantages = rows["advantage"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        return Batch(
-            rows["step"].unique(maintain_order=True).to_numpy(),
-            rewards.reshape(*shape, len(self.reward_columns)),
-            advantages.reshape(shape),
-        )
+        Raises:
+            InputError: The groups of a step are of such different sizes that they cannot be laid out side by side.
+        """
+        alike = [pl.col(c).max().over("step").alias(f"_{c}") for c in ("group", "rollout")]
+        for _, rows in self.frame.group_by(alike, maintain_order=True):
+            yield self._batch(rows)
+
+    def _batch(self, rows: pl.DataFrame) -> Batch:
+        step = rows["step"].rle_id().to_numpy()
+        place = (step, rows["group"].to_numpy(), rows["rollout"].to_numpy())
+        shape = tuple(int(index.max()) + 1 for index in place)
+        if np.prod(shape, dtype=float) > _MOST_PADDING * rows.height + _ROOM:
+            raise InputError(
+                f"step {rows['step'][0]}: {shape[1]} groups, the largest of {shape[2]} rollouts, are too uneven to be "
+                "laid out side by side; incomplete='drop' leaves out those of another size"
+            )
+        parts = [column(c).cast(pl.Float64).fill_null(np.nan) for c in (*self.reward_columns, "advantage")]
+        values = np.full((*shape, len(parts)), np.nan)
+        values[place] = rows.select(part.alias(str(i)) for i, part in enumerate(parts)).to_numpy()
+        present = np.zeros(shape, dtype=bool)
+        present[place] = True
+        return Batch(rows["step"].unique(maintain_order=True).to_numpy(), values[..., :-1], values[..., -1], present)

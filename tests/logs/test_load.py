@@ -225,7 +225,10 @@ def test_group_sizes_that_do_not_divide(write: Write) -> None:
 def test_incomplete_groups_are_left_out_on_request(write: Write) -> None:
     run = write(columns=lambda frame: frame.slice(1))
     with pytest.raises(InputError, match="incomplete='drop'"):
-        lab.load(run)
+        lab.load(run, incomplete="error")
+    kept = lab.load(run)
+    assert (kept.group_size, kept.frame.height) == (None, 22)
+    assert said(kept, "2 of 6 groups are not 4 rollouts large but 3")
     table = lab.load(run, incomplete="drop")
     assert table.rewards.shape == (2, 2, 4, 1)
     assert said(table, "6 rows left out")
@@ -237,7 +240,7 @@ def test_steps_with_different_numbers_of_prompts(write: Write) -> None:
     assert table.prompts_per_step == {1: 2, 2: 3}
     assert sorted(batch.rewards.shape for batch in table.batches()) == [(1, 2, 4, 1), (1, 3, 4, 1)]
     assert table.at(2).rewards.shape == (1, 3, 4, 1)
-    with pytest.raises(InputError, match="2, 3 prompts"):
+    with pytest.raises(InputError, match="2, 3 prompts and groups of 4, 4 rollouts"):
         _ = table.rewards
     assert lab.diagnose(table, ["grpo"]).by_variant["grpo"].null_count() == 0
 

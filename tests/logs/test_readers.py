@@ -38,7 +38,7 @@ def rollout(prompt: str, score: float, **more: object) -> dict[str, object]:
 @pytest.fixture
 def own_reader() -> Iterator[None]:
     """Takes away what a test registers."""
-    before = dict(contract._READERS)
+    before = contract.readers()
     yield
     contract._READERS.clear()
     contract._READERS.update(before)
@@ -218,8 +218,9 @@ def test_groups_that_are_named_are_never_inferred(tmp_path: Path) -> None:
     table = lab.load(lab.save_log(mixed, tmp_path / "run.csv"))
     assert table.rewards[..., 0].tolist() == [[[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]]
     uneven = frame.with_columns(group=pl.Series([0, 0, 1, 1, 1, 1]))
-    message = failure(lab.save_log(uneven, tmp_path / "run.csv"))
+    message = failure(lab.save_log(uneven, tmp_path / "run.csv"), incomplete="error")
     assert "stands in 2 rows of one group of step 1, the group size is 4" in message
+    assert message == failure(tmp_path / "run.csv", group_size=4)
     assert lab.load(tmp_path / "run.csv", group_size=2, incomplete="drop").frame.height == 2
 
 

@@ -226,7 +226,7 @@ def test_one_cut_group_changes_no_group_size(write: Write, rows: int, logged: bo
         return kept if logged else kept.drop("advantage")
 
     run = write(rewards(3, 4, 8), prompts="abcd", columns=change)
-    message = refusal(run)
+    message = refusal(run, incomplete="error")
     assert (
         f"the prompt 'a' stands in {rows} consecutive rows of step 2, which is no multiple of the group size 8"
         in message
@@ -247,7 +247,7 @@ def test_the_most_frequent_length_is_the_size_and_the_largest_of_several(write: 
         return frame.filter(~place.is_in([0, 8])).drop("advantage")
 
     run = write(rewards(1, 4, 8), prompts="abcd", columns=change)
-    assert "group size 8 (2 such places)" in refusal(run)
+    assert "group size 8 (2 such places)" in refusal(run, incomplete="error")
     assert lab.load(run, incomplete="drop").group_size == 8
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -124,7 +125,10 @@ def save_log(log: RolloutTable | pl.DataFrame, path: str | Path) -> Path:
 
 
 def _written(table: RolloutTable) -> pl.DataFrame:
-    """The table's frame under the names of the schema."""
+    """The table's frame under the names of the schema, with the rows of evaluations marked."""
+    if table.evaluation.height:
+        marked = [f.with_columns(evaluation=pl.lit(e)) for f, e in ((table.frame, False), (table.evaluation, True))]
+        return _written(replace(table, frame=pl.concat(marked), evaluation=pl.DataFrame()))
     rewards = [column(c).alias(f"reward/{c}") for c in table.reward_columns]
     weights = [pl.lit(w).alias(f"weight/{c}") for c, w in zip(table.reward_columns, table.reward_weights, strict=True)]
     lead = ["step", "group", "rollout", "prompt", "completion"]
