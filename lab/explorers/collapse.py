@@ -22,6 +22,7 @@ SUCCESS = [i / 20 for i in range(21)]
 COUNTED = [2, 3, 4, 6, 8, 10, 12]
 COUNT = {1: "one reward", 2: "two rewards", 3: "three rewards"}
 STEPS, RUNS, RATE = 150, 16, 2.0
+WHILE_TRAINING = ("no_signal", "levels")
 SILENT = {"metric": "no_signal", "label": "groups without signal", "percent": True}
 LEVELS = {"metric": "levels", "label": "levels per group (mean)"}
 
@@ -71,10 +72,14 @@ def picture(state: State) -> Picture:
     return of_right_or_wrong(state) if state["world"] == LAW else of_a_world(state)
 
 
-@kept(64)
 def signal(variant: str, sizes: list[int], seed: int) -> pl.DataFrame:
     """Share of groups without signal."""
-    return studies.signal_study(SUCCESS, sizes, variant=variant, seed=seed)
+    return pl.concat([_signal(variant, size, seed) for size in sizes]).sort("success", maintain_order=True)
+
+
+@kept(512)
+def _signal(variant: str, size: int, seed: int) -> pl.DataFrame:
+    return studies.signal_study(SUCCESS, [size], variant=variant, seed=seed)
 
 
 @kept(64)
@@ -91,9 +96,9 @@ def trained(rules: list[str], rewards: int, group_size: int, seed: int) -> pl.Da
         "seeds": range(seed, seed + RUNS),
         "group_size": group_size,
         "lr": RATE,
-        "measure": "full",
+        "measure": WHILE_TRAINING,
     }
-    return lab.train(graded(heads=rewards), rules, **given, **watched()).summary(["no_signal", "levels"])
+    return lab.train(graded(heads=rewards), rules, **given, **watched()).summary(WHILE_TRAINING)
 
 
 def of_right_or_wrong(state: State) -> Picture:
@@ -124,7 +129,7 @@ def while_training(summary: pl.DataFrame, size: int) -> list[Panel]:
 
 def of_a_world(state: State) -> Picture:
     """The pictures where groups are drawn in a world."""
-    world, variants, sizes, metrics = state["world"], state["rules"], sorted(state["sizes"]), ("no_signal", "levels")
+    world, variants, sizes, metrics = state["world"], state["rules"], sorted(state["sizes"]), WHILE_TRAINING
     rates = by_size(world, variants, sizes, "no_signal", state["seed"])
     summary = short_run(world, variants, state["group_size"], metrics, state["seed"])
     shown = [
@@ -192,8 +197,8 @@ lab.figures.levels_by_size(counts)
 
 seeds = range({state["seed"]}, {state["seed"]} + {RUNS})
 trace = lab.train(graded(heads={state["rewards"]}), rules, group_size={state["group_size"]}, seeds=seeds,
-                  steps={STEPS}, lr={RATE}, measure="full")
-summary = trace.summary(["no_signal", "levels"])
+                  steps={STEPS}, lr={RATE}, measure={WHILE_TRAINING})
+summary = trace.summary({WHILE_TRAINING})
 lab.figures.curves(summary, metric="no_signal", label="groups without signal", percent=True)
 lab.figures.curves(summary, metric="levels", label="levels per group (mean)")
 """

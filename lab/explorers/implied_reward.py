@@ -62,10 +62,14 @@ def picture(state: State) -> Picture:
     )
 
 
-@kept(64)
 def study(variants: list[str], sizes: list[int], beside: float, groups: int, seed: int) -> pl.DataFrame:
     """Distances and weights at every success."""
-    return studies.implied_reward_study(variants, sizes, SUCCESS, beside=beside, groups=groups, seed=seed)
+    return pl.concat([_study(variant, size, beside, groups, seed) for variant in variants for size in sizes])
+
+
+@kept(512)
+def _study(variant: str, size: int, beside: float, groups: int, seed: int) -> pl.DataFrame:
+    return studies.implied_reward_study([variant], [size], SUCCESS, beside=beside, groups=groups, seed=seed)
 
 
 def reading(here: pl.DataFrame, size: int, beside: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
@@ -145,6 +146,7 @@ def diverging(theme: str = "light") -> list[list[object]]:
     return [[0.0, colors.hues[1]], [0.5, colors.panel], [1.0, colors.hues[0]]]
 
 
+@cache
 def template(theme: str = "light") -> go.layout.Template:
     """The lab's template of a theme, with every colour named."""
     colors = palette(theme)
