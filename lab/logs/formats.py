@@ -89,8 +89,8 @@ def records(
         its end.
 
     Raises:
-        InputError: Another line is no JSON object; a file is no regular file; together they have more than `MAX_ROWS`
-            or `MAX_BYTES`.
+        InputError: Another line is no JSON object, or `row` says what is wrong with it; a file is no regular file;
+            together they have more than `MAX_ROWS` or `MAX_BYTES`.
     """
     _harmless(files)
     found, notes = [], []
@@ -113,8 +113,11 @@ def _whole(file: Path, row: Callable[[dict[str, Any]], dict[str, Any]]) -> tuple
             found = _object(line, file, number)
         except InputError as reason:
             cut = reason
-        else:
+            continue
+        try:
             rows.append(row(found))
+        except InputError as reason:
+            raise InputError(f"{file}, line {number}: {reason}") from None
     said = f"The last line of {printable(file.name)} is left out: it is no JSON object, perhaps not written to its end."
     return rows, [said] if cut else []
 

@@ -161,11 +161,12 @@ _SILENT = "The log has no advantages, so nothing can be compared with the traine
 
 
 def _check_steps(frame: pl.DataFrame) -> None:
-    shared = (
-        frame.group_by("step").agg(pl.col("_file").unique().sort()).filter(pl.col("_file").list.len() > 1).sort("step")
-    )
+    """Refuse a step whose rows stand in several files; what was evaluated may stand apart."""
+    kind = [column("evaluation")] if frame.schema.get("evaluation") == pl.Boolean else []
+    files = frame.group_by("step", *kind).agg(pl.col("_file").unique().sort())
+    shared = files.filter(pl.col("_file").list.len() > 1).sort("step")
     if shared.height:
-        step, names = shared.row(0)
+        step, names = shared.select("step", "_file").row(0)
         raise InputError(f"step {step} stands in several files: {listed(names)}; keep one of them")
 
 
