@@ -200,8 +200,8 @@ check(answer_2, alike, "add up the two weights, one of each response", within=0.
 
 # %% [markdown]
 # **3.** Why does the static weight gain more? Throw the labels away altogether: write weights in which a token of
-# either response is pushed by its grade, and by nothing else. How does that do against DPO and T-REG, and how with grades of
-# mostly noise? What, then, is $\sigma(-D)$ there for?
+# either response is pushed by its grade, and by nothing else. How does that do against DPO and T-REG, and how with
+# grades of mostly noise? What, then, is $\sigma(-D)$ there for?
 
 
 # %%
