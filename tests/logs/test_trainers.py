@@ -1,14 +1,16 @@
 """What another trainer's own code writes is read back as the rollouts that were written."""
 
 import json
+import sqlite3
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import lab
 from lab.errors import InputError
 from lab.logs.contract import reader_of
-from tests.logs.trainers import WRITERS, open_instruct, rollouts, tokens
+from tests.logs.trainers import WRITERS, open_instruct, rlprobe, rlwatch, rollouts, tokens
 
 
 def failure(path: Path) -> str:
@@ -32,7 +34,7 @@ def test_a_log_of_a_trainer_is_the_table_that_was_written(tmp_path, trainer):
     assert saved.frame.equals(table.frame) and saved.trainer == trainer
 
 
-@pytest.mark.parametrize("trainer", WRITERS)
+@pytest.mark.parametrize("trainer", [name for name in WRITERS if name != "rlprobe"])
 def test_a_last_line_that_is_cut_off_is_left_out_and_named(tmp_path, trainer):
     folder = WRITERS[trainer](tmp_path, rollouts(size=2))
     files = sorted(f for f in folder.rglob("*.jsonl") if "metadata" not in f.name and "metrics" not in f.name)
@@ -64,3 +66,123 @@ def test_open_instruct_names_what_is_missing(tmp_path):
     assert "tiny__1_rollouts_000000.jsonl, line 1: a rollout of open-instruct has no key reward" in failure(tmp_path)
     file.rename(tmp_path / "other_rollouts_000000.jsonl")
     assert "several runs; open a file of one of them: other_rollouts_000000.jsonl" in failure(tmp_path)
+
+
+STEPS = [
+    {"step": s, "reward_mean": s / 4, "reward_std": 0.5, "kl_divergence": 0.01, "mine": 3, "odd": "x"} for s in (1, 2)
+]
+
+
+def test_rlwatch(tmp_path):
+    alert = {"step": 2, "detector": "kl_explosion", "severity": "critical"}
+    file = rlwatch(tmp_path / "metrics.db", {"first": STEPS[:1], "second": STEPS, "empty": []}, [alert])
+    table = lab.load(tmp_path)
+    assert table.trainer == "rlwatch" and table.frame.is_empty()
+    assert table.metrics.to_dict(as_series=False) == {
+        "step": [1, 2],
+        "kl": [0.01, 0.01],
+        "mine": [3.0, 3.0],
+        "reward": [0.25, 0.5],
+        "reward_std": [0.5, 0.5],
+    }
+    said = " ".join(table.notes)
+    assert "holds 3 runs; read is the one started last, second; left out: empty, first." in said
+    assert "warned of" not in said  # the warning is another run's
+    assert lab.load(file, steps=[2]).metrics["step"].to_list() == [2]
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["metrics.db"]
+
+
+def test_rlwatch_reads_what_a_running_trainer_has_not_merged_yet(tmp_path):
+    file = rlwatch(
+        tmp_path / "metrics.db", {"run": STEPS}, [{"step": 2, "detector": "loss_nan", "severity": "warning"}]
+    )
+    running = sqlite3.connect(file)
+    running.execute("PRAGMA journal_mode=WAL")
+    running.execute("INSERT INTO metrics (run_id, step, timestamp, loss) VALUES ('run', 3, 0, 0.5)")
+    running.commit()
+    table = lab.load(file)
+    running.close()
+    assert table.metrics["step"].to_list() == [1, 2, 3] and table.metrics["loss"].to_list() == [None, None, 0.5]
+    assert "rlwatch itself warned of loss_nan at step 2 (warning)." in table.notes
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda store: store.execute("DELETE FROM metrics"), "without metrics of any run"),
+        (lambda store: store.execute("ALTER TABLE metrics RENAME COLUMN step TO stop"), "neither rollouts nor metrics"),
+        (
+            lambda store: store.execute("ALTER TABLE runs RENAME COLUMN run_id TO run"),
+            "cannot be read as SQLite: no such",
+        ),
+    ],
+)
+def test_rlwatch_names_what_is_missing(tmp_path, damage, words):
+    file = rlwatch(tmp_path / "metrics.db", {"run": STEPS})
+    store = sqlite3.connect(file)
+    damage(store)
+    store.commit()
+    store.close()
+    assert words in failure(file)
+
+
+def test_a_file_of_sqlite_that_is_damaged_or_no_store_is_said(tmp_path):
+    file = rlwatch(tmp_path / "metrics.db", {"run": STEPS})
+    content = file.read_bytes()
+    file.write_bytes(content[:100] + b"x" * 4000 + content[4100:])
+    assert "metrics.db is no log that is known here" in failure(file)
+    sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE metrics (a)").connection.close()
+    with pytest.raises(InputError, match="no tables runs and metrics"):
+        lab.load(tmp_path / "other.db", reader="rlwatch")
+    (tmp_path / "text.db").write_text("no database")
+    with pytest.raises(InputError, match="cannot be read as SQLite: file is not a database"):
+        lab.load(tmp_path / "text.db", reader="rlwatch")
+
+
+def test_rlprobe(tmp_path):
+    written = rollouts(steps=3, parts=("right", "short"))
+    table = lab.load(rlprobe(tmp_path, written))
+    assert table.reward_columns == ("right", "short") and table.reward_weights == (1.0, 1.0)
+    for name in ("prompt", "completion", "advantage"):
+        assert table.frame[name].to_list() == written[name].to_list()
+    assert table.metrics.columns == [
+        "step", "learning_rate", "reward", "reward/right", "reward/short", "reward_std/right", "reward_std/short"
+    ]  # fmt: skip
+    assert (
+        table.metrics["reward"].to_list()
+        == table.frame.group_by("step").agg(pl.mean("reward")).sort("step")["reward"].to_list()
+    )
+
+
+def test_rlprobe_says_which_groups_are_not_whole(tmp_path):
+    written = rollouts()
+    whole = (written["group"] < 2) | (written["rollout"] != 3)
+    table = lab.load(rlprobe(tmp_path / "some", written.filter(whole), "random", num_generations=4))
+    assert table.frame.height == 16 and table.group_size == 4
+    assert any(
+        "kept 22 of the rollouts" in note and "16 stand in a group that is whole" in note for note in table.notes
+    )
+    few = lab.load(rlprobe(tmp_path / "few", written.filter(written["rollout"] < 2), "top_k", num_generations=4))
+    assert few.frame.is_empty() and few.metrics.height == 2
+    unknown = lab.load(rlprobe(tmp_path / "unknown", written, "top_k"))
+    assert unknown.frame.is_empty()
+
+
+def test_rlprobe_while_the_run_goes_on(tmp_path):
+    written = rollouts()
+    run = rlprobe(tmp_path, pl.concat([written, written.with_columns(pl.col("step") + 2)]))
+    (run / "steps").mkdir()
+    (run / "steps.parquet").rename(run / "steps" / "part-00000.parquet")
+    (run / "samples" / "shard-00002.parquet").write_bytes(b"PAR1 half")
+    table = lab.load(run)
+    assert table.metrics.height == 4 and table.frame.height == 48
+    assert any(note.startswith("Left out: ") and "shard-00002.parquet is cut off" in note for note in table.notes)
+    (run / "manifest.json").unlink()
+    with pytest.raises(InputError, match="no recording of rlprobe: it needs manifest"):
+        lab.load(run, reader="rlprobe")
+
+
+def test_rlprobe_tells_a_batch_that_is_used_twice(tmp_path):
+    first = rollouts(steps=1)
+    table = lab.load(rlprobe(tmp_path, pl.concat([first, first.with_columns(pl.col("step") + 1)])))
+    assert table.repeats == (1,) and table.frame.height == 12
