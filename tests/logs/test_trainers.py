@@ -10,7 +10,7 @@ import pytest
 import lab
 from lab.errors import InputError
 from lab.logs.contract import reader_of
-from tests.logs.trainers import WRITERS, open_instruct, rlprobe, rlwatch, rollouts, tokens
+from tests.logs.trainers import WRITERS, open_instruct, rlprobe, rlwatch, rollouts, tinker, tokens
 
 
 def failure(path: Path) -> str:
@@ -186,3 +186,53 @@ def test_rlprobe_tells_a_batch_that_is_used_twice(tmp_path):
     first = rollouts(steps=1)
     table = lab.load(rlprobe(tmp_path, pl.concat([first, first.with_columns(pl.col("step") + 1)])))
     assert table.repeats == (1,) and table.frame.height == 12
+
+
+def test_tinker(tmp_path):
+    written = rollouts()
+    run = tinker(tmp_path, written, logged=2)
+    tinker(tmp_path, rollouts(steps=1, prompts=2), "eval/gsm8k")
+    table = lab.load(run)
+    assert table.frame["total_reward"].to_list() == written["reward/score"].to_list() and not table.has_advantages
+    assert table.frame["length"].to_list() == [len(text) for text in written["completion"]]
+    assert table.frame["metric/correct"].unique().to_list() == [1.0]
+    assert table.evaluation.height == 8 and table.evaluation["step"].unique().to_list() == [0]
+    assert table.metrics.select("step", "reward", "entropy", "learning_rate", "zero_std", "length").row(0) == (
+        0, written["reward/score"][:12].mean(), 0.5, 1e-4, 0.25, 10.0
+    )  # fmt: skip
+    assert lab.load(run, steps=[1]).steps.tolist() == [1]
+    assert lab.load(run / "iteration_000001").metrics.height == 2
+    with pytest.raises(InputError, match="none of the wanted steps; it has 2: 0, 1"):
+        lab.load(run, steps=[7])
+
+
+def test_texts_of_tinker_stand_with_the_rollouts_that_they_are_of(tmp_path):
+    written = rollouts(steps=2)
+    table = lab.load(tinker(tmp_path, written, logged=2))
+    logged = table.frame["group"] < 2
+    assert table.frame.filter(logged)["prompt"].to_list() == written.filter(logged)["prompt"].to_list()
+    assert set(table.frame.filter(~logged)["prompt"]) == set(table.frame.filter(~logged)["completion"]) == {""}
+    by = ("step", "group", "total_reward")
+    given = table.frame.filter(logged).group_by(by).agg(pl.col("completion").sort()).sort(by)
+    wanted = written.filter(logged).rename({"reward/score": "total_reward"}).group_by(by)
+    assert given.equals(wanted.agg(pl.col("completion").sort()).sort(by))
+    (tmp_path / "iteration_000001" / "train_logtree.json").write_text('{"title": "RL')
+    damaged = lab.load(tmp_path)
+    assert set(damaged.frame.filter(step=1)["prompt"]) == {""} and damaged.frame["prompt"][0] == "0+0="
+    assert any(note.startswith("The texts of a step are left out: ") for note in damaged.notes)
+
+
+def test_tinker_without_rollouts(tmp_path):
+    run = tinker(tmp_path, rollouts())
+    for file in run.glob("*/*.jsonl"):
+        file.unlink()
+    table = lab.load(run)
+    assert table.frame.is_empty() and table.metrics.height == 2
+    assert any("rollout_json_export" in note for note in table.notes)
+
+
+def test_tinker_names_what_is_missing(tmp_path):
+    run = tinker(tmp_path, rollouts(steps=1))
+    file = run / "iteration_000000" / "train_rollout_summaries.jsonl"
+    file.write_text(file.read_text() + '{"iteration": 0}\n')
+    assert "line 13: a rollout of tinker-cookbook has no key group_idx, total_reward, traj_idx" in failure(run)

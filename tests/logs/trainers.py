@@ -146,5 +146,102 @@ def rlprobe(folder: Path, frame: pl.DataFrame, reason: str = "all", **settings: 
     return folder
 
 
+def _section(title: str, *below: Row, level: int = 2) -> Row:
+    heading = {"tag": f"h{level}", "attrs": {"class": f"lt-h{level}"}, "children": [title]}
+    body = {"tag": "div", "attrs": {"class": "lt-section-body"}, "children": list(below)}
+    return {"tag": "section", "attrs": {"class": "lt-section"}, "children": [heading, body]}
+
+
+def _cells(**values: str) -> Row:
+    rows = [
+        {"tag": "tr", "attrs": {}, "children": [{"tag": "td", "attrs": {}, "children": [cell]} for cell in row]}
+        for row in values.items()
+    ]
+    return {"tag": "table", "attrs": {}, "children": [{"tag": "tbody", "attrs": {}, "children": rows}]}
+
+
+def _said(role: str, content: str) -> Row:
+    data = {"type": "conversation", "messages": [{"role": role, "content": content}]}
+    return {"tag": "div", "attrs": {}, "children": [], "data": data}
+
+
+def logtree(step: pl.DataFrame, groups: int) -> Row:
+    """tinker-cookbook 0.6.1: utils/logtree.py, `ProblemEnv.step` of rl/problem_env.py, `do_group_rollout` of rl/rollouts.py.
+
+    The answers of a group come in another order than its rollouts have.
+    """
+    sections: list[Row] = []
+    for _, group in step.filter(step["group"] < groups).group_by("group", maintain_order=True):
+        rows = group.rows(named=True)
+        answers = [
+            _section(title, content, level=3)
+            for row in reversed(rows)
+            for title, content in (
+                ("Prompt", _said("user", row["prompt"])),
+                ("Policy Response", _said("assistant", row["completion"])),
+                ("Reward", _cells(correct="True", reward=f"{row['reward/score']:.3f}")),
+            )
+        ]
+        episodes = [
+            _section(
+                f"Trajectory {i} Episode", _section("Episode Details", _cells(total_return=f"{r['reward/score']:.3f}"))
+            )
+            for i, r in enumerate(rows)
+        ]
+        sections.append(_section("Group Rollout", *answers, _section("Trajectory Details", *episodes)))
+    root = {"tag": "body", "attrs": {}, "children": [{"tag": "h1", "attrs": {}, "children": ["RL"]}, *sections]}
+    return {"title": "RL Iteration", "started_at": "2026-01-01T00:00:00", "path": None, "root": root}
+
+
+def tinker(folder: Path, frame: pl.DataFrame, split: str = "train", logged: int = 0) -> Path:
+    """tinker-cookbook 0.6.1: rl/rollout_logging.py: `serialize_rollout_summaries`, stores/training_store.py.
+
+    Args:
+        folder: `log_path`.
+        frame: The rollouts.
+        split: "train", or "eval/<name>".
+        logged: Groups of each step whose texts are logged (`num_groups_to_log`).
+    """
+    metrics = []
+    for (step,), batch in frame.group_by("step", maintain_order=True):
+        records = [
+            {
+                "schema_version": 1,
+                "split": split,
+                "iteration": step,
+                "group_idx": row["group"],
+                "traj_idx": row["rollout"],
+                "tags": ["gsm8k"],
+                "sampling_client_step": step,
+                "total_reward": row["reward/score"],
+                "final_reward": 0.0,
+                "trajectory_metrics": {"correct": 1.0},
+                "steps": [
+                    {"step_idx": 0, "ob_len": 4, "ac_len": len(row["completion"]), "reward": row["reward/score"],
+                     "episode_done": True, "metrics": {"format": 1.0}, "logs": {}}
+                ],
+                "final_ob_len": 0,
+            }
+            for row in batch.iter_rows(named=True)
+        ]  # fmt: skip
+        inner = folder / f"iteration_{step:06d}"
+        name = split.replace("/", "_")
+        lines(inner / f"{name}_rollout_summaries.jsonl", records)
+        if logged:
+            (inner / f"{name}_logtree.json").write_text(json.dumps(logtree(batch, logged), indent=2))
+        metrics.append(
+            {"step": step, "progress/batch": step, "optim/lr": 1e-4, "optim/entropy": 0.5,
+             "env/all/reward/total": batch["reward/score"].mean(), "env/all/by_group/frac_mixed": 0.75,
+             "env/all/total_ac_tokens": 120, "env/all/total_episodes": 12}
+        )  # fmt: skip
+    if split == "train":
+        lines(folder / "metrics.jsonl", [*metrics, {"cost/total": 1.5}])
+    return folder
+
+
 #: Reader -> what writes the same rollouts in that trainer's form.
-WRITERS: Mapping[str, Callable[[Path, pl.DataFrame], Path]] = {"open_instruct": open_instruct, "rlprobe": rlprobe}
+WRITERS: Mapping[str, Callable[[Path, pl.DataFrame], Path]] = {
+    "open_instruct": open_instruct,
+    "rlprobe": rlprobe,
+    "tinker": tinker,
+}
