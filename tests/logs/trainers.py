@@ -166,7 +166,7 @@ def _said(role: str, content: str) -> Row:
 
 
 def logtree(step: pl.DataFrame, groups: int) -> Row:
-    """tinker-cookbook 0.6.1: utils/logtree.py, `ProblemEnv.step` of rl/problem_env.py, `do_group_rollout` of rl/rollouts.py.
+    """tinker-cookbook 0.6.1: utils/logtree.py, rl/problem_env.py (`step`), rl/rollouts.py (`do_group_rollout`).
 
     The answers of a group come in another order than its rollouts have.
     """
