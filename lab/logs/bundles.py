@@ -11,7 +11,7 @@ __all__ = ["bundled", "bundled_run"]
 
 def bundled() -> dict[str, Path]:
     """Name -> folder of each bundled log, in alphabetical order; `load` opens them."""
-    return {p.name: p for p in sorted(shipped("data/logs").iterdir()) if (p / "completions").is_dir()}
+    return {p.name: p for p in sorted(shipped("data/logs").iterdir()) if p.is_dir()}
 
 
 def bundled_run(name: str) -> Path:

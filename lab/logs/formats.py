@@ -174,7 +174,10 @@ def _lines(file: Path, count: int | None = None) -> Iterator[tuple[int, str]]:
 
 def _object(line: str | bytes, file: Path, number: int) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        text = line if isinstance(line, bytes) else line.encode()
+        found = json.loads(text)
+        if b"\\ud" in text.lower():  # half of a surrogate pair is no text
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError) as reason:
         raise InputError(f"{file}, line {number} is no JSON: {str(reason)[:120]}") from None
     if not isinstance(found, dict):

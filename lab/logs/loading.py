@@ -12,7 +12,7 @@ import polars as pl
 from lab.errors import InputError
 from lab.logs import infer
 from lab.logs.columns import INNER, column, moved, reward_values, tidy
-from lab.logs.contract import Raw, reader_of, readers
+from lab.logs.contract import Raw, Reader, reader_of, readers
 from lab.logs.formats import FORMATS, names_in, tables
 from lab.logs.groups import number_groups
 from lab.logs.parquet import status
@@ -76,7 +76,7 @@ def load(
     status(source)
     chosen = reader_of(source, reader)
     if chosen is None:
-        raise InputError(_unknown(source))
+        source, chosen = _below(source)
     raw = chosen.read(source, wanted)
     if raw.frame.is_empty():
         return _metrics_alone(raw, source, chosen.name, wanted)
@@ -130,6 +130,36 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except (TypeError, RuntimeError) as reason:
         raise InputError(f"{path!r} is no path: {reason}") from None
+
+
+_DEEP, _MANY = 2, 256  # folders below the one that was named, and how many of them are looked at
+
+
+def _below(path: Path) -> tuple[Path, Reader]:
+    """The one log in the folders below: a repository or a tracker keeps it a folder or two down.
+
+    Raises:
+        InputError: There is none, or there are several.
+    """
+    folders = [path]
+    for _ in range(_DEEP):
+        inner = [f for folder in folders for f in _folders(folder)]
+        folders = list({f.resolve(): f for f in reversed(inner)}.values())[::-1][:_MANY]
+        logs = [(f, found) for f in folders if (found := reader_of(f))]
+        if len(logs) == 1:
+            return logs[0]
+        if logs:
+            names = listed(f.relative_to(path) for f, _ in logs)
+            raise InputError(f"{path} holds several runs; open one of them: {names}")
+    raise InputError(_unknown(path))
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folders in a folder that are not hidden, in alphabetical order; none where it cannot be listed."""
+    try:
+        return sorted(f for f in path.iterdir() if not f.name.startswith(".") and f.is_dir())
+    except OSError:
+        return []
 
 
 def _wanted(steps: Iterable[int] | None) -> Container[int] | None:
@@ -189,9 +219,6 @@ def _unknown(path: Path) -> str:
     entries = sorted(p.name for p in path.iterdir())
     if not entries:
         return f"{path} is empty; readers: {known}"
-    runs = [name for name in entries if (path / name).is_dir() and reader_of(path / name)]
-    if runs:
-        return f"{path} holds several runs; open one of them: {listed(runs)}"
     file = next(iter(tables(path)), None)
     seen = f"; {_unknown_file(file, '')}" if file else ""
     return (

@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
 from lab.text import listed
 
-__all__ = ["number", "per_step"]
+__all__ = ["number", "per_step", "scalar_name"]
+
+#: What trainers call the metrics of `lab.logs.SCALARS`, where they call them otherwise.
+_NAMES: Mapping[str, str] = {
+    # TRL and ms-swift: GRPOTrainer._metrics
+    "frac_reward_zero_std": "zero_std",
+    "clip_ratio/region_mean": "clip_share",
+    "completions/mean_length": "length",
+    "completions/clipped_ratio": "truncated",
+    "entropy/mean": "entropy",
+    # verl: compute_data_metrics, ppo_loss and compute_policy_loss
+    "critic/rewards/mean": "reward",
+    "actor/grad_norm": "grad_norm",
+    "actor/entropy": "entropy",
+    "actor/kl_loss": "kl",
+    "actor/pg_clipfrac": "clip_share",
+    "actor/pg_loss": "loss",
+    "actor/lr": "learning_rate",
+    "response_length/mean": "length",
+    "response_length/clip_ratio": "truncated",
+    # NeMo-RL: grpo_train and ClippedPGLossFn
+    "approx_entropy": "entropy",
+    "kl_penalty": "kl",
+    "mean_gen_tokens_per_sample": "length",
+    "lr": "learning_rate",
+}
+_PART = re.compile(r"rewards/(.+)/(mean|std)", re.DOTALL)
+
+
+@lru_cache(maxsize=4096)
+def scalar_name(key: str) -> str:
+    """A metric's name here, whichever trainer or tracker wrote it; one that is not known keeps its own.
+
+    The mean of one reward is reward/<name>, its deviation reward_std/<name>. Trackers of the Hugging Face trainers put
+    `train/` before every name.
+    """
+    key = key.removeprefix("train/")
+    part = _PART.fullmatch(key)
+    return f"reward{'_std' if part[2] == 'std' else ''}/{part[1]}" if part else _NAMES.get(key, key)
 
 
 def per_step(

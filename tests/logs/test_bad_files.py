@@ -15,7 +15,7 @@ import lab
 from lab.errors import InputError
 from lab.logs import bundled
 from lab.logs.footer import _struct
-from tests.logs.logs import Write
+from tests.logs.logs import Write, write_log
 
 FIRST = "completions_00001.parquet"
 
@@ -50,7 +50,23 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_runs(write: Write) -> None:
-    assert "holds several runs; open one of them: run" in failure(write().parent)
+    folder = write().parent
+    write_log(folder / "other", None)
+    assert f"{folder} holds several runs; open one of them: other, run" in failure(folder)
+
+
+def test_the_one_run_in_a_folder_is_opened_whatever_lies_beside_it(write: Write) -> None:
+    folder = write().parent
+    (folder / "latest").symlink_to(folder / "run")
+    for name in ("src", ".hidden"):
+        (folder / name).mkdir()
+    assert lab.load(folder).source == folder / "latest"
+    deeper = folder / "hub" / "snapshots"
+    deeper.mkdir(parents=True)
+    (folder / "run").rename(deeper / "run")
+    (folder / "latest").unlink()
+    assert lab.load(folder / "hub").source == deeper / "run"
+    assert "without any log that is known here; it holds .hidden, hub, src" in failure(folder)
 
 
 def test_a_circle_of_links(tmp_path: Path) -> None:

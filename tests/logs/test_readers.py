@@ -272,7 +272,10 @@ def test_rollouts_of_verl(tmp_path: Path) -> None:
     assert lab.load(folder / "9.jsonl").frame.height == 4
     found = lab.diagnose(table, ["grpo"])
     assert found.no_signal == 0.5
-    assert f"{tmp_path} holds several runs; open one of them: rollout" in failure(tmp_path)
+    assert lab.load(tmp_path).frame.equals(table.frame, null_equal=True)
+    folder.rename(tmp_path / "a")
+    dump(tmp_path / "b", {10: rows})
+    assert f"{tmp_path} holds several runs; open one of them: a, b" in failure(tmp_path)
 
 
 @pytest.mark.parametrize("uid", ["u{group}", "u{group}_{rollout}_0"])
@@ -301,7 +304,11 @@ def test_lines_of_json_are_taken_as_they_are(tmp_path: Path) -> None:
     assert table.frame["score"].to_list() == [1.0, None]
     assert table.frame["mixed"].to_list() == ["1", "x"]
     (folder / "1.jsonl").write_text('{"input": "p", "output": "o", "score": 1, "step": 1}\n{"input": "p", "out')
-    assert "1.jsonl, line 2 is no JSON" in failure(folder)
+    assert any("last line of 1.jsonl is left out" in note for note in lab.load(folder).notes)
+    (folder / "1.jsonl").write_text('{"input": "p", "output": "o", "score": 1, "st')
+    assert "1.jsonl has no whole line" in failure(folder / "1.jsonl", reader="verl")
+    (folder / "1.jsonl").write_text(json.dumps(rollout("\\ud800 x", 1.0, step=1)).replace("\\\\", "\\"))
+    assert lab.load(folder).frame["prompt"].to_list() == ["? x"]
 
 
 def test_the_last_line_of_a_file_of_objects_may_be_cut_off(tmp_path):

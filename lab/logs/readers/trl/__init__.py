@@ -1,7 +1,9 @@
-"""Completion logs of TRL's GRPO trainer (`log_completions=True`): `completions/completions_<step>.parquet`.
+"""Logs of TRL's GRPO trainer: `completions/completions_<step>.parquet` (`log_completions=True`), `trainer_state.json`.
 
-Columns: step, prompt, completion, one per reward function, whatever `log_extra` recorded, advantage (as TRL 1.16 writes
-them). A generation batch that serves several updates is logged again under each step, and nothing numbers the groups.
+Columns: step, prompt, completion, one per reward function, whatever `log_extra` recorded, advantage (TRL 1.16,
+`GRPOTrainer.log`). A generation batch that serves several updates is logged again under each step, and nothing numbers
+the groups. The metrics stand in trainer_state.json of the run and of each checkpoint (`TrainerState.save_to_json` of
+transformers), and may be all there is. With `log_completions_hub_repo` the Parquet files lie in the repository itself.
 """
 
 from __future__ import annotations
@@ -22,13 +24,18 @@ from lab.text import listed
 __all__ = ["read"]
 
 
-@reader("trl", recognises=is_log, holds="completions/completions_<step>.parquet, written where log_completions=True")
+_HOLDS = "completions/completions_<step>.parquet, written where log_completions=True, or trainer_state.json"
+
+
+@reader("trl", recognises=is_log, holds=_HOLDS)
 def read(path: Path, steps: Container[int] | None) -> Raw:
-    """A run's folder, its `completions` folder, or one Parquet file.
+    """A run's folder, one of its checkpoints, the folder of the completions, or one file.
 
     `trainer_state.json` and `run_info.json` of the run's folder are read where they exist.
     """
     files = find_files(path, steps)
+    if not files.parquet:
+        return _metrics_alone(files.run)
     frames = [tidy(frame, file) for file, frame in zip(files.parquet, read_files(files.parquet), strict=True)]
     frame, lacking, notes = join(files.parquet, frames)
     if files.ignored:
@@ -36,6 +43,15 @@ def read(path: Path, steps: Container[int] | None) -> Raw:
     state, info, said = _sidecars(files.run)
     metrics, odd = (state or TrainerState(log_history=[])).metrics()
     return Raw(frame, _known(frame, state, info), metrics, (*notes, *said, *odd), lacking=lacking)
+
+
+def _metrics_alone(run: Path) -> Raw:
+    """A run whose completions were not kept."""
+    found, stray = find_trainer_state(run)
+    state = read_json(found, TrainerState) if found else None
+    metrics, odd = (state or TrainerState(log_history=[])).metrics()
+    lacking = f"{run} has no completions; log_completions=True of GRPOConfig writes them."
+    return Raw(pl.DataFrame(), metrics=metrics, notes=(lacking, *stray, *odd))
 
 
 def _sidecars(run: Path) -> tuple[TrainerState | None, RunInfo | None, list[str]]:

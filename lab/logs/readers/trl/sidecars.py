@@ -12,7 +12,8 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.errors import InputError
-from lab.logs.scalars import number, per_step
+from lab.logs.readers.trl.files import STATE
+from lab.logs.scalars import number, per_step, scalar_name
 from lab.text import listed
 
 __all__ = ["MAX_JSON", "RunInfo", "TrainerState", "find_trainer_state", "read_json"]
@@ -77,31 +78,14 @@ class TrainerState(BaseModel):
     def rewards(self) -> list[str]:
         """Names of the reward functions, from the keys `rewards/<name>/mean`."""
         keys = dict.fromkeys(key for entry in self.log_history for key in entry)
-        parts = [_PART.fullmatch(key) for key in keys]
-        return [part[1] for part in parts if part and part[2] == "mean"]
+        return [part[1] for key in keys if (part := _PART.fullmatch(key))]
 
     def metrics(self) -> tuple[pl.DataFrame, list[str]]:
-        """One row per step, step (Int64) and one Float64 column per metric, named as every trainer's are here.
-
-        A step's entries are merged, the last wins. The second part of the answer says what was left out.
-        """
-        return per_step(self.log_history, _named)
+        """One row per step (`lab.logs.scalars.per_step`), and what was left out."""
+        return per_step(self.log_history, scalar_name)
 
 
-#: TRL's names of what `lab.logs.contract.SCALARS` names.
-_NAMES = {
-    "frac_reward_zero_std": "zero_std",
-    "clip_ratio/region_mean": "clip_share",
-    "completions/mean_length": "length",
-    "completions/clipped_ratio": "truncated",
-}
-_PART = re.compile(r"rewards/(.+)/(mean|std)", re.DOTALL)
-
-
-def _named(key: str) -> str:
-    """A metric's name here: `rewards/<name>/mean` is reward/<name>, `rewards/<name>/std` is reward_std/<name>."""
-    part = _PART.fullmatch(key)
-    return f"reward{'_std' if part[2] == 'std' else ''}/{part[1]}" if part else _NAMES.get(key, key)
+_PART = re.compile(r"rewards/(.+)/mean", re.DOTALL)
 
 
 def read_json(path: Path, model: type[Model]) -> Model | None:
@@ -127,9 +111,9 @@ def read_json(path: Path, model: type[Model]) -> Model | None:
 
 def find_trainer_state(run: Path) -> tuple[Path | None, list[str]]:
     """`trainer_state.json` of the run's folder, else that of its latest checkpoint; and which folders are none."""
-    if (run / "trainer_state.json").is_file():
-        return run / "trainer_state.json", []
-    found = {p.parent.name: p for p in run.glob("checkpoint-*/trainer_state.json")}
+    if (run / STATE).is_file():
+        return run / STATE, []
+    found = {p.parent.name: p for p in run.glob(f"checkpoint-*/{STATE}")}
     numbered = {int(name[11:]): p for name, p in found.items() if re.fullmatch(r"checkpoint-[0-9]{1,18}", name)}
     stray = sorted(name for name, p in found.items() if p not in numbered.values())
     said = [f"Folders that are no checkpoints of a step are left out: {listed(stray)}."] if stray else []

@@ -1,0 +1,110 @@
+"""Logs as trainers write them, each made from a table of rollouts by a few lines that mirror the trainer's own.
+
+`python -m tests.logs.writers` writes those logs of `data/logs` that were not made by a run of the trainer itself.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import lab
+from lab.logs import RolloutTable
+from lab.shipped import shipped
+
+Row = dict[str, Any]
+
+TRL_NAMES = {
+    "zero_std": "frac_reward_zero_std",
+    "clip_share": "clip_ratio/region_mean",
+    "length": "completions/mean_length",
+    "truncated": "completions/clipped_ratio",
+}
+VERL_NAMES = {
+    "reward": "critic/rewards/mean",
+    "grad_norm": "actor/grad_norm",
+    "entropy": "actor/entropy",
+    "kl": "actor/kl_loss",
+    "clip_share": "actor/pg_clipfrac",
+    "loss": "actor/pg_loss",
+    "learning_rate": "actor/lr",
+    "length": "response_length/mean",
+    "truncated": "response_length/clip_ratio",
+}
+
+
+def source(*steps: int) -> RolloutTable:
+    """The bundled run with two rewards, or some steps of it."""
+    return lab.load(lab.logs.bundled()["two_rewards"], steps=steps or None)
+
+
+def by_step(table: RolloutTable) -> Iterator[tuple[int, list[Row]]]:
+    for (step,), rows in table.frame.group_by("step", maintain_order=True):
+        yield int(step), rows.to_dicts()
+
+
+def entries(table: RolloutTable, names: Mapping[str, str]) -> Iterator[Row]:
+    """The metrics of each step under a trainer's names."""
+    for row in table.metrics.to_dicts():
+        yield {names.get(key, key): value for key, value in row.items() if value is not None}
+
+
+def json_lines(file: Path, rows: list[Row]) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return file
+
+
+# ---------------------------------------------------------------------------------------------------- TRL
+
+
+def trl_name(key: str) -> str:
+    """A metric's name in TRL's log: rewards/<name>/mean for reward/<name>."""
+    kind, _, name = key.partition("/")
+    parts = {"reward": "mean", "reward_std": "std"}
+    return f"rewards/{name}/{parts[kind]}" if name and kind in parts else TRL_NAMES.get(key, key)
+
+
+def trl_state(table: RolloutTable, folder: Path) -> Path:
+    """trainer_state.json as `TrainerState.save_to_json` of transformers/trainer_callback.py writes it."""
+    names = {key: trl_name(key) for key in table.metrics.columns}
+    state = {"global_step": 12, "is_world_process_zero": True, "log_history": list(entries(table, names))}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "trainer_state.json").write_text(json.dumps(state, indent=2, sort_keys=True) + "\n")
+    return folder
+
+
+# --------------------------------------------------------------------------------------------------- verl
+
+
+def verl(table: RolloutTable, folder: Path, *, uid: str = "", validation: bool = False) -> Path:
+    """`_write_generations` of verl/trainer/ppo/ray_trainer.py; with a uid that of v1/trainer_base.py."""
+    for step, rows in by_step(table):
+        lines = [
+            {"input": row["prompt"], "output": row["completion"], "gts": "4", "score": row["reward"], "step": step}
+            | ({"reward": row["reward"]} if validation else {})
+            | ({"uid": uid.format(**row)} if uid else {})
+            for row in rows
+        ]
+        json_lines(folder / f"{step}.jsonl", lines)
+    return folder
+
+
+def verl_metrics(table: RolloutTable, file: Path) -> Path:
+    """`FileLogger.log` of verl/utils/tracking.py: orjson writes NaN as null."""
+    logged = list(entries(table, VERL_NAMES))
+    data = [{k: None if v != v else v for k, v in entry.items() if k != "step"} for entry in logged]
+    return json_lines(file, [{"step": e["step"], "data": d} for e, d in zip(logged, data, strict=True)])
+
+
+def bundle(folder: Path) -> None:
+    """Write the logs anew."""
+    shutil.rmtree(folder / "verl", ignore_errors=True)
+    verl(source(1, 2, 3, 4), folder / "verl" / "rollout", uid="{step}{group}_{rollout}_0")
+    verl(source(2, 4), folder / "verl" / "validation", uid="v{step}{group}_{rollout}_0", validation=True)
+    verl_metrics(source(), folder / "verl" / "metrics.jsonl")
+
+
+if __name__ == "__main__":
+    bundle(shipped("data/logs"))
