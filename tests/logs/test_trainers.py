@@ -10,7 +10,18 @@ import pytest
 import lab
 from lab.errors import InputError
 from lab.logs.contract import reader_of
-from tests.logs.trainers import WRITERS, open_instruct, rlprobe, rlwatch, rollouts, tinker, tokens
+from tests.logs.trainers import (
+    WRITERS,
+    lines,
+    open_instruct,
+    rlprobe,
+    rlwatch,
+    rollouts,
+    tinker,
+    tokens,
+    traces,
+    verifiers,
+)
 
 
 def failure(path: Path) -> str:
@@ -236,3 +247,70 @@ def test_tinker_names_what_is_missing(tmp_path):
     file = run / "iteration_000000" / "train_rollout_summaries.jsonl"
     file.write_text(file.read_text() + '{"iteration": 0}\n')
     assert "line 13: a rollout of tinker-cookbook has no key group_idx, total_reward, traj_idx" in failure(run)
+
+
+def test_results_of_verifiers(tmp_path):
+    written = rollouts(steps=1)
+    table = lab.load(verifiers(tmp_path, written))
+    assert table.trainer == "verifiers" and table.group_size == 4 and table.reward_columns == ("total",)
+    for name in ("step", "prompt", "completion", "group", "rollout"):
+        assert table.frame[name].to_list() == written[name].to_list()
+    assert table.frame["reward"].to_list() == written["reward/score"].to_list()
+    assert table.frame["length"].to_list() == [len(text) for text in written["completion"]]
+    assert table.frame["truncated"].to_list() == [r == 0 for r in written["rollout"]]
+    assert table.frame["metric/correct"].to_list() == [1.0] * 12
+    assert any("all rollouts are of one policy" in note for note in table.notes)
+    assert any("does not log which of its metrics are rewards" in note for note in table.notes)
+
+
+def test_traces_of_verifiers(tmp_path):
+    written = rollouts(parts=("right", "short"))
+    run = traces(tmp_path, written, weight=0.5)
+    table = lab.load(run)
+    assert table.reward_columns == ("right", "short") and table.reward_weights == (0.5, 0.5)
+    for name in ("step", "prompt", "completion", "advantage"):
+        assert table.frame[name].to_list() == written[name].to_list()
+    assert table.frame["length"].to_list() == [len(text) for text in written["completion"]]
+    assert table.frame["truncated"].to_list() == [r == 0 for r in written["rollout"]]
+    assert not any("policy" in note or "mean" in note for note in table.notes)
+    traces(tmp_path / "eval", written, weight=0.5, kind="eval")
+    both = (tmp_path / "traces.jsonl").read_text() + (tmp_path / "eval" / "traces.jsonl").read_text()
+    (tmp_path / "traces.jsonl").write_text(both)
+    assert lab.load(run).frame.equals(table.frame) and lab.load(run).evaluation.height == 24
+
+
+def test_traces_of_verifiers_with_tools_agents_and_errors(tmp_path):
+    (first, second, third, *_) = map(
+        json.loads, (traces(tmp_path, rollouts()) / "traces.jsonl").read_text().splitlines()
+    )
+    nodes = first["traces"][0]["nodes"]
+    call = {"role": "assistant", "tool_calls": [{"id": "0", "name": "add", "arguments": '{"a": 1}'}]}
+    nodes[1]["message"] = call
+    nodes[1]["advantages"][0] = 9.0
+    nodes.append(
+        {"parent": 1, "message": {"role": "tool", "tool_call_id": "0", "content": [{"type": "text", "text": "2"}]}}
+    )
+    judge = {**second["traces"][0], "agent": {"name": "judge", "trainable": False}}
+    second["traces"].append(judge)
+    second["traces"][0]["rewards"]["score"]["weight"] = 2.0
+    third["traces"][0] |= {"rewards": {"score": None}, "ok": False, "stop_condition": "max_turns", "calls": []}
+    table = lab.load(lines(tmp_path / "traces.jsonl", [first, second, third]))
+    assert table.frame["completion"][0] == 'assistant: [tool_call add({"a": 1})]\ntool: 2'
+    assert table.frame["reward"].to_list() == [
+        s * w for s, w in zip(rollouts()["reward/score"][:2], (1, 2), strict=True)
+    ] + [None]
+    assert table.frame["failed"].to_list() == [False, False, True]
+    assert table.frame["truncated"].to_list() == [True, False, True]
+    said = " ".join(table.notes)
+    assert "weights of score differ between tasks" in said and "different advantages; shown is their mean" in said
+
+
+def test_verifiers_names_what_is_missing(tmp_path):
+    lines(tmp_path / "results.jsonl", [{"example_id": 0, "reward": 1, "completion": "x"}, {"example_id": 0}])
+    assert "line 2: a result of verifiers has no key completion, reward" in failure(tmp_path)
+    lines(tmp_path / "traces.jsonl", [{"task": {}, "traces": []}])
+    assert "neither a group nor a task that tells its group" in failure(tmp_path)
+    lines(tmp_path / "traces.jsonl", [{"task": {"key": "a"}, "traces": []}])
+    assert "has no traces of any agent that is trained" in failure(tmp_path)
+    lines(tmp_path / "traces.jsonl", [{"task": {"key": "a"}, "traces": [{"nodes": 3, "rewards": []}]}])
+    assert "no column reward or reward/<name>" in failure(tmp_path)

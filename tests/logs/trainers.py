@@ -239,6 +239,77 @@ def tinker(folder: Path, frame: pl.DataFrame, split: str = "train", logged: int 
     return folder
 
 
+def _message(role: str, content: str) -> Row:
+    return {"role": role, "content": content}
+
+
+def verifiers(folder: Path, frame: pl.DataFrame) -> Path:
+    """verifiers 0.1.10, verifiers/utils/save_utils.py: `state_to_output`; it knows one step and no advantages."""
+    results = [
+        {
+            "example_id": f"{row['step']}-{row['group']}",
+            "prompt": [_message("user", row["prompt"])],
+            "completion": [_message("assistant", row["completion"])],
+            "task": "default",
+            "reward": row["reward/score"],
+            "error": None,
+            "timing": {"generation_ms": 1.0, "scoring_ms": 1.0, "total_ms": 2.0},
+            "is_completed": True,
+            "is_truncated": row["rollout"] == 0,
+            "stop_condition": "has_final_env_response",
+            "metrics": {"correct": 1.0},
+            "oai_tools": None,
+            "token_usage": {"input_tokens": 4.0, "output_tokens": float(len(row["completion"]))},
+            "answer": "50",
+            "correct": 1.0,
+        }
+        for row in frame.iter_rows(named=True)
+    ]
+    lines(folder / "results.jsonl", results)
+    (folder / "metadata.json").write_text(json.dumps({"env_id": "sums", "rollouts_per_example": 4}))
+    return folder
+
+
+def traces(folder: Path, frame: pl.DataFrame, weight: float = 1.0, kind: str = "train") -> Path:
+    """verifiers 0.4.0, verifiers/v1: `Episode`, `Trace`, `MessageNode`; utils/trace_store.py, `write_episode`."""
+    parts = [c.removeprefix("reward/") for c in frame.columns if c.startswith("reward/")]
+    episodes = []
+    for row in frame.iter_rows(named=True):
+        task = {
+            "type": "Sum",
+            "data": {"idx": row["group"], "prompt": row["prompt"]},
+            "key": str(row["group"]),
+            "hash": "0",
+        }
+        length = len(row["completion"])
+        asked = {"message": _message("user", row["prompt"]), "sampled": False, "timestamp": 0.0, "token_ids": [1, 2],
+                 "mask": [False, False], "logprobs": []}  # fmt: skip
+        answered = {"parent": 0, "message": _message("assistant", row["completion"]), "sampled": True, "timestamp": 0.0,
+                    "token_ids": [3, *tokens(row["completion"])], "mask": [False] + [True] * length,
+                    "logprobs": [-0.5] * length, "advantages": [row["advantage"]] * length}  # fmt: skip
+        trace = {
+            "version": 1,
+            "id": "0",
+            "task": task,
+            "agent": {"config": {}, "name": "agent", "trainable": True},
+            "nodes": [asked, answered],
+            "calls": [{"node": 1, "finish_reason": "length" if row["rollout"] == 0 else "stop"}],
+            "rewards": {name: {"score": row[f"reward/{name}"], "weight": weight} for name in parts},
+            "metrics": {"turns": 1.0},
+            "is_completed": True,
+            "ok": True,
+            "stop_condition": "agent_completed",
+            "errors": [],
+            "num_output_tokens": length,
+        }
+        run = {"type": "train", "id": "run", "work": {"type": kind, "step": row["step"]}}
+        group = {"id": f"{row['step']}-{row['group']}"}
+        episode = {"id": "0", "env": {"id": "sums"}, "task": task, "group": group, "run": run, "ok": True, "errors": []}
+        episodes.append({**episode, "traces": [trace]})
+    lines(folder / "traces.jsonl", episodes)
+    return folder
+
+
 #: Reader -> what writes the same rollouts in that trainer's form.
 WRITERS: Mapping[str, Callable[[Path, pl.DataFrame], Path]] = {
     "open_instruct": open_instruct,
