@@ -20,6 +20,19 @@ from .contract import (
     reader as reader,
 )
 from .diagnosis import diagnose as diagnose
+from .facts import Facts as Facts
+from .findings.contract import (
+    Evidence as Evidence,
+)
+from .findings.contract import (
+    Finding as Finding,
+)
+from .findings.contract import (
+    check as check,
+)
+from .findings.contract import (
+    checks as checks,
+)
 from .loading import load as load
 from .readers.lab import save_log as save_log
 from .table import (

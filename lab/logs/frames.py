@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from lab.errors import InputError
-from lab.logs.diagnosis import LOGGED, SIGN_ZERO
+from lab.logs.facts import Facts
 from lab.logs.rules import advantages_of
-
-if TYPE_CHECKING:
-    from lab.logs.diagnosis import Diagnosis
+from lab.logs.tallies import LOGGED, SIGN_ZERO
 
 __all__ = ["group_map_frame", "group_rows", "nearest_group", "recomputed"]
 
 
-def group_map_frame(found: Diagnosis) -> pl.DataFrame:
-    """One row per group: step, group, reward, kind: "signal", "no signal" or "phantom" (see `Diagnosis.groups`)."""
+def group_map_frame(found: Facts) -> pl.DataFrame:
+    """One row per group: step, group, reward, kind: "signal", "no signal" or "phantom" (see `Facts.groups`)."""
     kind = (
         pl.when("phantom")
         .then(pl.lit("phantom"))
@@ -30,7 +27,7 @@ def group_map_frame(found: Diagnosis) -> pl.DataFrame:
     return found.groups.select("step", "group", "reward", kind.alias("kind"))
 
 
-def recomputed(found: Diagnosis) -> pl.DataFrame:
+def recomputed(found: Facts) -> pl.DataFrame:
     """Logged advantages beside those of the rule that comes closest to them.
 
     Returns:
@@ -45,7 +42,7 @@ def recomputed(found: Diagnosis) -> pl.DataFrame:
     return rows.with_columns(recomputed=pl.Series(given), **said).drop_nulls("logged")
 
 
-def nearest_group(found: Diagnosis, step: int, group: int) -> tuple[int, int]:
+def nearest_group(found: Facts, step: int, group: int) -> tuple[int, int]:
     """The step of the log nearest to `step`, and the group of it nearest to `group`."""
     steps = found.groups["step"].unique().to_numpy()
     chosen = int(steps[np.abs(steps - step).argmin()])
@@ -53,11 +50,11 @@ def nearest_group(found: Diagnosis, step: int, group: int) -> tuple[int, int]:
     return chosen, min(max(group, 0), int(last))  # type: ignore[arg-type]
 
 
-def group_rows(found: Diagnosis, step: int, group: int, variants: Sequence[str]) -> pl.DataFrame:
+def group_rows(found: Facts, step: int, group: int, variants: Sequence[str]) -> pl.DataFrame:
     """One group, row by row: its rewards, the logged advantages, and those of other rules.
 
     Args:
-        found: The diagnosis.
+        found: The facts of a log (`lab.diagnose`).
         step: Step of the log.
         group: Group within the step, from 0.
         variants: Rules to show, in this order; those that the diagnosis lacks are left out.

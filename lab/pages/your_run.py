@@ -26,6 +26,7 @@ from lab.logs.diagnosis import Diagnosis
 from lab.logs.formats import FORMATS
 from lab.logs.frames import group_map_frame, group_rows, nearest_group, recomputed
 from lab.logs.loading import expanded
+from lab.logs.table import RolloutTable
 from lab.pages.shell import Page
 from lab.text import plain, printable
 
@@ -116,10 +117,17 @@ def changed_at(path: Path) -> float:
     return max((f.stat().st_mtime for f in islice(files, MOST_FILES) if f.exists()), default=0.0)
 
 
+def looked_at(table: RolloutTable, lengths: str) -> Diagnosis:
+    """The diagnosis, with its slow parts computed while the reader is told to wait."""
+    found = lab.diagnose(table, lengths=lengths or None)
+    _ = found.findings, found.what_if
+    return found
+
+
 @st.cache_resource(max_entries=6, show_spinner="Reading the log …")
 def opened(path: str, stamp: float, options: dict[str, Any], lengths: str) -> Diagnosis:
     """The diagnosis of a log on this computer; `stamp` tells an older state of the same files apart."""
-    return lab.diagnose(lab.load(path, **options), lengths=lengths or None)
+    return looked_at(lab.load(path, **options), lengths)
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the log …")
@@ -129,7 +137,7 @@ def uploaded(files: dict[str, bytes], options: dict[str, Any], lengths: str) -> 
         for name, content in files.items():
             (Path(folder) / PurePath(name).name).write_bytes(content)
         try:
-            return lab.diagnose(lab.load(folder, **options), lengths=lengths or None)
+            return looked_at(lab.load(folder, **options), lengths)
         except InputError as error:
             raise InputError(str(error).replace(f"{folder}/", "").replace(folder, "the upload")) from None
 
@@ -196,7 +204,8 @@ if (state["log"] == FOLDER and not state["path"]) or (state["log"] == UPLOAD and
     st.stop()
 
 found = page.ask(read, state)
-page.say(plain(" ".join(found.findings[:2])))
+said = [*map(str, found.findings), *filter(None, [found.what_if])]
+page.say(plain(" ".join(said[:2])))
 step, group = nearest_group(found, state["step"], state["group"])
 here = found.table.frame.filter((pl.col("step") == step) & (pl.col("group") == group))
 columns = list(dict.fromkeys(["rollout", "completion", *found.table.reward_columns, "reward", "advantage"]))
@@ -208,7 +217,7 @@ with page.first:
     else:
         st.subheader("Groups", anchor=False)
         page.show(group_map, group_map_frame(found), fill=True)
-st.caption(plain(" ".join(["How the log was read:", *found.table.notes, *found.findings[2:]])))
+st.caption(plain(" ".join(["How the log was read:", *found.table.notes, *said[2:]])))
 with page.panels():
     if found.changes.height:
         with st.container():
