@@ -5,7 +5,8 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +99,58 @@ def verl_metrics(table: RolloutTable, file: Path) -> Path:
     return json_lines(file, [{"step": e["step"], "data": d} for e, d in zip(logged, data, strict=True)])
 
 
+# ----------------------------------------------------------------------------------------------- ms-swift
+
+
+def ms_swift(
+    table: RolloutTable, folder: Path, evaluated: Mapping[int, list[Row]] | None = None, idle: Sequence[int] = ()
+) -> Path:
+    """`GRPOTrainer.log` of swift/rlhf_trainers/grpo_trainer.py: a line for each log, from a queue of a batch's length.
+
+    Args:
+        table: The rollouts.
+        folder: The run's folder.
+        evaluated: Rows that are evaluated after a step.
+        idle: Steps that generate nothing and log what is in the queue.
+    """
+    batches, evaluated = {**{step: [] for step in idle}, **dict(by_step(table))}, evaluated or {}
+    metrics = {e.pop("step"): e for e in entries(table, {key: trl_name(key) for key in table.metrics.columns})}
+    queue: deque[Row] = deque(maxlen=max(map(len, batches.values())))
+    lines, logged = [], []
+    for step in sorted({*batches, *evaluated}):
+        at = {"global_step/max_steps": f"{step}/12", "elapsed_time": "1s", "memory(GiB)": 0.1}
+        for rows, entry in ((batches.get(step), metrics.get(step, {})), (evaluated.get(step), {"eval_reward": 0.5})):
+            if rows is not None:
+                queue.extend(rows)
+                lines.append(_swift_table(step, list(queue), table.reward_columns))
+                logged.append({**entry, **at})
+    json_lines(folder / "completions.jsonl", lines)
+    json_lines(folder / "logging.jsonl", [*logged, {"global_step": 12, "log_history": [], "memory": 0.1}])
+    return folder
+
+
+def _swift_table(step: int, rows: list[Row], rewards: Sequence[str]) -> Row:
+    names = {"prompt": "prompt", "completion": "completion", **{name: name for name in rewards}}
+    columns = {name: [row[key] for row in rows] for name, key in (names | {"advantages": "advantage"}).items()}
+    return {"step": [str(step)] * len(rows), **columns, "solution": ["4"] * len(rows)}
+
+
+def ms_swift_ray(table: RolloutTable, folder: Path) -> Path:
+    """`_maybe_log_completions` of swift/ray/megatron/base_trainer.py: a line for each rollout."""
+    rows = [row for _, rows in by_step(table) for row in rows]
+    names = {"gen_step": "step", "prompt": "prompt", "completion": "completion", "reward": "reward"}
+    json_lines(folder / "completions.jsonl", [{new: row[old] for new, old in names.items()} for row in rows])
+    return folder
+
+
 def bundle(folder: Path) -> None:
     """Write the logs anew."""
     shutil.rmtree(folder / "verl", ignore_errors=True)
     verl(source(1, 2, 3, 4), folder / "verl" / "rollout", uid="{step}{group}_{rollout}_0")
     verl(source(2, 4), folder / "verl" / "validation", uid="v{step}{group}_{rollout}_0", validation=True)
     verl_metrics(source(), folder / "verl" / "metrics.jsonl")
+    shutil.rmtree(folder / "ms_swift", ignore_errors=True)
+    ms_swift(source(1, 2, 3, 4), folder / "ms_swift")
 
 
 if __name__ == "__main__":
