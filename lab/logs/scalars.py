@@ -36,6 +36,30 @@ _NAMES: Mapping[str, str] = {
     "kl_penalty": "kl",
     "mean_gen_tokens_per_sample": "length",
     "lr": "learning_rate",
+    # OpenRLHF: ActorPPOTrainer.training_step and BasePPOTrainer._compute_rollout_stats
+    "policy_loss": "loss",
+    "actor_lr": "learning_rate",
+    "actor_grad_norm": "grad_norm",
+    "entropy_loss": "entropy",
+    "ppo_clip_ratio": "clip_share",
+    "response_length": "length",
+    "rollout/reward_mean": "reward",
+    "rollout/reward_std": "reward_std",
+    "rollout/response_length_mean": "length",
+    "rollout/truncated_rate": "truncated",
+    # tinker-cookbook: compute_trajectory_metrics, compute_kl_sample_train and incorporate_kl_penalty
+    "env/all/reward/total": "reward",
+    "optim/entropy": "entropy",
+    "optim/lr": "learning_rate",
+    "kl_policy_base": "kl",
+    # open-instruct: DataPreparationActor and PolicyTrainerRayProcess
+    "scores": "reward",
+    "loss/total_avg": "loss",
+    "optim/grad_norm": "grad_norm",
+    "policy/entropy_avg": "entropy",
+    "policy/clipfrac_avg": "clip_share",
+    "objective/kl2_avg": "kl",
+    "val/sequence_lengths": "length",
 }
 _PART = re.compile(r"rewards/(.+)/(mean|std)", re.DOTALL)
 

@@ -14,6 +14,7 @@ from tests.logs.trainers import (
     WRITERS,
     lines,
     open_instruct,
+    openrlhf,
     rlprobe,
     rlwatch,
     rollouts,
@@ -314,3 +315,42 @@ def test_verifiers_names_what_is_missing(tmp_path):
     assert "has no traces of any agent that is trained" in failure(tmp_path)
     lines(tmp_path / "traces.jsonl", [{"task": {"key": "a"}, "traces": [{"nodes": 3, "rewards": []}]}])
     assert "no column reward or reward/<name>" in failure(tmp_path)
+
+
+STATUS = {
+    "policy_loss": -1.5e-05,
+    "entropy_loss": float("nan"),
+    "actor_lr": 1e-6,
+    "reward": 0.25,
+    "kl": float("inf"),
+    "text": "'reward': 7 {",
+    "listed": [1, 2],
+    "rollout/reward_mean": 0.5,
+    "rollout/reward_std": 0.5,
+    "rollout/response_length_mean": 12.0,
+    "rollout/truncated_rate": 0.0,
+}
+
+
+def test_openrlhf(tmp_path):
+    file = openrlhf(tmp_path / "train.log", {1: STATUS, 2: {**STATUS, "reward": 0.75}}, {2: {"eval_math_pass1": 0.1}})
+    table = lab.load(tmp_path)
+    assert table.trainer == "openrlhf" and table.frame.is_empty()
+    assert table.metrics.drop("entropy").to_dict(as_series=False) == {
+        "step": [1, 2],
+        "eval/eval_math_pass1": [None, 0.1],
+        "kl": [float("inf")] * 2,
+        "learning_rate": [1e-6, 1e-6],
+        "length": [12.0, 12.0],
+        "loss": [-1.5e-05, -1.5e-05],
+        "reward": [0.5, 0.5],
+        "reward_std": [0.5, 0.5],
+        "truncated": [0.0, 0.0],
+    }
+    assert table.metrics["entropy"].is_nan().all()
+    file.write_text(file.read_text()[:-5] + "\n\xff")
+    assert "1 step(s) of train.log are left out: their line is cut off." in lab.load(file).notes
+    (tmp_path / "other.txt").write_text(file.read_text())
+    assert "holds 2 files with steps that OpenRLHF has printed; open one file" in failure(tmp_path)
+    (tmp_path / "none.log").write_text("Global step 1: {'policy_loss': 0.1")
+    assert "no step of OpenRLHF that was printed to its end" in failure(tmp_path / "none.log")

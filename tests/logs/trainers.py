@@ -310,6 +310,19 @@ def traces(folder: Path, frame: pl.DataFrame, weight: float = 1.0, kind: str = "
     return folder
 
 
+def openrlhf(file: Path, steps: Mapping[int, Row], evaluated: Mapping[int, Row] | None = None) -> Path:
+    """OpenRLHF 0.11, openrlhf/trainer/ppo_trainer.py: `fit`, `evaluate`; what Ray puts before the lines of an actor."""
+    ray = "\x1b[36m(PPOTrainer pid=17)\x1b[0m INFO 08-13 19:25:45 ppo_trainer.py:540] "
+    said = [f"{ray}Sample: ['1+1=2', 1.0]", "Train epoch [1/1]:  50%|#####| 1/2 [00:01<00:01]\r"]
+    for step, status in steps.items():
+        said.append(f"{ray}✨ Global step {step}: {status}")
+        if evaluated and step in evaluated:
+            logs = evaluated[step]
+            said.append(f"{ray}✨ Evaluation completed in 0:00:10, global_step {step}, eval_metrics: {logs}")
+    file.write_text("\n".join(said) + "\n")
+    return file
+
+
 #: Reader -> what writes the same rollouts in that trainer's form.
 WRITERS: Mapping[str, Callable[[Path, pl.DataFrame], Path]] = {
     "open_instruct": open_instruct,

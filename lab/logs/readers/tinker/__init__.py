@@ -22,7 +22,7 @@ from lab.errors import InputError
 from lab.logs.contract import Raw, reader
 from lab.logs.formats import names_in, records, tables
 from lab.logs.readers.tinker.transcripts import texts
-from lab.logs.scalars import number, per_step
+from lab.logs.scalars import number, per_step, scalar_name
 from lab.logs.schema import objects
 from lab.text import listed
 
@@ -31,14 +31,6 @@ __all__ = ["read"]
 _ROLLOUTS = "_rollout_summaries.jsonl"
 _FOLDER = re.compile(r"iteration_([0-9]{1,18})")
 _OWN = {"iteration", "group_idx", "traj_idx", "total_reward"}
-
-#: tinker-cookbook's names of what `lab.logs.SCALARS` names.
-_METRICS = {
-    "env/all/reward/total": "reward",
-    "optim/entropy": "entropy",
-    "optim/lr": "learning_rate",
-    "kl_policy_base": "kl",
-}
 
 
 def _folders(path: Path) -> dict[int, Path]:
@@ -119,7 +111,7 @@ def _metrics(file: Path) -> tuple[pl.DataFrame, list[str]]:
     if not file.is_file():
         return per_step([])
     (rows,), torn = records([file])
-    metrics, odd = per_step(rows, lambda name: _METRICS.get(name, name))
+    metrics, odd = per_step(rows, scalar_name)
     known = set(metrics.columns)
     if "env/all/by_group/frac_mixed" in known:
         metrics = metrics.with_columns(zero_std=1 - pl.col("env/all/by_group/frac_mixed"))
