@@ -13,6 +13,7 @@ from . import rewards as rewards
 from . import sampling as sampling
 from . import store as store
 from . import studies as studies
+from .linting.report import lint as lint
 from .logs.contract import (
     reader as reader,
 )

@@ -1,0 +1,1 @@
+"""What a reward function accepts, tried before it trains anything: `lab.lint`."""
