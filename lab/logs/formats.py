@@ -18,7 +18,17 @@ from lab.logs import parquet
 from lab.logs.parquet import status
 from lab.text import printable
 
-__all__ = ["FORMATS", "MAX_BYTES", "MAX_ROWS", "framed", "names_in", "read_files", "records", "tables"]
+__all__ = [
+    "FORMATS",
+    "MAX_BYTES",
+    "MAX_ROWS",
+    "framed",
+    "names_in",
+    "read_files",
+    "read_unfinished",
+    "records",
+    "tables",
+]
 
 #: Rollouts that are read at once; longer logs are read in parts (`steps=`).
 MAX_ROWS = 1_000_000
@@ -73,6 +83,22 @@ def read_files(files: Sequence[Path]) -> list[pl.DataFrame]:
     frames = [_READ[file.suffix](file) for file in files]
     _check_rows(files, max(rows, sum(frame.height for frame in frames)))
     return frames
+
+
+def read_unfinished(files: Sequence[Path]) -> tuple[list[pl.DataFrame], list[str]]:
+    """As `read_files`, of files that are perhaps still being written.
+
+    Returns:
+        A frame for each file; and in sentences what was left out: a last line that is cut off.
+    """
+    _harmless(files)
+    frames, notes = [], []
+    for file in files:
+        frame, torn = _UNFINISHED[file.suffix](file) if file.suffix in _UNFINISHED else (_READ[file.suffix](file), [])
+        frames.append(frame)
+        notes += torn
+    _check_rows(files, sum(frame.height for frame in frames))
+    return frames, notes
 
 
 def records(
@@ -213,12 +239,41 @@ def _float(value: float) -> float:
 
 
 def _comma_separated(file: Path) -> pl.DataFrame:
+    return _from_csv(file.read_bytes(), file)
+
+
+def _from_csv(content: bytes, file: Path) -> pl.DataFrame:
     try:
-        frame = pl.read_csv(file.read_bytes(), schema_overrides=_TEXTS, infer_schema_length=None)
+        frame = pl.read_csv(content, schema_overrides=_TEXTS, infer_schema_length=None)
         return frame.with_columns(s.cast(pl.Null) for s in frame if s.null_count() == len(s) and s.name not in _TEXTS)
     except PolarsError as reason:
         detail = str(reason).strip().partition("\n")[0][:200]
         raise InputError(f"{file} cannot be read as CSV: {detail}") from None
 
 
+def _unfinished_csv(file: Path) -> tuple[pl.DataFrame, list[str]]:
+    """The table without a last line that has fewer fields than the first and does not end."""
+    content = file.read_bytes()
+    whole, _, last = content.rpartition(b"\n")
+    within_quotes = whole.count(b'"') % 2 == 1
+    if not last or within_quotes or _fields(last) >= _fields(content.partition(b"\n")[0]):
+        return _from_csv(content, file), []
+    return _from_csv(whole, file), [
+        f"The last line of {printable(file.name)} is left out: it is not written to its end."
+    ]
+
+
+def _fields(line: bytes) -> int:
+    try:
+        return len(next(csv.reader([line.decode(errors="replace")]), []))
+    except csv.Error:
+        return 0
+
+
+def _unfinished_lines(file: Path) -> tuple[pl.DataFrame, list[str]]:
+    (rows,), torn = records([file])
+    return framed(rows), torn
+
+
 _READ = {".parquet": parquet.read, ".jsonl": _json_lines, ".csv": _comma_separated}
+_UNFINISHED = {".jsonl": _unfinished_lines, ".csv": _unfinished_csv}

@@ -210,6 +210,33 @@ def test_damaged_text_is_an_error_or_a_table(
         assert str(reason).isprintable()
 
 
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_a_table_that_is_still_written_is_read_to_its_last_whole_line(tmp_path: Path, ending: str) -> None:
+    frame = pl.DataFrame(
+        {"step": [1, 1, 1, 1], "group": [0, 0, 1, 1], "prompt": 'a "quote"\nand more', "reward/a": 0.25}
+    )
+    file = lab.save_log(frame, tmp_path / f"run{ending}")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: -len(b'"and more",0.25}\n')])
+    table = lab.load(file, incomplete="drop")
+    assert table.frame.height == 2
+    assert any(f"The last line of run{ending} is left out" in note for note in table.notes)
+    file.write_bytes(whole[:-1])  # a last line without its end is whole if it has all that it must have
+    assert lab.load(file).frame.height == 4
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_metrics_alone_come_back(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "run.metrics.csv").write_text("step,grad_norm,kl\n1,0.5,NaN\n2,inf,0.1\n3,0.")
+    table = lab.load(tmp_path / "run.metrics.csv")
+    assert table.frame.is_empty() and table.metrics["grad_norm"].to_list() == [0.5, float("inf")]
+    assert any("The last line of run.metrics.csv is left out" in note for note in table.notes)
+    (tmp_path / "again").mkdir()
+    file = lab.save_log(table, tmp_path / "again" / f"run{ending}")
+    assert file.name == f"run.metrics{ending}" and lab.load(file).metrics.equals(table.metrics)
+    assert lab.load(file.parent).metrics.equals(table.metrics)
+
+
 def test_groups_that_are_named_are_never_inferred(tmp_path: Path) -> None:
     frame = pl.DataFrame({"step": 1, "group": [0, 0, 1, 1, 2, 2], "prompt": "the same", "reward/a": [0.0, 1.0] * 3})
     table = lab.load(lab.save_log(frame, tmp_path / "run.csv"))
