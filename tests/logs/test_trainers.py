@@ -154,7 +154,7 @@ def test_a_file_of_sqlite_that_is_damaged_or_no_store_is_said(tmp_path):
 def test_rlprobe(tmp_path):
     written = rollouts(steps=3, parts=("right", "short"))
     table = lab.load(rlprobe(tmp_path, written))
-    assert table.reward_columns == ("right", "short") and table.reward_weights == (1.0, 1.0)
+    assert table.reward_columns == ("right", "short") and table.reward_weights == (1.0, 0.5)
     for name in ("prompt", "completion", "advantage"):
         assert table.frame[name].to_list() == written[name].to_list()
     assert table.metrics.columns == [
@@ -266,7 +266,7 @@ def test_results_of_verifiers(tmp_path):
 
 def test_traces_of_verifiers(tmp_path):
     written = rollouts(parts=("right", "short"))
-    run = traces(tmp_path, written, weight=0.5)
+    run = traces(tmp_path, written, weights=(0.5, 0.5))
     table = lab.load(run)
     assert table.reward_columns == ("right", "short") and table.reward_weights == (0.5, 0.5)
     for name in ("step", "prompt", "completion", "advantage"):
@@ -274,7 +274,7 @@ def test_traces_of_verifiers(tmp_path):
     assert table.frame["length"].to_list() == [len(text) for text in written["completion"]]
     assert table.frame["truncated"].to_list() == [r == 0 for r in written["rollout"]]
     assert not any("policy" in note or "mean" in note for note in table.notes)
-    traces(tmp_path / "eval", written, weight=0.5, kind="eval")
+    traces(tmp_path / "eval", written, weights=(0.5, 0.5), kind="eval")
     both = (tmp_path / "traces.jsonl").read_text() + (tmp_path / "eval" / "traces.jsonl").read_text()
     (tmp_path / "traces.jsonl").write_text(both)
     assert lab.load(run).frame.equals(table.frame) and lab.load(run).evaluation.height == 24

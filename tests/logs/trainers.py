@@ -1,13 +1,20 @@
-"""Rollouts as each trainer's own code writes them; the function that it mirrors is named in each docstring."""
+"""Rollouts as each trainer's own code writes them; the function that it mirrors is named in each docstring.
+
+`python -m tests.logs.trainers` writes those logs of `data/logs` anew.
+"""
 
 import json
+import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+
+import lab
+from lab.shipped import shipped
 
 Row = dict[str, Any]
 
@@ -114,8 +121,9 @@ def rlwatch(file: Path, metrics: Mapping[str, list[Row]], alerts: list[Row] | No
 
 def rlprobe(folder: Path, frame: pl.DataFrame, reason: str = "all", **settings: Any) -> Path:
     """rlprobe 0.1.0, rlprobe/storage.py: `RunWriter`, with the records of integrations/trl.py: `_capture_samples`."""
-    (folder / "samples").mkdir(parents=True)
+    (folder / "samples").mkdir(parents=True, exist_ok=True)
     parts = [c for c in frame.columns if c.startswith("reward/")]
+    total = pl.sum_horizontal(pl.col(c) * w for c, w in zip(parts, (1.0, 0.5), strict=False))
     manifest = {"schema_version": 1, "run_id": "run", "created_at": "", "algorithm": "grpo", "trainer_config": settings}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
     samples = frame.select(
@@ -127,7 +135,7 @@ def rlprobe(folder: Path, frame: pl.DataFrame, reason: str = "all", **settings: 
         prompt_text="prompt",
         completion_text="completion",
         completion_token_ids=pl.lit(None),
-        reward_total=pl.sum_horizontal(parts),
+        reward_total=total,
         advantage="advantage",
         completion_len=pl.lit(None),
         truncated=pl.lit(None),
@@ -137,7 +145,6 @@ def rlprobe(folder: Path, frame: pl.DataFrame, reason: str = "all", **settings: 
     for number, shard in enumerate((samples.head(7), samples.slice(7))):
         shard.write_parquet(folder / "samples" / f"shard-{number:05d}.parquet")
     means = {f"reward_component.{c.removeprefix('reward/')}": pl.col(c).mean() for c in parts}
-    total = pl.sum_horizontal(parts)
     steps = frame.group_by("step", maintain_order=True).agg(
         rank=pl.lit(0), timestamp=pl.lit(1.5), reward_mean=total.mean(), kl_mean=pl.lit(None), lr=pl.lit(0.1), **means,
         **{f"extra.rewards.{c.removeprefix('reward/')}.std": pl.col(c).std() for c in parts},
@@ -228,7 +235,7 @@ def tinker(folder: Path, frame: pl.DataFrame, split: str = "train", logged: int 
         name = split.replace("/", "_")
         lines(inner / f"{name}_rollout_summaries.jsonl", records)
         if logged:
-            (inner / f"{name}_logtree.json").write_text(json.dumps(logtree(batch, logged), indent=2))
+            (inner / f"{name}_logtree.json").write_text(json.dumps(logtree(batch, logged)))
         metrics.append(
             {"step": step, "progress/batch": step, "optim/lr": 1e-4, "optim/entropy": 0.5,
              "env/all/reward/total": batch["reward/score"].mean(), "env/all/by_group/frac_mixed": 0.75,
@@ -270,7 +277,7 @@ def verifiers(folder: Path, frame: pl.DataFrame) -> Path:
     return folder
 
 
-def traces(folder: Path, frame: pl.DataFrame, weight: float = 1.0, kind: str = "train") -> Path:
+def traces(folder: Path, frame: pl.DataFrame, weights: Sequence[float] = (1.0,), kind: str = "train") -> Path:
     """verifiers 0.4.0, verifiers/v1: `Episode`, `Trace`, `MessageNode`; utils/trace_store.py, `write_episode`."""
     parts = [c.removeprefix("reward/") for c in frame.columns if c.startswith("reward/")]
     episodes = []
@@ -294,7 +301,7 @@ def traces(folder: Path, frame: pl.DataFrame, weight: float = 1.0, kind: str = "
             "agent": {"config": {}, "name": "agent", "trainable": True},
             "nodes": [asked, answered],
             "calls": [{"node": 1, "finish_reason": "length" if row["rollout"] == 0 else "stop"}],
-            "rewards": {name: {"score": row[f"reward/{name}"], "weight": weight} for name in parts},
+            "rewards": {n: {"score": row[f"reward/{n}"], "weight": w} for n, w in zip(parts, weights, strict=True)},
             "metrics": {"turns": 1.0},
             "is_completed": True,
             "ok": True,
@@ -329,3 +336,30 @@ WRITERS: Mapping[str, Callable[[Path, pl.DataFrame], Path]] = {
     "rlprobe": rlprobe,
     "tinker": tinker,
 }
+
+
+def bundle(folder: Path) -> None:
+    """Write logs in the form of each trainer that have rollouts and metrics of the bundled run with two rewards."""
+    table = lab.load(folder / "two_rewards", steps=[1, 2, 3, 4])
+    lead = ["step", "group", "rollout", "prompt", "completion", "advantage"]
+    total = table.frame.select(*lead, pl.col("reward").alias("reward/score"))
+    parts = table.frame.select(*lead, **{f"reward/{name}": name for name in table.reward_columns})
+    metrics = lab.load(folder / "two_rewards").metrics.to_dicts()
+    named = {"reward": "rollout/reward_mean", "loss": "policy_loss", "learning_rate": "actor_lr",
+             "entropy": "entropy_loss", "grad_norm": "actor_grad_norm", "clip_share": "ppo_clip_ratio",
+             "length": "rollout/response_length_mean", "truncated": "rollout/truncated_rate"}  # fmt: skip
+    store = {"reward": "reward_mean", "clip_share": "clip_fraction", "kl": "kl_divergence"}
+    for name in ("open_instruct", "rlprobe", "tinker", "verifiers", "openrlhf", "rlwatch"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir()
+    open_instruct(folder / "open_instruct", total)
+    rlprobe(folder / "rlprobe", parts, num_generations=8)
+    tinker(folder / "tinker", total.filter(total["step"] < 3), logged=2)
+    traces(folder / "verifiers", parts.filter(parts["step"] < 3), table.reward_weights)
+    openrlhf(folder / "openrlhf" / "train.log", {m["step"]: {n: m[k] for k, n in named.items()} for m in metrics})
+    steps = [{store.get(k, k): v for k, v in m.items() if v is not None and "/" not in k} for m in metrics]
+    rlwatch(folder / "rlwatch" / "metrics.db", {"two_rewards": steps})
+
+
+if __name__ == "__main__":
+    bundle(shipped("data/logs"))

@@ -118,7 +118,8 @@ def _written(table: RolloutTable) -> pl.DataFrame:
 
 def _json_lines(frame: pl.DataFrame, file: IO[bytes]) -> None:
     """One object per line; NaN and the infinities as Python writes and reads them, where Polars writes null."""
-    file.writelines(f"{json.dumps(row, ensure_ascii=False, default=str)}\n".encode() for row in frame.iter_rows(named=True))
+    for row in frame.iter_rows(named=True):
+        file.write(f"{json.dumps(row, ensure_ascii=False, default=str)}\n".encode())
 
 
 _WRITE: dict[str, Callable[[pl.DataFrame], Callable[[IO[bytes]], object]]] = {
