@@ -55,6 +55,7 @@ from .studies.fair import (
 from .studies.fair import (
     tune as tune,
 )
+from .reports.html import report as report
 from .training.settings import Settings as Settings
 from .training.train import (
     Trace as Trace,
