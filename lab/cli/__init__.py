@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import typer
 
-from lab.cli import claims, compare, dashboard, diagnose, lint, lists, runs
+from lab.cli import claims, compare, dashboard, diagnose, lint, lists, runs, watch
 from lab.cli.own import with_plugins
 from lab.cli.screen import plain
 from lab.errors import LabError
@@ -38,6 +38,7 @@ for command in (
     lists.variants,
     claims.claims,
     diagnose.diagnose,
+    watch.watch,
     lint.lint,
     lists.bench,
     dashboard.app,

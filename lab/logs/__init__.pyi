@@ -41,3 +41,4 @@ from .table import (
 from .table import (
     RolloutTable as RolloutTable,
 )
+from .watching import watch as watch

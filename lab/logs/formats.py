@@ -6,6 +6,7 @@ import csv
 import json
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,9 @@ from lab.logs.parquet import status
 from lab.text import printable
 
 __all__ = [
-    "FORMATS",
-    "MAX_BYTES",
-    "MAX_ROWS",
-    "framed",
-    "names_in",
-    "read_files",
-    "read_unfinished",
-    "records",
-    "tables",
-]
+    "FORMATS", "MAX_BYTES", "MAX_ROWS", "framed", "names_in", "read_files", "read_unfinished", "records", "tables",
+    "unfinished",
+]  # fmt: skip
 
 #: Rollouts that are read at once; longer logs are read in parts (`steps=`).
 MAX_ROWS = 1_000_000
@@ -38,6 +32,9 @@ MAX_BYTES = 2**30
 
 #: Endings of the files that hold tables.
 FORMATS = (".parquet", ".jsonl", ".csv")
+
+#: While a growing log is read, the files that are left out because they are not written to their end; else None.
+unfinished: ContextVar[list[Path] | None] = ContextVar("unfinished", default=None)
 
 _HEAD = 64  # lines that are looked at to recognise a file
 _LINE = 2**24  # and how long they may be
@@ -51,9 +48,26 @@ def tables(folder: Path, endings: Sequence[str] = FORMATS) -> list[Path]:
         InputError: The folder cannot be listed.
     """
     try:
-        return sorted(f for f in folder.iterdir() if f.suffix in endings)
+        found = sorted(f for f in folder.iterdir() if f.suffix in endings)
     except OSError as reason:
         raise InputError(f"{folder} cannot be listed: {reason.strerror or reason}") from None
+    if (left_out := unfinished.get()) is None:
+        return found
+    open_still = [f for f in found if not _finished(f)]
+    left_out += [f for f in open_still if f not in left_out]
+    return [f for f in found if f not in open_still]
+
+
+def _finished(file: Path) -> bool:
+    """Whether a file is written to its end, as far as its last bytes tell."""
+    try:
+        if file.suffix == ".parquet":
+            return parquet.footer(file).rows >= 0
+        with file.open("rb") as opened:
+            opened.seek(max(0, file.stat().st_size - 1))
+            return opened.read() == b"\n"
+    except (InputError, OSError):
+        return False
 
 
 def names_in(file: Path) -> list[str]:

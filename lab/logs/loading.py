@@ -13,7 +13,7 @@ from lab.errors import InputError
 from lab.logs import infer
 from lab.logs.columns import INNER, column, moved, reward_values, tidy
 from lab.logs.contract import Raw, Reader, reader_of, readers
-from lab.logs.formats import FORMATS, names_in, tables
+from lab.logs.formats import FORMATS, names_in, tables, unfinished
 from lab.logs.groups import number_groups
 from lab.logs.parquet import status
 from lab.logs.table import RolloutTable
@@ -46,6 +46,7 @@ def load(
     keep_repeats: bool = False,
     incomplete: str = "keep",
     reader: str | None = None,
+    growing: bool = False,
 ) -> RolloutTable:
     """Open a training log: a run's folder, or one file of it.
 
@@ -62,6 +63,7 @@ def load(
         incomplete: Groups that have another size than most: "keep" them as they are (rows that do not fit a
             `group_size` of yours are refused), "drop" them, or "error".
         reader: Name of the reader, where the files do not tell it.
+        growing: The run still writes: files of a folder that are not written to their end are left out, and named.
 
     Returns:
         The rollouts, ordered by step, group and rollout. A missing reward (NaN) is null.
@@ -72,12 +74,7 @@ def load(
         UnknownNameError: A name in `reward_columns` that the log does not have, or no such reader.
     """
     wanted = _wanted(steps)
-    source = expanded(path)
-    status(source)
-    chosen = reader_of(source, reader)
-    if chosen is None:
-        source, chosen = _below(source)
-    raw = chosen.read(source, wanted)
+    source, chosen, raw = _raw(path, reader, wanted, growing)
     if raw.frame.is_empty():
         return _metrics_alone(raw, source, chosen.name, wanted)
     rows, notes = _rows(raw, source, wanted)
@@ -105,6 +102,25 @@ def load(
         raw.tokens,
         _assemble(evaluated, columns, weights),
     )
+
+
+def _raw(path: str | Path, name: str | None, wanted: Container[int] | None, growing: bool) -> tuple[Path, Reader, Raw]:
+    """The folder or file of the log, its reader, and what that reads."""
+    source = expanded(path)
+    status(source)
+    left_out: list[Path] = []
+    before = unfinished.set(left_out if growing else None)
+    try:
+        chosen = reader_of(source, name)
+        if chosen is None:
+            source, chosen = _below(source)
+        raw = chosen.read(source, wanted)
+    finally:
+        unfinished.reset(before)
+    if left_out:
+        said = f"Left out, because it is not written to its end yet: {listed(f.name for f in left_out)}."
+        raw = replace(raw, notes=(*raw.notes, said))
+    return source, chosen, raw
 
 
 def _metrics_alone(raw: Raw, source: Path, trainer: str, wanted: Container[int] | None) -> RolloutTable:
