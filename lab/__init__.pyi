@@ -49,13 +49,13 @@ from .methods import (
 )
 from .notebook.door import explore as explore
 from .papers import claims as claims
+from .reports.html import report as report
 from .studies.fair import (
     compare as compare,
 )
 from .studies.fair import (
     tune as tune,
 )
-from .reports.html import report as report
 from .training.settings import Settings as Settings
 from .training.train import (
     Trace as Trace,
