@@ -128,7 +128,7 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
         store.execute("PRAGMA trusted_schema = OFF")
         store.set_progress_handler(lambda: 1, _PATIENCE)
         yield store
-    except sqlite3.Error as reason:
+    except (sqlite3.Error, UnicodeDecodeError) as reason:  # names of columns, and SQLite's own words, too
         raise InputError(f"{file} cannot be read as SQLite: {reason}") from None
     finally:
         store.close()
