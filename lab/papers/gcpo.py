@@ -13,6 +13,7 @@ from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached, replaced
 
 if TYPE_CHECKING:
+    from lab.studies.fair import Learner
     from simulators import HiddenLM
 
 add_paper(
@@ -152,6 +153,17 @@ def _trained(seed: int, arm: str, lr: float = 2.5, size: int = 8, number: int = 
             moved = trace.parameters("gcpo")[0]
         found.append(_look(first + moved, fresh))
     return {key: np.array([one[key] for one in found]) for key in found[0]}
+
+
+def learner(arm: str, size: int = 8) -> Learner:
+    """Accuracy on fresh pairs after 60 steps, in a world for each seed; see `lab.studies.fair.compare_learners`.
+
+    Args:
+        arm: "start" (nothing is learnt), "GCPO", "one comparison each", "one comparison each, plain GRPO" or "GCPO over
+            the deviation".
+        size: Traces per item.
+    """
+    return lambda lr, seeds: np.array([_trained(seed, arm, lr, size, 1)["accuracy"][0] for seed in seeds])
 
 
 def _rows(key: str, found: Mapping[str, dict[str, Array]]) -> Rows:
