@@ -1,0 +1,78 @@
+"""A run that is diagnosed while it trains: each finding is said once, and no trouble with the log ends the run."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.errors import InputError
+from lab.integrations.following import Follower, diagnosing, track
+
+
+def dump(folder: Path, step: int, scores: list[float]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"input": f"{step} {i // 4}", "output": f"{step}.{i}", "gts": "", "score": s, "step": step}
+            for i, s in enumerate(scores)]  # fmt: skip
+    (folder / f"{step}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_each_finding_is_said_once_and_ends_the_run_where_that_is_asked_for(tmp_path: Path) -> None:
+    said: list[str] = []
+    follower = Follower(tmp_path / "run", stop_on="alarm", say=said.append)
+    assert not follower.look() and not follower.look()
+    assert len(said) == 1 and "cannot be diagnosed yet" in said[0] and "does not exist" in said[0]
+    dump(tmp_path / "run", 1, [1.0] * 64)
+    assert follower.look() and follower.look()
+    alarms = [each for each in said if "ALARM" in each]
+    assert len(alarms) == 1 and "16 of 16 groups" in alarms[0] and follower.found is not None
+    with pytest.raises(InputError, match="alarm, warning, note"):
+        Follower(tmp_path, stop_on="always")
+
+
+class Tracking:
+    """As verl's: a dict of backends, each called with data and step."""
+
+    def __init__(self, project: str) -> None:
+        self.project, self.logger = project, dict[str, Any]()
+
+    def log(self, data: Any, step: int) -> None:
+        for each in self.logger.values():
+            each.log(data=data, step=step)
+
+
+def test_verl_calls_it_every_few_steps(tmp_path: Path) -> None:
+    said: list[str] = []
+    own = type("Own", (Tracking,), {})
+    track(tmp_path / "rollouts", every=2, say=said.append, into=own)
+    tracking = own("mine")
+    assert tracking.project == "mine" and "advlab" in tracking.logger
+    dump(tmp_path / "rollouts", 1, [1.0] * 64)
+    tracking.log({"x": 1.0}, 1)
+    assert said == []
+    tracking.log({"x": 1.0}, 2)
+    assert any("ALARM" in each for each in said)
+    tracking.logger["advlab"].finish(exit_code=0)
+    with pytest.raises(InputError, match="every"):
+        track(tmp_path, every=0, into=own)
+
+
+def test_the_callback_keeps_the_metrics_and_stops_the_training(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    from transformers.trainer_callback import TrainerState
+
+    said: list[str] = []
+    callback = diagnosing(every=2, stop_on="note", say=said.append)
+    args, control = SimpleNamespace(output_dir=str(tmp_path / "run")), SimpleNamespace(should_training_stop=False)
+    logged = {"step": 1, "loss": 0.5, "reward": 0.5, "reward_std": 0.5, "frac_reward_zero_std": 0.25}
+    state = TrainerState(log_history=[logged], global_step=1, is_world_process_zero=True)
+    callback.on_log(args, state, control)
+    assert not (tmp_path / "run").exists()
+    callback.on_log(args, state, control)
+    assert (tmp_path / "run" / "trainer_state.json").exists() and control.should_training_stop
+    state.is_world_process_zero = False
+    callback.on_log(args, state, control)
+    callback.on_log(args, state, control)
+    with pytest.raises(InputError, match="every"):
+        diagnosing(every=0)
