@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["listed", "plain", "printable"]
+__all__ = ["counted", "listed", "plain", "printable"]
 
 #: Places within `https://`, `www.` and `name@host` where something may stand that keeps them from becoming links.
 _ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
@@ -20,6 +20,11 @@ def listed(values: Iterable[object], limit: int = 12) -> str:
     """`1, 2, 3` and how many more, each `printable`."""
     shown = [printable(v) for v in values]
     return ", ".join(shown[:limit]) + (f" and {len(shown) - limit} more" if len(shown) > limit else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 group`, `3 groups`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def plain(text: object) -> str:

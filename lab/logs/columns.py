@@ -9,12 +9,13 @@ import polars as pl
 from polars import selectors
 
 from lab.errors import InputError
-from lab.text import listed, printable
+from lab.text import listed
 
-__all__ = ["INNER", "column", "join", "moved", "reward_values", "tidy"]
+__all__ = ["INNER", "column", "finite", "join", "moved", "reward_values", "tidy"]
 
-#: Columns that the lab adds while it reads: where a row stands, its run of rows, and its group as a reader tells it.
-INNER = ("_file", "_row", "_run", "_group")
+#: Columns that the lab adds while it reads: where a row stands, its run of rows, its group as a
+#: reader tells it, and its place in the order of the log.
+INNER = ("_file", "_row", "_run", "_group", "_place")
 
 
 def column(name: str) -> pl.Expr:
@@ -92,29 +93,44 @@ def _text(frame: pl.DataFrame, name: str, file: Path) -> pl.Series:
 
 
 def _number(frame: pl.DataFrame, name: str, where: str) -> pl.Series:
-    """Float64 with NaN as null; where `_file` and `_row` are known they name the place."""
+    """Float64, NaN and infinities included."""
     column = frame[name].alias("")  # a method of a series, too, may read its name as a pattern
     if not (column.dtype.is_numeric() or column.dtype in (pl.Null, pl.Boolean)):
         raise InputError(f"{where}: column {name!r} is {column.dtype}; it must hold numbers")
-    values = column.cast(pl.Float64).fill_nan(None)
-    infinite = values.is_infinite().fill_null(False)
-    if infinite.any():
-        row = int(infinite.arg_max() or 0)
-        place = (
-            f"{frame['_file'][row]}, row {frame['_row'][row]}" if "_file" in frame.columns else f"{where}, row {row}"
-        )
-        said = printable(name)
-        raise InputError(f"{place}: {said} is {values[row]}; it must be finite (steps= can leave that step out)")
-    return values.alias(name)
+    return column.cast(pl.Float64).alias(name)
+
+
+def finite(frame: pl.DataFrame, names: Iterable[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Columns of numbers with null in place of what is not finite, and a list of what was replaced.
+
+    Returns:
+        The frame; `_file`, `_row`, column and value ("nan", "inf", "-inf").
+    """
+    broken = [pl.DataFrame(schema=_BROKEN)]
+    for name in names:
+        values = frame[name].alias("")
+        bad = ~values.is_finite().fill_null(True)
+        if bad.any():
+            said = values.filter(bad).cast(pl.String).str.to_lowercase()
+            broken.append(frame.filter(bad).select("_file", "_row", column=pl.lit(name), value=said).cast(_BROKEN))  # type: ignore[arg-type]
+            frame = frame.with_columns(pl.Series(name, values.set(bad, None)))
+    return frame, pl.concat(broken)
+
+
+_BROKEN = {"_file": pl.String, "_row": pl.Int64, "column": pl.String, "value": pl.String}
 
 
 def reward_values(
     frame: pl.DataFrame, columns: Sequence[str], lacking: Mapping[str, Path]
-) -> tuple[pl.DataFrame, list[str]]:
-    """Reward columns as Float64 with missing rewards (NaN) as null, and how many are missing.
+) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
+    """Reward columns and advantages as Float64, null where there is no finite number.
+
+    Returns:
+        The frame; what is no finite number, as `finite` lists it (without rewards that are NaN: they are missing); how
+        many rewards are missing, in sentences.
 
     Raises:
-        InputError: A reward is infinite or no number; a file lacks the column.
+        InputError: A reward is no number; a file lacks the column.
     """
     for name in columns:
         if name in lacking:
@@ -123,10 +139,12 @@ def reward_values(
                 "reward_columns= names the rewards, steps= chooses the files"
             )
     frame = frame.with_columns(_number(frame, name, str(frame["_file"][0])) for name in columns)
+    logged = [c for c in ("advantage",) if c in frame.columns]
+    frame, broken = finite(frame, [*columns, *logged])
+    broken = broken.filter(pl.col("column").is_in(logged) | (pl.col("value") != "nan"))
     missing = {name: count for name in columns if (count := frame[name].null_count())}
-    return frame, [
-        f"{n} of {frame.height} rewards {name!r} are missing (NaN), kept as null." for name, n in missing.items()
-    ]
+    said = [f"{n} of {frame.height} rewards {name!r} are missing (NaN), kept as null." for name, n in missing.items()]
+    return frame, broken, said
 
 
 def join(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, dict[str, Path], list[str]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lab.advantages.statistics import NO_SIGNAL
 from lab.logs import tallies
+from lab.logs.estimator import Estimator, estimate, sample
 from lab.logs.rules import all_advantages, reproduction
 from lab.logs.table import RolloutTable
 from lab.logs.tallies import LOGGED
@@ -57,8 +58,17 @@ class Facts:
 
     @cached_property
     def rules(self) -> pl.DataFrame:
-        """How well each rule reproduces the logged advantages, the closest first (`lab.logs.rules.reproduction`)."""
-        return reproduction(self.table, self.lengths)
+        """How well each rule reproduces the logged advantages, the closest first (`lab.logs.rules.reproduction`).
+
+        Measured on a few hundred groups.
+        """
+        tried, rows = sample(self.table)
+        return reproduction(tried, None if self.lengths is None else self.lengths[rows])
+
+    @cached_property
+    def estimator(self) -> Estimator | None:
+        """Which estimator wrote the log; None without logged advantages."""
+        return estimate(self.table, self.rules, self.lengths)
 
     @cached_property
     def _advantages(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -69,13 +79,18 @@ class Facts:
         """Variant -> why it could not be computed."""
         return self._advantages[1]
 
+    @property
+    def by_rollout(self) -> pl.DataFrame:
+        """One row per rollout: step, group, rollout, and its advantage as `LOGGED`."""
+        return self.table.frame.select("step", "group", "rollout", pl.col("advantage").alias(LOGGED))
+
     @cached_property
     def by_variant(self) -> pl.DataFrame:
         """One row per rollout: step, group, rollout, then a column of advantages for `LOGGED` and for each variant.
 
         Null where there is none, or where the variant leaves the rollout out of the update.
         """
-        return self.table.frame.select("step", "group", "rollout", pl.col("advantage").alias(LOGGED)).with_columns(
+        return self.by_rollout.with_columns(
             pl.Series(name, values, pl.Float64, nan_to_null=True) for name, values in self._advantages[0].items()
         )
 

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from lab.errors import InputError
+from lab.logs.estimator import estimated
 from lab.logs.facts import Facts
-from lab.logs.rules import advantages_of
 from lab.logs.tallies import LOGGED, SIGN_ZERO
 
 __all__ = ["group_map_frame", "group_rows", "nearest_group", "recomputed"]
@@ -28,17 +28,17 @@ def group_map_frame(found: Facts) -> pl.DataFrame:
 
 
 def recomputed(found: Facts) -> pl.DataFrame:
-    """Logged advantages beside those of the rule that comes closest to them.
+    """Logged advantages beside those of the estimator that comes closest to them.
 
     Returns:
         Columns step, group, rollout, logged, recomputed, rule, precision; rollouts without a logged advantage are left
         out, and there are no rows where nothing was logged or no rule applies.
     """
-    best, rows = found.best, found.by_variant.select("step", "group", "rollout", logged=LOGGED)
-    if best is None:
+    by, rows = found.estimator, found.by_rollout
+    if by is None or not by.rule:
         return rows.clear().with_columns(recomputed=0.0, rule=pl.lit(""), precision=pl.lit(""))
-    given = advantages_of(found.table, best["rule"], precision=best["precision"])
-    said = {"rule": pl.lit(best["rule"]), "precision": pl.lit(best["precision"])}
+    given = estimated(found.table, by, found.lengths)
+    said = {"rule": pl.lit("-" * (by.sign < 0) + by.rule), "precision": pl.lit(by.precision)}
     return rows.with_columns(recomputed=pl.Series(given), **said).drop_nulls("logged")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from lab.errors import InputError, UnknownNameError
-from lab.logs.columns import INNER
+from lab.logs.columns import INNER, column
 from lab.logs.contract import COLUMNS, Known
 from lab.text import listed
 
@@ -47,20 +47,43 @@ def drop_repeats(frame: pl.DataFrame, keep: bool) -> tuple[pl.DataFrame, tuple[i
     )
 
 
-def evaluation_rows(frame: pl.DataFrame, rewards: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
-    """The rows that were trained on, those that a reader has marked as evaluation, and what was done."""
-    if "evaluation" in rewards or frame.schema.get("evaluation") != pl.Boolean:
-        return frame, frame.clear(), []
-    marked = frame["evaluation"].fill_null(False)
-    frame = frame.drop("evaluation")
+def evaluation_rows(
+    frame: pl.DataFrame, rewards: Sequence[str], metrics: pl.DataFrame, known: Known
+) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
+    """The rows that were trained on, those of evaluations, and what was done.
+
+    A reader marks them by a Boolean column `evaluation`. Without it, the last rows of a step in which the trainer
+    logged metrics `eval_...` are those of an evaluation, if their prompts stand in runs of another length.
+    """
+    marked, why = _marked(frame, rewards, metrics, known)
+    frame = frame.drop("evaluation") if frame.schema.get("evaluation") == pl.Boolean and not why else frame
     evaluated = frame.filter(marked)
     if evaluated.is_empty():
         return frame, evaluated, []
     steps = evaluated["step"].unique(maintain_order=True).to_list()
-    said = (
-        f"{evaluated.height} rows of steps {listed(steps)} are evaluation rows: they are kept apart from the training."
-    )
+    where = f"step {steps[0]}" if len(steps) == 1 else f"steps {listed(steps)}"
+    said = f"{evaluated.height} rows of {where} are evaluation rows{why}: they are kept apart from the training."
     return frame.filter(~marked), evaluated, [said]
+
+
+def _marked(frame: pl.DataFrame, rewards: Sequence[str], metrics: pl.DataFrame, known: Known) -> tuple[pl.Series, str]:
+    """Whether each row is one of an evaluation, and how that is known where no reader says it."""
+    nothing = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
+    if "evaluation" in frame.columns and "evaluation" not in rewards and frame["evaluation"].dtype == pl.Boolean:
+        return frame["evaluation"].fill_null(False), ""
+    names = [c for c in metrics.columns if c.startswith("eval_")]
+    steps = metrics.filter(pl.any_horizontal(pl.lit(False), *(column(c).is_not_null() for c in names)))["step"]
+    if not len(steps) or known.groups or "prompt" not in frame.columns:
+        return nothing, ""
+    run = frame.select("step", pl.struct("step", "prompt").rle_id().alias("run")).with_columns(
+        pl.len().over("run").alias("length"), pl.col("step").is_in(steps).alias("there")
+    )
+    lengths = run.filter(~pl.col("there")) if not run["there"].all() else run
+    size = known.group_size or int(lengths.unique("run")["length"].mode().max())  # type: ignore[arg-type]
+    odd = pl.col("there") & (pl.col("length") % size != 0)
+    last = odd.cast(pl.Int8).reverse().cum_min().reverse().over("step") == 1
+    what = "eval_reward" if "eval_reward" in names else names[0]
+    return run.select(last.alias("last"))["last"], f" ({what} is logged there)"
 
 
 def reward_columns(frame: pl.DataFrame, given: Sequence[str] | None, known: Known) -> tuple[list[str], list[str]]:
@@ -158,17 +181,21 @@ def _checked_weights(given: Sequence[float], size: int) -> list[float]:
 
 
 def _solve_weights(columns: Sequence[str], metrics: pl.DataFrame) -> list[float] | None:
-    """Least squares over the logged steps, accepted only if it explains every one of them (to 1e-5 of the largest)."""
+    """Least squares over the logged steps, accepted only if it explains every one of them.
+
+    To 1e-5 of the largest sum of the parts; each part is scaled by its largest mean, so that a long one hides no other.
+    """
     names = [f"reward/{c}" for c in columns]
     logged = {c for c in metrics.columns if c.startswith("reward/")}
     if logged != set(names) or "reward" not in metrics.columns:
         return None
-    numbers = metrics.select(*names, "reward").drop_nulls().to_numpy()
+    numbers = metrics.select(map(column, (*names, "reward"))).drop_nulls().to_numpy()
     numbers = numbers[np.isfinite(numbers).all(axis=1)]
     means, total = numbers[:, :-1], numbers[:, -1]
-    if not len(numbers) or np.linalg.matrix_rank(means, tol=1e-3 * np.abs(means).max()) < len(columns):
+    scale = np.abs(means).max(axis=0, initial=0.0)
+    if not len(numbers) or not scale.all() or np.linalg.matrix_rank(means / scale, tol=1e-3) < len(columns):
         return None
-    exact = np.linalg.lstsq(means, total)[0]
+    exact = np.linalg.lstsq(means / scale, total)[0] / scale
     weights = [float(f"{w:.4g}") for w in exact]
-    close = np.abs(means @ np.asarray(weights) - total) <= 1e-5 * max(np.abs(total).max(), 1e-12)
+    close = np.abs(means @ weights - total) <= 1e-5 * max(np.abs(means * weights).sum(axis=1).max(), 1e-12)
     return weights if close.all() else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -66,11 +66,11 @@ def load(
         growing: The run still writes: files of a folder that are not written to their end are left out, and named.
 
     Returns:
-        The rollouts, ordered by step, group and rollout. A missing reward (NaN) is null.
+        The rollouts, ordered by step, group and rollout. A reward or advantage that is no finite number is null.
 
     Raises:
-        InputError: Nothing to read there, a damaged or foreign file, columns of the wrong type, infinite values, or
-            more than 1,000,000 rows or 1 GiB; the message names the file and what would be right.
+        InputError: Nothing to read there, a damaged or foreign file, columns of the wrong type, or more than
+             1,000,000 rows or 1 GiB; the message names the file and what would be right.
         UnknownNameError: A name in `reward_columns` that the log does not have, or no such reader.
     """
     wanted = _wanted(steps)
@@ -80,15 +80,16 @@ def load(
     rows, notes = _rows(raw, source, wanted)
     columns, about_columns = infer.reward_columns(rows, reward_columns, raw.known)
     weights, about_weights = infer.reward_weights(columns, reward_weights, raw.known, raw.metrics)
-    rows, missing = reward_values(rows, columns, raw.lacking)
-    rows, evaluated, apart = infer.evaluation_rows(rows, columns)
+    rows, broken, missing = reward_values(rows, columns, raw.lacking)
+    rows, evaluated, apart = infer.evaluation_rows(rows, columns, raw.metrics, raw.known)
     rows, repeats, repeated = infer.drop_repeats(rows, keep_repeats)
     names = moved(rows, _TABLE)
     known = replace(raw.known, groups=names.get(raw.known.groups or "", raw.known.groups))
     columns = [names.get(c, c) for c in columns]
-    rows, size, about_groups = number_groups(rows.rename(names), group_size, known, incomplete)
+    rows, size, about_groups = number_groups(rows.rename(names).with_row_index("_place"), group_size, known, incomplete)
     evaluated, _, _ = number_groups(evaluated.rename(names), None, replace(known, group_size=None), "keep")
     notes += [*repeated, *about_columns, *about_weights, *apart, *about_groups, *missing]
+    place = rows["_place"]
     return RolloutTable(
         _assemble(rows, columns, weights),
         tuple(columns),
@@ -101,6 +102,16 @@ def load(
         raw.trainer or chosen.name,
         raw.tokens,
         _assemble(evaluated, columns, weights),
+        _where(broken, rows, names),
+        None if place.is_sorted() else place,
+    )
+
+
+def _where(broken: pl.DataFrame, rows: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
+    """What is no finite number by step, group and rollout."""
+    placed = broken.join(rows.select("_file", "_row", "step", "group", "rollout"), on=["_file", "_row"])
+    return placed.select("step", "group", "rollout", pl.col("column").replace(names), "value").sort(
+        "step", "group", "rollout"
     )
 
 

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_TOKENS",
+    "MOST",
     "REPRODUCES",
     "advantages_of",
     "all_advantages",
+    "computed",
+    "precisions",
     "reads_lengths",
     "reproduction",
+    "rounded",
     "token_counts",
+    "tolerance",
 ]
 
 Array = NDArray[Any]
@@ -33,6 +38,9 @@ MAX_TOKENS = 50_000_000
 
 #: A rule reproduces logged advantages if it is this close everywhere, relative to the largest of them.
 REPRODUCES = 1e-5
+
+#: From this share of the rollouts on, a rule is that of the log, with exceptions.
+MOST = 0.9
 
 
 def reads_lengths(name: str) -> bool:
@@ -130,40 +138,81 @@ def all_advantages(
     return found, skipped
 
 
-def reproduction(table: RolloutTable, counts: Array | None = None) -> pl.DataFrame:
+def reproduction(
+    table: RolloutTable, counts: Array | None = None, variants: Sequence[str] | None = None
+) -> pl.DataFrame:
     """How closely each rule and preset reproduces the logged advantages, the closest first.
 
+    Args:
+        table: Rollouts of a log; of a long one a few hundred groups tell as much as all (`lab.logs.estimator.sample`).
+        counts: Response lengths [rows], for the rules that read them.
+        variants: Rules and presets to try; None: all.
+
     Returns:
-        Columns rule, precision, max_error and mean_error (absolute), same_sign (share of the rollouts where the rule
-        and the log are both not zero), reproduces (max_error at most 1e-5 of the largest logged advantage). Without
-        rows where the log has no advantages. Rules that reproduce equally well: those of the log's trainer first.
+        Columns rule, precision ("float32", "float64", or "bfloat16" where every logged advantage is such a number),
+        max_error and mean_error (absolute), same_sign (share of the rollouts where the rule and the log are both not
+        zero), share (of the rollouts where one of them is not zero, those that are as close as this to the 90%
+        quantile), reproduces (max_error at most 1e-5 of the largest logged advantage, 1/128 in bfloat16). Without rows
+        where the log has no advantages. Rules that reproduce equally well: those of the log's trainer first.
     """
     logged = table.frame["advantage"].to_numpy()
     rows = [
-        _comparison(table, name, precision, logged, counts) for name in names() for precision in ("float32", "float64")
+        row
+        for name in (names() if variants is None else variants)
+        for precision in precisions(logged)
+        if (row := _comparison(table, name, precision, logged, counts))
     ]
     schema = {"rule": pl.String, "precision": pl.String, "max_error": pl.Float64, "mean_error": pl.Float64,
-              "same_sign": pl.Float64, "reproduces": pl.Boolean}  # fmt: skip
-    frame = pl.DataFrame([row for row in rows if row], schema=schema, orient="row")
-    error = pl.when("reproduces").then(0.0).otherwise("max_error")
+              "same_sign": pl.Float64, "share": pl.Float64, "reproduces": pl.Boolean}  # fmt: skip
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    exact = pl.col("reproduces") & (pl.col("precision") != "bfloat16")
+    tier = pl.when(exact).then(0).when("reproduces").then(1).when(pl.col("share") >= MOST).then(2).otherwise(3)
+    error = pl.when(exact).then(0.0).when(pl.col("share") >= MOST).then(1 - pl.col("share")).otherwise("max_error")
     own = f"@{table.trainer}" if table.trainer else "@"
     foreign = pl.col("rule").str.contains(own, literal=True) != bool(table.trainer)
-    return frame.sort(error, foreign, "max_error", maintain_order=True)
+    return frame.sort(tier, error, foreign, "max_error", maintain_order=True)
+
+
+def precisions(logged: Array) -> tuple[str, ...]:
+    """Precisions in which such advantages may have been computed."""
+    known = logged[np.isfinite(logged)].astype(np.float32)
+    return ("float32", "float64", *(["bfloat16"] if (rounded(known) == known).all() else []))
+
+
+def rounded(values: Array) -> Array:
+    """Values in bfloat16 (the nearest, the even one of two), as float64."""
+    bits = np.asarray(values, dtype=np.float32).view(np.uint32)
+    upper = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
+    return upper.view(np.float32).astype(np.float64)
+
+
+def tolerance(precision: str) -> float:
+    """Difference, relative to the largest advantage, up to which a rule reproduces what was logged."""
+    return 2.0**-7 if precision == "bfloat16" else REPRODUCES
+
+
+def computed(table: RolloutTable, name: str, precision: str, counts: Array | None) -> Array:
+    """As `advantages_of`, and in bfloat16 too: computed in float32 and rounded."""
+    if precision != "bfloat16":
+        return advantages_of(table, name, precision=precision, counts=counts)
+    return rounded(advantages_of(table, name, precision="float32", counts=counts))
 
 
 def _comparison(
     table: RolloutTable, name: str, precision: str, logged: Array, counts: Array | None
-) -> tuple[str, str, float, float, float | None, bool] | None:
+) -> tuple[str, str, float, float, float | None, float, bool] | None:
     """One row of `reproduction`; None where the rule does not apply, or drops rollouts that have a logged advantage."""
     try:
-        given = advantages_of(table, name, precision=precision, counts=counts)
+        given = computed(table, name, precision, counts)
     except Exception:  # as in `all_advantages`
         return None
     both = np.isfinite(logged)
     if not both.any() or np.isnan(given[both]).any():
         return None
     a, b = given[both], logged[both]
-    error, signed = np.abs(a - b), (a != 0) & (b != 0)
+    error, signed, told = np.abs(a - b), (a != 0) & (b != 0), (a != 0) | (b != 0)
     same = float((np.sign(a) == np.sign(b))[signed].mean()) if signed.any() else None
-    close = bool(error.max() <= REPRODUCES * max(np.abs(b).max(), 1e-12))
-    return name, precision, float(error.max()), float(error.mean()), same, close
+    near = tolerance(precision) * max(np.abs(b).max(), 1e-12)
+    typical = tolerance(precision) * np.quantile(np.abs(b[told]), 0.9) if told.any() else near
+    share = float((error[told] <= typical).mean()) if told.any() else 1.0
+    return name, precision, float(error.max()), float(error.mean()), same, share, bool(error.max() <= near)

@@ -17,6 +17,7 @@ __all__ = ["Batch", "RolloutTable"]
 
 Array = NDArray[np.float64]
 
+_BROKEN = {"step": pl.Int64, "group": pl.Int64, "rollout": pl.Int64, "column": pl.String, "value": pl.String}
 _MOST_PADDING = 32  # places for each rollout, where groups of different sizes are laid out side by side
 _ROOM = 10_000  # places that are always there
 
@@ -60,6 +61,9 @@ class RolloutTable:
         tokens: One row per token, where the log has them: step, group, rollout, token (0, 1, ...), and their columns.
         evaluation: Rollouts of evaluations, with the columns of `frame`; they stand in no statistic. Without rows where
             the log has none.
+        broken: Rewards that are infinite, advantages that are NaN or infinite; they are null in `frame`. Columns step,
+            group, rollout, column, value ("nan", "inf", "-inf").
+        order: Place of each row of `frame` in the order of the log [rows]; None where that is the same order.
     """
 
     frame: pl.DataFrame
@@ -73,6 +77,8 @@ class RolloutTable:
     trainer: str = ""
     tokens: pl.DataFrame | None = None
     evaluation: pl.DataFrame = field(default_factory=pl.DataFrame)
+    broken: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_BROKEN))
+    order: pl.Series | None = None
 
     @property
     def steps(self) -> NDArray[np.int64]:

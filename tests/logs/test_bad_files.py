@@ -239,8 +239,6 @@ SECOND = "completions_00002.parquet"
         (changed(prompt=pl.lit(3)), (SECOND, "'prompt' is Int32", "text")),
         (changed(completion=pl.lit(b"x")), (SECOND, "'completion' is Binary")),
         (changed(prompt=pl.lit(None, pl.String)), (SECOND, "row 0: the prompt is missing")),
-        (changed(score=pl.lit(float("inf"))), (SECOND, "row 0: score is inf", "finite")),
-        (changed(advantage=pl.lit(float("-inf"))), (SECOND, "row 0: advantage is -inf")),
         (lambda f: f.with_columns(score=pl.lit("x")), (FIRST, "no reward column", "score")),
         (lambda f: f.drop("score"), (FIRST, "no reward column")),
         (lambda f: f.drop("score") if f["step"][0] == 2 else f, (SECOND, "has no column 'score'", "one run")),

@@ -62,7 +62,7 @@ def test_evaluation_rows_are_kept_apart(load, tmp_path: Path) -> None:
     assert (table.group_size, table.frame.height, table.evaluation.height) == (4, 16, 4)
     assert table.evaluation.columns == table.frame.columns and "evaluation" not in table.frame.columns
     assert table.evaluation["group"].to_list() == [0, 0, 1, 1]
-    assert any("4 rows of steps 1 are evaluation rows" in note for note in table.notes)
+    assert any("4 rows of step 1 are evaluation rows" in note for note in table.notes)
     assert lab.diagnose(table, ["grpo"]).groups.height == 4
     again = lab.load(lab.save_log(table, tmp_path / "run.csv"))
     assert again.frame.equals(table.frame) and again.evaluation.equals(table.evaluation)

@@ -231,7 +231,7 @@ def test_incomplete_groups_are_left_out_on_request(write: Write) -> None:
         lab.load(run, incomplete="error")
     kept = lab.load(run)
     assert (kept.group_size, kept.frame.height) == (None, 22)
-    assert said(kept, "2 of 6 groups are not 4 rollouts large but 3")
+    assert said(kept, "2 of 6 groups have 3 rollouts instead of 4")
     table = lab.load(run, incomplete="drop")
     assert table.rewards.shape == (2, 2, 4, 1)
     assert said(table, "6 rows left out")

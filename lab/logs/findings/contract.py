@@ -26,7 +26,7 @@ import polars as pl
 
 from lab.errors import InputError
 from lab.logs.facts import Facts
-from lab.text import printable
+from lab.text import counted, printable
 
 __all__ = ["SEVERITIES", "Check", "Evidence", "Finding", "check", "checks", "findings_of"]
 
@@ -187,6 +187,7 @@ def _calm(run: Facts) -> str:
             f"Nothing looks wrong in the metrics of {run.table.metrics.height} steps; the log has no rollouts.{aside}"
         )
     if silent == groups:
-        return f"Nothing in this log looks wrong, but none of its {groups} groups has anything to learn from.{aside}"
-    teach = f"{groups - silent} of {groups} groups have" if silent else f"each of the {groups} groups has"
+        none = f"none of its {counted(groups, 'group')} has anything to learn from"
+        return f"Nothing in this log looks wrong, but {none}.{aside}"
+    teach = f"{groups - silent} of {groups} groups have" if silent else f"each of the {counted(groups, 'group')} has"
     return f"Nothing in this log looks wrong: {teach} different rewards, so there is something to learn.{aside}"

@@ -38,6 +38,8 @@ def read(path: Path, steps: Container[int] | None) -> Raw:
         return _metrics_alone(files.run)
     frames = [tidy(frame, file) for file, frame in zip(files.parquet, read_files(files.parquet), strict=True)]
     frame, lacking, notes = join(files.parquet, frames)
+    if "advantage" in frame.columns:  # the trainer gives one to every rollout: what was NaN, Parquet holds as null
+        frame = frame.with_columns(pl.col("advantage").cast(pl.Float64).fill_null(float("nan")))
     if files.ignored:
         notes = [f"Parquet files with other names are left out: {listed(files.ignored)}.", *notes]
     state, info, said = _sidecars(files.run)

@@ -113,7 +113,8 @@ def find_files(path: Path, steps: Container[int] | None = None) -> LogFiles:
     if not wanted:
         known = sorted(_step(f) or 0 for f in named)
         raise InputError(f"{folder} has none of the wanted steps; it has {len(known)}: {listed(known)}")
-    return LogFiles(run, tuple(wanted), tuple(f.name for f in files if f not in named))
+    others = () if len(named) == len(files) else tuple(f.name for f in files if not _NAME.fullmatch(f.name))
+    return LogFiles(run, tuple(wanted), others)
 
 
 def _step(file: Path) -> int | None:
