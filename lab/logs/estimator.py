@@ -63,6 +63,8 @@ def sample(table: RolloutTable, groups: int = _ENOUGH) -> tuple[RolloutTable, Ar
     loud = pl.col("advantage").is_not_null() & (pl.col("advantage") != 0)
     steps = table.frame.group_by("step", maintain_order=True).agg(pl.col("group").max() + 1, loud.any().alias("loud"))
     steps = steps.filter("loud") if steps["loud"].any() else steps
+    if steps.is_empty():
+        return table, np.ones(0, dtype=bool)
     most = max(1, int(groups // max(float(steps["group"].median() or 1), 1.0)))  # type: ignore[arg-type]
     chosen = steps["step"].gather(np.unique(np.linspace(0, steps.height - 1, most).astype(int)))
     rows = table.frame["step"].is_in(chosen.implode())

@@ -82,8 +82,8 @@ def _numbered(
     other = lengths.filter(lengths != size)
     if lengths.n_unique() > 1:
         notes.append(
-            f"{len(other)} of {len(lengths)} groups have {_between(other)} rollouts instead of {size}; they are kept as "
-            "they are, incomplete='drop' leaves them out."
+            f"{len(other)} of {len(lengths)} groups have {_between(other)} rollouts instead of {size}; they are kept "
+            "as they are, incomplete='drop' leaves them out."
         )
     return numbered, int(lengths[0]) if lengths.n_unique() == 1 else None, notes
 

@@ -156,9 +156,10 @@ def reproduction(
         where the log has no advantages. Rules that reproduce equally well: those of the log's trainer first.
     """
     logged = table.frame["advantage"].to_numpy()
+    tried = names() if variants is None else variants
     rows = [
         row
-        for name in (names() if variants is None else variants)
+        for name in (tried if np.isfinite(logged).any() else ())
         for precision in precisions(logged)
         if (row := _comparison(table, name, precision, logged, counts))
     ]
