@@ -51,7 +51,9 @@ def test_the_world_by_name() -> None:
 
 def test_responses_are_the_arms_and_their_chance_of_a_reward() -> None:
     world = Bandit([[0.2, 0.7, 0.4]], logits=[0.0, np.log(2), 0.0])
-    found = world.responses(world.init([3, 4]))
+    policy = world.init([3, 4])
+    policy.parameters[1] = 9.0 * np.arange(3)  # of the first run alone
+    found = world.responses(policy)
     assert found is not None
     chance, rewards, shares = found
     assert np.allclose(chance, [[0.25, 0.5, 0.25]]) and [r.tolist() for r in rewards] == [[0.0, 1.0]]

@@ -35,13 +35,14 @@ def test_clipping_scales_the_gradient_to_the_limit() -> None:
     assert np.allclose(policy.parameters, LR * scale * gradient, rtol=1e-14)
 
 
-def test_a_run_whose_gradient_is_not_finite_stays_where_it_is() -> None:
+@pytest.mark.parametrize("weight", [np.nan, 1e200])  # the square of the second is infinite
+def test_a_run_whose_gradient_has_no_finite_norm_stays_where_it_is(weight: float) -> None:
     world = Bandit([[0.2, 0.8]])
     policy = world.init([0, 1])
     stride = world.stride(policy, 2, 0)
     actions = stride.rollouts.actions[1, 0, :, 0]
     weights = np.ones((2, 1, 2, 1))
-    weights[0] = np.nan
+    weights[0, 0, 0] = weight
     assert not stride.advance(np.ones((2, 1, 2)), None, weights, LR, np.inf, np.empty((0, 0)), (FLOOR, FLOOR))
     moved = LR * (np.bincount(actions, minlength=2) - 1.0)
     stride.finish()
