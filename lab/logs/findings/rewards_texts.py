@@ -1,0 +1,261 @@
+"""The rewards of a run beside its texts: what is paid whatever is said, and what is not paid the same twice."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from lab.logs.columns import column
+from lab.logs.facts import Facts
+from lab.logs.findings.contract import Evidence, Finding, check
+from lab.logs.findings.texts import MARKUP, empty, texts
+from lab.logs.findings.trends import curve, series
+from lab.text import listed, printable
+
+_LETTERS = 40  # of a completion that are shown in a sentence
+
+
+@check(
+    "rewards.identical",
+    definition="one and the same completion is given to different prompts, ever more often, and paid no less than the "
+    "others",
+    threshold="in the last third of the steps a warning from {warns:.0%} of the completions on, an alarm from "
+    "{alarms:.0%}, where it goes to at least {prompts} prompts and has become {rise:g} times as frequent",
+    advice="read the reward function for what this text passes: a substring test, an empty answer, a default",
+    source="Visual-RFT, https://github.com/Liuziyu77/Visual-RFT/issues/176 (an empty answer is part of any string)",
+)
+def identical(
+    run: Facts, *, warns: float = 0.5, alarms: float = 0.75, prompts: int = 4, rise: float = 2.0
+) -> Finding | None:
+    """One completion for everything."""
+    rows = texts(run)
+    if rows is None:
+        return None
+    early, late = _thirds(rows)
+    if early.is_empty():
+        return None
+    text, share = _most(late)
+    same = pl.col("completion") == text
+    before = early.filter(same).height / early.height
+    given = late.filter(same)
+    paid, others = _mean(given), _mean(late.filter(~same))
+    wide = given["prompt"].n_unique() >= prompts and share >= max(warns, rise * before)
+    if not wide or paid < others or paid <= _lowest(rows):
+        return None
+    said = (
+        f"In the last steps {share:.1%} of the completions are one and the same, {_shown(text)}, given to "
+        f"{given['prompt'].n_unique()} prompts and paid {paid:.4g} on average{_beside(others)}; in the first steps it "
+        f"was {before:.1%}."
+    )
+    found = rows.filter(same).select("step", "group", "rollout", "reward")
+    shares = _shares(rows, same)
+    return Finding("alarm" if share >= alarms else "warning", said, found, found.height / rows.height,
+                   curve(shares, "share of that completion"))  # fmt: skip
+
+
+@check(
+    "rewards.empty",
+    definition="completions that hold nothing but tags are paid no less than the others",
+    threshold="a warning from {warns:.0%} of the rollouts on, an alarm from {alarms:.0%}",
+    advice="have the reward function refuse an empty answer before it compares anything",
+    source="Visual-RFT, https://github.com/Liuziyu77/Visual-RFT/issues/176",
+)
+def empty_answers(run: Facts, *, warns: float = 0.01, alarms: float = 0.1) -> Finding | None:
+    """Nothing is said, and it is paid."""
+    rows = texts(run)
+    if rows is None:
+        return None
+    rows = rows.with_columns(empty(pl.col("completion")).alias("empty"))
+    found, paid, others = rows.filter("empty"), _mean(rows.filter("empty")), _mean(rows.filter(~pl.col("empty")))
+    share = found.height / rows.height
+    if share < warns or paid < others or paid <= _lowest(rows):
+        return None
+    said = (
+        f"{found.height} of {rows.height} completions ({share:.1%}) are empty but for tags and are paid {paid:.4g} on "
+        f"average{_beside(others)}: an empty answer passes the reward function."
+    )
+    return Finding("alarm" if share >= alarms else "warning", said,
+                   found.select("step", "group", "rollout", "reward"), share,
+                   curve(_shares(rows, pl.col("empty")), "share of empty completions"))  # fmt: skip
+
+
+@check(
+    "rewards.noise",
+    definition="the same completion of the same prompt, one that is neither empty nor given to everything, gets "
+    "different rewards",
+    threshold="from {warns:.0%} of at least {least} pairs of identical answers on, rewards that differ by less than "
+    "{apart:.0%} of their range counted as the same",
+    advice="make the verifier deterministic (seed, temperature 0, time limits that are never met), or take the mean of "
+    "several verdicts",
+    source="Pitfalls of Rule- and Model-based Verifiers, arXiv 2505.22203",
+)
+def noise(run: Facts, *, warns: float = 0.02, least: int = 50, apart: float = 0.05) -> Finding | None:
+    """A verifier that disagrees with itself."""
+    rows = texts(run)
+    if rows is None:
+        return None
+    stock = identical(run)
+    rows = rows if stock is None else rows.join(stock.rows, on=["step", "group", "rollout"], how="anti")
+    answers = _repeated(rows.filter(~empty(pl.col("completion"))), apart)
+    pairs, differ = int(answers["pairs"].sum()), int(answers["differ"].sum())
+    if pairs < least or differ < warns * pairs:
+        return None
+    rate, found = differ / pairs, answers.filter(pl.col("differ") > 0)
+    one = found.row(int(found["differ"].arg_max() or 0), named=True)
+    flips = f" (a verdict that is wrong in {_flipped(rate):.1%} of cases would do this)" if rate < 0.5 else ""
+    said = (
+        f"The same answer to the same prompt gets different rewards in {rate:.1%} of {pairs} pairs{flips}: "
+        f"{_shown(one['completion'])} got {one['low']:.4g} and {one['high']:.4g}."
+    )
+    where = rows.join(found.select("prompt", "completion"), on=["prompt", "completion"], how="semi")
+    return Finding("warning", said, where.select("step", "group", "rollout", "reward"), rate, _ranges(where))
+
+
+def _repeated(rows: pl.DataFrame, apart: float) -> pl.DataFrame:
+    """Answers that were given more than once: prompt, completion, low, high, pairs, and how many of these differ."""
+    reward, width = pl.col("reward"), apart * _width(rows)
+    middle = (reward.min() + reward.max()) / 2
+    answers = rows.group_by("prompt", "completion", maintain_order=True).agg(
+        pl.len().cast(pl.Int64).alias("n"),
+        (reward > middle).sum().cast(pl.Int64).alias("above"),
+        reward.min().alias("low"),
+        reward.max().alias("high"),
+    )
+    n, above = pl.col("n"), pl.col("above")
+    differ = pl.when(pl.col("high") - pl.col("low") > width).then(above * (n - above)).otherwise(0)
+    return answers.filter(n > 1).with_columns(pairs=n * (n - 1) // 2, differ=differ)
+
+
+def _flipped(rate: float) -> float:
+    """Probability e with which a verdict is flipped, where two verdicts differ at this rate: 2 e (1 - e)."""
+    return (1 - math.sqrt(1 - 2 * rate)) / 2
+
+
+def _ranges(rows: pl.DataFrame) -> Evidence:
+    reward = pl.col("reward")
+    steps = rows.group_by("step", maintain_order=True).agg(
+        reward.mean().alias("value"), reward.min().alias("low"), reward.max().alias("high")
+    )
+    return curve(steps, "reward of identical answers")
+
+
+@check(
+    "rewards.format",
+    definition="the reward tells formats apart and nothing else: its differences within groups come from a part that "
+    "is named after format, or all completions of the same tags are paid the same",
+    threshold="from {most:.0%} of the differences within at least {least} groups on",
+    advice="the part that judges content gives no signal: give it partial credit, easier prompts or a warm start, and "
+    "let format weigh little",
+    source="TRL, https://github.com/huggingface/trl/issues/3903 (format converges to 1, accuracy stays 0)",
+)
+def format_alone(run: Facts, *, most: float = 0.95, least: int = 8) -> Finding | None:
+    """Format is all that is learnt."""
+    return _by_parts(run, most, least) or _by_tags(run, most, least)
+
+
+_FORMAL = r"(?i)format|tag|xml|template|syntax|structure"
+
+
+def _by_parts(run: Facts, most: float, least: int) -> Finding | None:
+    """Parts of the reward that are named after format make the differences within groups."""
+    weights = dict(zip(run.table.reward_columns, run.table.reward_weights, strict=True))
+    formal = [name for name in weights if pl.Series([name]).str.contains(_FORMAL).item()]
+    rest = [name for name in weights if name not in formal]
+    if not formal or not rest:
+        return None
+    spread = run.table.frame.group_by("step", "group", maintain_order=True).agg(
+        (column(name).var(ddof=0).fill_null(0.0) * weights[name] ** 2).alias(name) for name in weights
+    )
+    spread = spread.filter(pl.sum_horizontal(column(n) for n in weights) > 0)
+    total = {name: float(spread[name].sum()) for name in weights}
+    whole = sum(total.values())
+    share = sum(total[name] for name in formal) / whole if whole else 0.0
+    if spread.height < least or share < most:
+        return None
+    said = (
+        f"{listed(formal)} makes {share:.1%} of the differences between rewards within groups; {listed(rest)} differs "
+        f"in {spread.filter(pl.any_horizontal(column(n) > 0 for n in rest)).height} of {spread.height} groups that "
+        "have any: format is what is learnt."
+    )
+    lines = {name: series(run, f"reward/{name}") for name in weights}
+    lines = {name: line if line.height else series(run, name) for name, line in lines.items()}
+    return Finding("warning", said, spread.select("step", "group"), share, curve(lines, "mean reward"))
+
+
+def _by_tags(run: Facts, most: float, least: int) -> Finding | None:
+    """Completions of the same tags are all paid the same, whatever they say."""
+    rows = texts(run)
+    if rows is None:
+        return None
+    tags = pl.col("completion").str.extract_all(MARKUP).list.join(" ")
+    rows = rows.with_columns(tags.alias("tags")).filter(
+        (pl.col("reward").max() > pl.col("reward").min()).over("step", "group")
+    )
+    if rows["tags"].n_unique() < 2 or rows.select("step", "group").n_unique() < least:
+        return None
+    reward = pl.col("reward")
+    about = rows.select(
+        ((reward - reward.mean().over("tags")) ** 2).sum().alias("within"),
+        ((reward - reward.mean()) ** 2).sum().alias("all"),
+    )
+    share = 1 - float(about["within"].item()) / float(about["all"].item())
+    kinds = rows.group_by("tags", maintain_order=True).agg(
+        reward.mean(), pl.len(), pl.col("completion").n_unique().alias("texts")
+    )
+    if share < most or not (kinds["texts"] >= least).any():
+        return None
+    best = kinds.row(int(kinds["reward"].arg_max() or 0), named=True)
+    said = (
+        f"The tags of a completion explain {share:.1%} of its reward: {best['texts']} different texts with "
+        f"{_shown(best['tags'] or 'no tags')} are paid {best['reward']:.4g} on average, whatever they say."
+    )
+    lines = {(t or "no tags")[:_LETTERS]: _by_step(part) for (t,), part in rows.group_by("tags", maintain_order=True)}
+    return Finding("warning", said, rows.select("step", "group").unique(maintain_order=True), share,
+                   curve(dict(list(lines.items())[:6]), "mean reward"))  # fmt: skip
+
+
+def _by_step(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.group_by("step", maintain_order=True).agg(pl.col("reward").mean().alias("value"))
+
+
+def _thirds(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rollouts of the first third of the steps (none of a single step) and of the last."""
+    steps = rows["step"].unique().sort()
+    size = max(len(steps) // 3, 1)
+    first = steps.head(size) if len(steps) > 1 else steps.clear()
+    return rows.filter(pl.col("step").is_in(first.implode())), rows.filter(
+        pl.col("step").is_in(steps.tail(size).implode())
+    )
+
+
+def _most(rows: pl.DataFrame) -> tuple[str, float]:
+    """The most frequent completion and its share."""
+    text, count = rows["completion"].value_counts().sort("count", "completion", descending=True).row(0)
+    return text, count / rows.height
+
+
+def _shares(rows: pl.DataFrame, condition: pl.Expr) -> pl.DataFrame:
+    return rows.group_by("step", maintain_order=True).agg(condition.mean().alias("value"))
+
+
+def _mean(rows: pl.DataFrame) -> float:
+    """Mean reward; minus infinity where there are no rollouts."""
+    return float(rows["reward"].mean()) if rows.height else -math.inf  # type: ignore[arg-type]
+
+
+def _lowest(rows: pl.DataFrame) -> float:
+    return float(rows["reward"].min())  # type: ignore[arg-type]
+
+
+def _width(rows: pl.DataFrame) -> float:
+    return float(rows["reward"].max()) - float(rows["reward"].min())  # type: ignore[arg-type]
+
+
+def _beside(others: float) -> str:
+    return "" if math.isinf(others) else f" (the others {others:.4g})"
+
+
+def _shown(text: str) -> str:
+    short = printable(text)
+    return repr(short if len(short) <= _LETTERS else short[:_LETTERS] + "…")

@@ -1,0 +1,30 @@
+"""What the completions of a log say as texts: whether there are any, and which of them are empty."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from lab.logs.facts import Facts
+
+__all__ = ["MARKUP", "empty", "texts"]
+
+#: Tags, and what marks an answer: the parts of a completion that are format and not content.
+MARKUP = r"<[^<>\n]{1,40}>|\\boxed|```|####"
+
+_ROLE = r"(?m)^(assistant|user|system|tool): "
+
+
+def texts(run: Facts) -> pl.DataFrame | None:
+    """The rollouts with a reward: step, group, rollout, prompt, completion, reward.
+
+    None where the log has no texts to tell apart: no completions, or one and the same in every row, which is what
+    stands in place of a text that was not written down.
+    """
+    rows = run.table.frame.select("step", "group", "rollout", "prompt", "completion", "reward").drop_nulls()
+    return rows if rows["completion"].n_unique() > 1 else None
+
+
+def empty(completion: pl.Expr) -> pl.Expr:
+    """Whether nothing is left of a completion but tags, names of roles and white space."""
+    bare = completion.str.replace_all(r"<[^<>\n]{1,40}>", "").str.replace_all(_ROLE, "")
+    return bare.str.strip_chars() == ""

@@ -1,0 +1,85 @@
+"""How a trainer's metrics move: one of them by step, and its first third against its last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from lab.logs.columns import column
+from lab.logs.facts import Facts
+from lab.logs.findings.contract import Evidence
+from lab.logs.tallies import LOGGED
+
+__all__ = ["Change", "change", "curve", "series"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """How far a metric has come.
+
+    Attributes:
+        first: Mean over the first third of the steps.
+        last: Mean over the last third.
+        error: Standard error of their difference, the values of a third taken as independent.
+    """
+
+    first: float
+    last: float
+    error: float
+
+    def rises(self, errors: float = 4.0) -> bool:
+        """Whether the last third lies above the first by so many standard errors."""
+        return self.last - self.first > errors * self.error
+
+    def falls(self, errors: float = 4.0) -> bool:
+        """Whether it lies below by so many."""
+        return self.first - self.last > errors * self.error
+
+
+def series(run: Facts, name: str) -> pl.DataFrame:
+    """A metric by step (step, value): the trainer's own, else the mean over the rollouts of the step.
+
+    Without rows where the log has neither; NaN and infinite values are left out.
+    """
+    metrics, rows = run.table.metrics, run.table.frame
+    if name in metrics.columns and metrics[name].is_finite().any():
+        found = metrics.select("step", column(name).alias("value"))
+    elif name in (*run.table.reward_columns, "reward") or run.table.logged(name) is not None:
+        found = rows.group_by("step", maintain_order=True).agg(column(name).cast(pl.Float64).mean().alias("value"))
+    else:
+        return pl.DataFrame(schema={"step": pl.Int64, "value": pl.Float64})
+    return found.filter(pl.col("value").is_finite())
+
+
+def change(values: pl.Series, *, least: int = 6) -> Change | None:
+    """The first third of the values against the last; None where there are fewer than `least`."""
+    size = len(values) // 3
+    if len(values) < max(least, 6):
+        return None
+    first, last = values.head(size), values.tail(size)
+    spread = math.hypot(*(float(part.std() or 0.0) for part in (first, last)))  # type: ignore[arg-type]
+    return Change(float(first.mean()), float(last.mean()), spread / math.sqrt(size))  # type: ignore[arg-type]
+
+
+def curve(lines: pl.DataFrame | Mapping[str, pl.DataFrame], label: str, *, log: bool = False) -> Evidence:
+    """What draws one metric, or several, over the steps.
+
+    Args:
+        lines: step and value, with low and high where there is a band; or such frames by the name of the line.
+        label: Name and unit, for the axis.
+        log: Whether the axis is logarithmic.
+    """
+    named = {LOGGED: lines} if isinstance(lines, pl.DataFrame) else lines
+    parts = [_line(name, frame) for name, frame in named.items()]
+    frame = pl.concat(parts).with_columns(metric=pl.lit(label))
+    return Evidence("curves", frame, {"metric": label, "label": label, "log": log, "unit": "step of the log"})
+
+
+def _line(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    band = (column(c) if c in frame.columns else pl.lit(None).alias(c) for c in ("low", "high"))
+    return frame.select(
+        pl.lit(name).alias("variant"), "step", pl.col("value").alias("mean"), *(each.cast(pl.Float64) for each in band)
+    )
