@@ -69,8 +69,7 @@ def _ranges(run: Facts, name: str) -> Evidence:
     definition="a rollout has no reward at all, or the mean reward of a step is no finite number",
     threshold="a note from one rollout on, a warning from {warns:.0%} of them, an alarm from one step on",
     advice="return a number in every case: a reward that is missing is counted as 0, or makes its whole group NaN",
-    source="TRL documentation, GRPO Trainer, on reward functions that return None: "
-    "https://huggingface.co/docs/trl/grpo_trainer",
+    source="TRL's documentation of its GRPO trainer, on reward functions that return None",
 )
 def missing(run: Facts, *, warns: float = 0.25) -> Finding | None:
     """Rewards that are NaN, infinite or not there."""
