@@ -93,6 +93,15 @@ def test_a_mean_reward_that_is_nan(found: Found) -> None:
     assert found("rewards.missing", spread(), prompts=PROMPTS) is None
 
 
+def test_infinite_rewards(found: Found) -> None:
+    here = (pl.col("step") == 2) & (pl.int_range(pl.len()) // 2 == 10)
+    infinite = pl.when(here).then(pl.lit(np.inf)).otherwise("score").alias("score")
+    finding = found("rewards.missing", spread(2), prompts=PROMPTS, columns=lambda f: f.with_columns(infinite))
+    assert sentence(finding) == "2 rewards of 128 rollouts are infinite, first in step 2."
+    assert finding is not None and finding.severity == "alarm"
+    assert finding.rows.select("step", "group", "rollout", "value").rows() == [(2, 2, 4, "inf"), (2, 2, 5, "inf")]
+
+
 def parts(fall: float) -> np.ndarray:
     """Nine steps in which one part rises by 0.6 and the other falls by `fall`; both are spread by 1/7 ... 1."""
     rewards = np.repeat(spread(9), 2, axis=-1)

@@ -68,7 +68,10 @@ ANSWERS = {
     "solved_and_hopeless": Answer(
         {"signal.silent": "warning"}, ("(87.5%) have equal rewards", "37.5% solved, 50.0% never right")
     ),
-    "empty_answers": Answer({}, ("33.3% solved",)),
+    "empty_answers": Answer(
+        {"rewards.identical": "alarm", "rewards.empty": "alarm"},
+        ("33.3% solved", "100.0% of the completions are one and the same, '<answer></answer>'", "it was 1.6%"),
+    ),
     "between_the_files": Answer({}, ("2 of 60 steps have rollouts",)),
     "healthy": Answer({}, ("Nothing in this log looks wrong", "A loss of 0 is normal")),
     "verl": Answer({}, ("1 of 2 groups (50.0%) have equal rewards",), ("TRL",), None),

@@ -10,7 +10,7 @@ from lab.logs.columns import column
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
 from lab.logs.findings.trends import change, curve, series
-from lab.text import listed, printable
+from lab.text import counted, listed, printable
 
 _SECRETS = "Secrets of RLHF in Large Language Models Part I: PPO, arXiv 2307.04964, on clipping rewards"
 
@@ -66,18 +66,35 @@ def _ranges(run: Facts, name: str) -> Evidence:
 
 @check(
     "rewards.missing",
-    definition="a rollout has no reward at all, or the mean reward of a step is no finite number",
-    threshold="a note from one rollout on, a warning from {warns:.0%} of them, an alarm from one step on",
+    definition="a rollout has no reward at all, or one that is infinite, or the mean reward of a step is not finite",
+    threshold="a note from one rollout on, a warning from {warns:.0%} of them; an alarm from one that is infinite on",
     advice="return a number in every case: a reward that is missing is counted as 0, or makes its whole group NaN",
     source="TRL's documentation of its GRPO trainer, on reward functions that return None",
 )
 def missing(run: Facts, *, warns: float = 0.25) -> Finding | None:
     """Rewards that are NaN, infinite or not there."""
-    broken, metrics = _broken(run), run.table.metrics
-    if broken.height:
-        first = broken.row(0, named=True)
-        said = f"The mean reward is {first['reward']} in {broken.height} of {metrics.height} steps"
-        return Finding("alarm", f"{said}, first in step {first['step']}.", broken, broken.height / metrics.height)
+    infinite, mean = run.table.broken.filter(pl.col("column") != "advantage"), _broken(run)
+    if infinite.height:
+        said = f"{counted(infinite.height, 'reward')} of {run.table.frame.height} rollouts are infinite"
+        found, share = infinite, infinite.height / run.table.frame.height
+    elif mean.height:
+        said = f"The mean reward is {mean['reward'][0]} in {mean.height} of {run.table.metrics.height} steps"
+        found, share = mean, mean.height / run.table.metrics.height
+    else:
+        return _unscored(run, warns)
+    return Finding("alarm", f"{said}, first in step {found['step'][0]}.", found, share)
+
+
+def _broken(run: Facts) -> pl.DataFrame:
+    """Steps whose mean reward is no finite number."""
+    metrics = run.table.metrics
+    if "reward" not in metrics.columns:
+        return metrics.clear()
+    return metrics.select("step", "reward").drop_nulls().filter(~pl.col("reward").is_finite())
+
+
+def _unscored(run: Facts, warns: float) -> Finding | None:
+    """Rollouts without a reward."""
     frame = run.table.frame
     rows = frame.filter(pl.col("reward").is_null()).select("step", "group", "rollout")
     if rows.is_empty():
@@ -88,13 +105,6 @@ def missing(run: Facts, *, warns: float = 0.25) -> Finding | None:
         f"first in step {rows['step'][0]}."
     )
     return Finding("warning" if share >= warns else "note", said, rows, share)
-
-
-def _broken(run: Facts) -> pl.DataFrame:
-    metrics = run.table.metrics
-    if "reward" not in metrics.columns:
-        return metrics.clear()
-    return metrics.select("step", "reward").drop_nulls().filter(~pl.col("reward").is_finite())
 
 
 @check(
