@@ -20,8 +20,8 @@ from lab.logs.parquet import status
 from lab.text import printable
 
 __all__ = [
-    "FORMATS", "MAX_BYTES", "MAX_ROWS", "framed", "names_in", "read_files", "read_unfinished", "records", "tables",
-    "unfinished",
+    "FORMATS", "MAX_BYTES", "MAX_ROWS", "content", "framed", "names_in", "parsed", "read_files", "read_unfinished",
+    "records", "tables", "unfinished",
 ]  # fmt: skip
 
 #: Rollouts that are read at once; longer logs are read in parts (`steps=`).
@@ -68,6 +68,19 @@ def _finished(file: Path) -> bool:
             return opened.read() == b"\n"
     except (InputError, OSError):
         return False
+
+
+def content(file: Path) -> bytes:
+    """All bytes of a file that is no table.
+
+    Raises:
+        InputError: It is no regular file, cannot be read, or has more than `MAX_BYTES`.
+    """
+    _harmless([file])
+    try:
+        return file.read_bytes()
+    except OSError as reason:
+        raise InputError(f"{file} cannot be read: {reason.strerror or reason}") from None
 
 
 def names_in(file: Path) -> list[str]:
@@ -212,12 +225,22 @@ def _lines(file: Path, count: int | None = None) -> Iterator[tuple[int, str]]:
         raise InputError(f"{file} cannot be read: {reason.strerror or reason}") from None
 
 
+def parsed(text: bytes) -> Any:
+    """What JSON says; half of a surrogate pair, which is no text, becomes a question mark.
+
+    Raises:
+        ValueError: It is none.
+        RecursionError: It is nested too deeply.
+    """
+    found = json.loads(text)
+    if b"\\ud" in text.lower():
+        found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+    return found
+
+
 def _object(line: str | bytes, file: Path, number: int) -> dict[str, Any]:
     try:
-        text = line if isinstance(line, bytes) else line.encode()
-        found = json.loads(text)
-        if b"\\ud" in text.lower():  # half of a surrogate pair is no text
-            found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+        found = parsed(line if isinstance(line, bytes) else line.encode())
     except (ValueError, RecursionError) as reason:
         raise InputError(f"{file}, line {number} is no JSON: {str(reason)[:120]}") from None
     if not isinstance(found, dict):

@@ -108,7 +108,7 @@ def reward_columns(frame: pl.DataFrame, given: Sequence[str] | None, known: Know
             f"{listed(candidates) or 'nothing'}, and none of these holds numbers; "
             "a log of rollouts needs one numeric column per reward function"
         )
-    rest = [c for c in numeric if c not in floats]
+    rest = [c for c in numeric if c not in floats and c not in COLUMNS]
     other = f" Read as extra columns: {listed(rest)}." if rest else ""
     return floats, [
         f"Reward columns assumed: {listed(floats)}.{other} Nothing names them; reward_columns= corrects it."

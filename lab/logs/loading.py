@@ -182,9 +182,10 @@ def _below(path: Path) -> tuple[Path, Reader]:
 
 
 def _folders(path: Path) -> list[Path]:
-    """The folders in a folder that are not hidden, in alphabetical order; none where it cannot be listed."""
+    """The folders in a folder that are not hidden, links to folders last; none where it cannot be listed."""
     try:
-        return sorted(f for f in path.iterdir() if not f.name.startswith(".") and f.is_dir())
+        found = [f for f in path.iterdir() if not f.name.startswith(".") and f.is_dir()]
+        return sorted(found, key=lambda f: (f.is_symlink(), f.name))
     except OSError:
         return []
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from lab.text import listed
 
-__all__ = ["number", "per_step", "scalar_name"]
+__all__ = ["number", "per_step", "scalar_name", "whole"]
 
 #: What trainers call the metrics of `lab.logs.SCALARS`, where they call them otherwise.
 _NAMES: Mapping[str, str] = {
@@ -61,6 +61,7 @@ _NAMES: Mapping[str, str] = {
     "objective/kl2_avg": "kl",
     "val/sequence_lengths": "length",
 }
+_DIGITS = re.compile("[0-9]{1,18}")
 _PART = re.compile(r"rewards/(.+)/(mean|std)", re.DOTALL)
 
 
@@ -117,3 +118,8 @@ def number(value: Any) -> float | None:
         return float(value)
     except OverflowError:
         return None
+
+
+def whole(value: Any) -> Any:
+    """The number that a text of digits says; whatever else as it is."""
+    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value

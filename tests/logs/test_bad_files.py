@@ -60,7 +60,7 @@ def test_the_one_run_in_a_folder_is_opened_whatever_lies_beside_it(write: Write)
     (folder / "latest").symlink_to(folder / "run")
     for name in ("src", ".hidden"):
         (folder / name).mkdir()
-    assert lab.load(folder).source == folder / "latest"
+    assert lab.load(folder).source == folder / "run"
     deeper = folder / "hub" / "snapshots"
     deeper.mkdir(parents=True)
     (folder / "run").rename(deeper / "run")

@@ -120,7 +120,14 @@ def test_metrics_alone_with_a_line_half_written(tmp_path: Path) -> None:
             {"step": "1", "prompt": "p", "completion": "c", "acc": 1.0, "advantages": 0},
             "is no table with a list for each",
         ),
-        ({"step": ["x"], "prompt": ["p"], "completion": ["c"], "acc": [1.0], "advantages": [0]}, "'step' is String"),
+        (
+            {"step": ["x"], "prompt": ["p"], "completion": ["c"], "acc": [1.0], "advantages": [0]},
+            "table 1: step is 'x'; it must be a whole",
+        ),
+        (
+            {"step": [[1]], "prompt": ["p"], "completion": ["c"], "acc": [1.0], "advantages": [0]},
+            r"step is \[1\]; it must",
+        ),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, line: dict[str, Any], words: str) -> None:

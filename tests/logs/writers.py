@@ -5,6 +5,8 @@
 
 import json
 import shutil
+import struct
+import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -141,6 +143,115 @@ def ms_swift_ray(table: RolloutTable, folder: Path) -> Path:
     names = {"gen_step": "step", "prompt": "prompt", "completion": "completion", "reward": "reward"}
     json_lines(folder / "completions.jsonl", [{new: row[old] for new, old in names.items()} for row in rows])
     return folder
+
+
+# ---------------------------------------------------------------------------- records of TensorBoard and W&B
+
+
+def proto(*parts: tuple[int, int | float | bytes | str]) -> bytes:
+    """A Protocol Buffers message: whole numbers as varint, numbers as float32, whatever else with its length."""
+    out = b""
+    for number, value in parts:
+        if isinstance(value, int):
+            out += varint(number << 3) + varint(value % 2**64)
+        elif isinstance(value, float):
+            out += varint(number << 3 | 5) + struct.pack("<f", value)
+        else:
+            data = value.encode() if isinstance(value, str) else value
+            out += varint(number << 3 | 2) + varint(len(data)) + data
+    return out
+
+
+def varint(value: int) -> bytes:
+    out = []
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def crc32c(data: bytes) -> int:
+    """CRC-32C, bit by bit."""
+    crc = 2**32 - 1
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 2**32 - 1
+
+
+def masked(data: bytes) -> bytes:
+    crc = crc32c(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32)
+
+
+def event(step: int, summary: bytes) -> bytes:
+    """An event as `RecordWriter.write` of tensorboardX/record_writer.py writes it."""
+    message = b"\x09" + struct.pack("<d", 1.5) + proto((2, step), (5, summary))
+    head = struct.pack("<Q", len(message))
+    return head + masked(head) + message + masked(message)
+
+
+def tensorboard(table: RolloutTable, folder: Path, names: Mapping[str, str]) -> Path:
+    """One event for each scalar: `SummaryWriter.add_scalar` of tensorboardX/writer.py."""
+    folder.mkdir(parents=True, exist_ok=True)
+    start = b"\x09" + struct.pack("<d", 1.5) + proto((3, "brain.Event:2"))
+    head = struct.pack("<Q", len(start))
+    out = [head + masked(head) + start + masked(start), event(0, proto((1, proto((1, "args"), (8, proto((1, 7)))))))]
+    for entry in entries(table, names):
+        step = entry.pop("step")
+        out += [event(step, proto((1, proto((1, key), (2, float(value)))))) for key, value in entry.items()]
+    (folder / "events.out.tfevents.1.host").write_bytes(b"".join(out))
+    return folder
+
+
+def wandb_file(records: Sequence[bytes], file: Path) -> Path:
+    """`DataStore._write_data` of wandb/sdk/internal/datastore.py: records within blocks of 32 KiB."""
+    out = bytearray(struct.pack("<4sHB", b":W&B", 0xBEE1, 0))
+    for record in records:
+        rest, first = record, True
+        while first or rest:
+            left = 2**15 - len(out) % 2**15
+            if left < 7:
+                out += bytes(left)
+                continue
+            part, rest = rest[: left - 7], rest[left - 7 :]
+            kind = (1 if first else 4) if not rest else 2 if first else 3
+            checksum = zlib.crc32(part, zlib.crc32(bytes([kind])))
+            out += struct.pack("<IHB", checksum, len(part), kind) + part
+            first = False
+    file.write_bytes(out)
+    return file
+
+
+def item(key: str, value: Any) -> bytes:
+    return proto((2, key), (16, json.dumps(value)))
+
+
+def wandb(table: RolloutTable, run: Path) -> Path:
+    """What `WandbCallback` of transformers and TRL's `GRPOTrainer.log` have W&B keep: history, settings, tables."""
+    settings = {"num_generations": table.group_size, "reward_weights": str(list(table.reward_weights))}
+    config = proto(*((1, item(key, value)) for key, value in settings.items()))
+    records = [proto((1, 0), (17, proto((1, "id"), (4, config))))]
+    batches = dict(by_step(table))
+    columns = ["step", "prompt", "completion", *table.reward_columns, "advantage"]
+    media = run / "files" / "media" / "table"
+    media.mkdir(parents=True)
+    at = 0
+    for entry in entries(table, {key: f"train/{trl_name(key)}" for key in table.metrics.columns if key != "step"}):
+        step = entry.pop("step")
+        rows = [{**entry, "train/global_step": step}, *([{"completions": {"_type": "table-file"}}] * (step in batches))]
+        for row in rows:
+            items = proto(*((1, item(key, value)) for key, value in {**row, "_step": at, "_runtime": 0.5}.items()))
+            records.append(proto((1, at), (2, items)))
+            at += 1
+        if step in batches:
+            data = [[row[c] for c in columns] for row in batches[step]]
+            (media / f"completions_{at - 1}_0f{step}.table.json").write_text(
+                json.dumps({"columns": columns, "data": data})
+            )
+    wandb_file(records, run / "run-id.wandb")
+    return run
 
 
 def bundle(folder: Path) -> None:

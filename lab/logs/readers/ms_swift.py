@@ -21,7 +21,8 @@ from lab.errors import InputError
 from lab.logs.columns import tidy
 from lab.logs.contract import Known, Raw, reader
 from lab.logs.formats import framed, names_in, records
-from lab.logs.scalars import per_step, scalar_name
+from lab.logs.queued import Batches, Row
+from lab.logs.scalars import per_step, scalar_name, whole
 from lab.text import listed
 
 __all__ = ["read"]
@@ -29,8 +30,6 @@ __all__ = ["read"]
 _ROLLOUTS, _METRICS = "completions.jsonl", "logging.jsonl"
 _AT = ("global_step/max_steps", "iteration")  # keys that hold the step of an entry
 _TEXTS = ("step", "prompt", "completion")
-
-Row = dict[str, Any]
 
 
 def _is_log(path: Path) -> bool:
@@ -67,16 +66,11 @@ def _entries(file: Path) -> tuple[list[Row], list[str]]:
     if not file.is_file():
         return [], []
     (lines,), notes = records([file])
-    return [{**line, "step": _whole(_said(line).partition("/")[0])} for line in lines], notes
+    return [{**line, "step": whole(_said(line).partition("/")[0])} for line in lines], notes
 
 
 def _said(entry: Row) -> str:
     return next((value for key in _AT if isinstance(value := entry.get(key), str)), "")
-
-
-def _whole(text: Any) -> Any:
-    """The number that a text says; whatever else as it is."""
-    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 19 else text
 
 
 def _rollouts(file: Path, entries: Sequence[Row]) -> tuple[list[Row], tuple[str, ...], list[str]]:
@@ -91,7 +85,7 @@ def _rollouts(file: Path, entries: Sequence[Row]) -> tuple[list[Row], tuple[str,
     names_of = list(lines[0])
     last = names_of.index("advantages") if "advantages" in names_of else len(names_of)
     rewards = _rewards([name for name in names_of[:last] if name not in _TEXTS], file)
-    batches = _Batches({e["step"] for e in entries if any(key.startswith("eval_") for key in e)} - _trained(entries))
+    batches = Batches({e["step"] for e in entries if any(key.startswith("eval_") for key in e)} - _trained(entries))
     for number, line in enumerate(lines, 1):
         batches.add(_table(line, f"{file}, table {number}", batches.notes))
     return batches.rows, rewards, [*torn, *dict.fromkeys(batches.notes)]
@@ -116,53 +110,8 @@ def _table(line: Row, where: str, notes: list[str]) -> list[Row]:
         raise InputError(f"{where} is no table with a list for each of {listed(_TEXTS)}")
     if odd := [name for name in line if name not in columns]:
         notes.append(f"Columns that are not as long as the prompts are left out: {listed(odd)}.")
-    columns["step"] = [_whole(step) for step in columns["step"]]
+    columns["step"] = [whole(step) for step in columns["step"]]
+    if odd := [step for step in columns["step"] if not isinstance(step, int)]:
+        raise InputError(f"{where}: step is {odd[0]!r}; it must be a whole number")
     names = ["advantage" if name == "advantages" else name for name in columns]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-class _Batches:
-    """Rows of line after line, each of an evaluation marked and where it came first.
-
-    Args:
-        evaluated: Steps of which an evaluation alone was logged.
-    """
-
-    def __init__(self, evaluated: Container[Any]) -> None:
-        self.evaluated = evaluated
-        self.notes: list[str] = []
-        self.steps: dict[Any, list[Row]] = {}
-        self.last: list[Row] = []
-
-    @property
-    def rows(self) -> list[Row]:
-        return [row for rows in self.steps.values() for row in rows]
-
-    def add(self, rows: list[Row]) -> None:
-        """Take the next line: what stood in the line before stays what it was, a step's second line is evaluated."""
-        if not rows:
-            return
-        step = rows[0]["step"]
-        self._resume(step)
-        old = _overlap(self.last, rows)
-        for row, known in zip(rows, self.last[len(self.last) - old :], strict=False):
-            row["evaluation"] = known["evaluation"]
-        for row in rows[old:]:
-            row["evaluation"] = step in self.steps or step in self.evaluated
-        mixed = step in self.steps or any(row["evaluation"] for row in rows)
-        if new := rows[old:] if mixed else rows:
-            self.steps.setdefault(step, []).extend(new)
-        self.last = rows
-
-    def _resume(self, step: Any) -> None:
-        """A run that goes on from a checkpoint logs its steps again."""
-        again = [known for known in self.steps if isinstance(known, int) and isinstance(step, int) and known > step]
-        if again:
-            self.notes.append(f"The run was resumed at step {step}; what had been logged from there on is left out.")
-            self.steps = {known: rows for known, rows in self.steps.items() if known not in (step, *again)}
-
-
-def _overlap(before: Sequence[Row], rows: Sequence[Row]) -> int:
-    """How many rows at the beginning are those at the end of the line before."""
-    old, new = ([(row["prompt"], row["completion"]) for row in part] for part in (before, rows))
-    return next((k for k in range(min(len(old), len(new)), 0, -1) if old[len(old) - k :] == new[:k]), 0)
