@@ -9,8 +9,9 @@ import polars as pl
 import lab
 from lab.experiment import side_by_side
 from lab.explorers import places
-from lab.explorers.contract import LOOK, Explorer, Offer, Panel, Picture, Questions, State
+from lab.explorers.contract import LOOK, Explorer, Live, Offer, Panel, Picture, Questions, State
 from lab.explorers.kept import kept
+from lab.explorers.live import tokens
 from lab.explorers.properties import RUN, Choices, Number, Whole, seed
 from lab.explorers.runs import made_by, narrowed, of_possible, without
 from lab.figures.token_weights import token_weights
@@ -18,6 +19,11 @@ from lab.measures.tokens import token_weights as weights_of
 from lab.measures.tokens import weight_spread
 from lab.methods import names
 from lab.training.train import Refusal
+
+GUIDE = (
+    "A row is a rollout, a cell one of its tokens or turns. Blue ↑ is made likelier, orange ↓ less likely, stronger "
+    "colour harder, and grey is left alone. One colour along a row: the method gives all of its tokens the same credit."
+)
 
 QUESTIONS: Questions = {
     "Which tokens carry the influence?": {},
@@ -75,10 +81,13 @@ def picture(state: State) -> Picture:
     frame = table(state["world"], places.given(state), *asked)
     return Picture(
         sentence=reading(weight_spread(frame), unit),
-        panels=[Panel(token_weights, frame, options={"unit": unit})],
+        panels=[Live(
+            "tokens", lambda theme: tokens.payload(frame, unit=unit, theme=theme), lambda state, change: {},
+            Panel(token_weights, frame, options={"unit": unit}, guide=GUIDE),
+        )],
         code=lines(state, unit),
         frame=frame,
-    )
+    )  # fmt: skip
 
 
 @kept(64)

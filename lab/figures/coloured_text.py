@@ -9,7 +9,7 @@ import polars as pl
 
 from lab.figures.figure import figure
 from lab.figures.group_matrix import number
-from lab.figures.theme import diverging, palette
+from lab.figures.theme import diverging, ink, palette, shade
 from lab.figures.token_weights import full_colour
 
 __all__ = ["coloured_text"]
@@ -43,13 +43,13 @@ def coloured_text(
     rows = boxed["rollout"].unique().sort().to_list()
     rewards = dict(boxed.group_by("rollout").agg(pl.col("reward").first()).iter_rows())
     words = [html.escape(t).replace(" ", "␣") for t in boxed["token"]]
-    ink = [colors.paper if abs(w) > 0.6 * limit else colors.text for w in boxed["weight"]]
+    words_in = [ink(shade(w / limit, theme), theme) for w in boxed["weight"]]
     drawn = go.Figure()
     drawn.add_bar(
         x=boxed["size"], base=boxed["left"], y=[rows.index(r) for r in boxed["rollout"]], orientation="h", width=0.84,
         marker={"color": boxed["weight"], "coloraxis": "coloraxis", "line": {"color": colors.paper, "width": 2}},
         text=words if across <= _MOST else None, textposition="inside", insidetextanchor="middle", textangle=0,
-        constraintext="none", insidetextfont={"family": _MONO, "size": 12, "color": ink},
+        constraintext="none", insidetextfont={"family": _MONO, "size": 12, "color": words_in},
         customdata=list(zip(words, boxed["weight"], boxed["position"] + 1, strict=True)),
         hovertemplate="token %{customdata[2]}: %{customdata[0]}<br>weight %{customdata[1]:.3f}<extra></extra>",
     )  # fmt: skip

@@ -16,7 +16,9 @@ import plotly.graph_objects as go
 from lab.errors import UnknownNameError
 from lab.registry import fold
 
-__all__ = ["FONT", "PALETTES", "Palette", "Style", "diverging", "fade", "palette", "ramp", "style", "template"]
+__all__ = [
+    "FONT", "PALETTES", "Palette", "Style", "diverging", "fade", "ink", "palette", "ramp", "shade", "style", "template",
+]  # fmt: skip
 
 FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", system-ui, sans-serif'
 
@@ -64,6 +66,8 @@ PALETTES = {
         ramp=("#2f6ea8", "#3f86c4", "#569dd8", "#6fb2e2", "#a5d2f2", "#dcf0ff"),
     ),
 }  # fmt: skip
+
+READABLE = 4.5  # least contrast of words
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
@@ -144,6 +148,32 @@ def diverging(theme: str = "light") -> list[list[object]]:
     """Colour scale for numbers around zero: orange below, the quiet panel at zero, blue above."""
     colors = palette(theme)
     return [[0.0, colors.hues[1]], [0.5, colors.panel], [1.0, colors.hues[0]]]
+
+
+def shade(share: float, theme: str = "light") -> str:
+    """The colour of `diverging` at a share of full colour from −1 to 1; beyond them, full colour."""
+    colors, part = palette(theme), min(abs(share), 1.0)
+    ends = colors.panel, colors.hues[0 if share > 0 else 1]
+    calm, full = ([int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in ends)
+    return "#" + "".join(f"{round(a + part * (b - a)):02x}" for a, b in zip(calm, full, strict=True))
+
+
+def ink(background: str, theme: str = "light") -> str:
+    """The colour of words that are read on a background: the theme's own, else black or white (contrast 4.5 : 1)."""
+    colors, light = palette(theme), _luminance(background)
+    known = (colors.text, colors.paper, "#000000", "#ffffff")
+    return next(color for color in known if _contrast(_luminance(color), light) >= READABLE)
+
+
+def _contrast(one: float, other: float) -> float:
+    return (max(one, other) + 0.05) / (min(one, other) + 0.05)
+
+
+def _luminance(color: str) -> float:
+    """Relative luminance (WCAG 2.2) of `#rrggbb`."""
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 @cache

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from lab.figures.figure import figure
 from lab.figures.group_matrix import number
-from lab.figures.theme import Palette, diverging, palette
+from lab.figures.theme import Palette, diverging, ink, palette, shade
 
 __all__ = ["full_colour", "token_weights"]
 
@@ -42,7 +42,7 @@ def token_weights(frame: pl.DataFrame, *, theme: str, unit: str = "token", row_h
     drawn = make_subplots(rows=len(variants), cols=1, shared_xaxes=True, vertical_spacing=gap, subplot_titles=titles)
     limit = full_colour(frame["weight"])
     for row, variant in enumerate(variants, start=1):
-        _panel(drawn, frame.filter(pl.col("variant") == variant), row, limit, unit, colors)
+        _panel(drawn, frame.filter(pl.col("variant") == variant), row, limit, unit, theme)
     drawn.update_layout(
         coloraxis={"colorscale": diverging(theme), "cmin": -limit, "cmax": limit, "colorbar": _bar(colors)},
         height=96 + len(variants) * (30 + row_height * len(rollouts)), hovermode="closest", showlegend=False,
@@ -65,7 +65,7 @@ def _bar(colors: Palette) -> dict[str, object]:
             "outlinewidth": 0, "len": 0.9}  # fmt: skip
 
 
-def _panel(drawn: go.Figure, one: pl.DataFrame, row: int, limit: float, unit: str, colors: Palette) -> None:
+def _panel(drawn: go.Figure, one: pl.DataFrame, row: int, limit: float, unit: str, theme: str) -> None:
     """The cells of one method, with their words where there is room."""
     names = {
         r: f"{r + 1}  R = {number(x) or '–'}"
@@ -82,9 +82,9 @@ def _panel(drawn: go.Figure, one: pl.DataFrame, row: int, limit: float, unit: st
         row=row, col=1,
     )  # fmt: skip
     if width <= _FEW and max(map(len, one["token"])) <= _WORD:
-        ink = [colors.paper if abs(w) > 0.6 * limit else colors.text for w in one["weight"]]
+        words_in = [ink(shade(w / limit, theme), theme) for w in one["weight"]]
         drawn.add_scatter(
             x=(one["position"] + 1).to_list(), y=[names[r] for r in one["rollout"]], mode="text",
-            text=[html.escape(t) for t in one["token"]], textfont={"size": 11, "color": ink}, hoverinfo="skip",
+            text=[html.escape(t) for t in one["token"]], textfont={"size": 11, "color": words_in}, hoverinfo="skip",
             row=row, col=1,
         )  # fmt: skip

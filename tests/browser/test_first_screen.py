@@ -9,9 +9,10 @@ from tests.browser.serving import Opener
 from tests.browser.test_look import SIZES, STATES, path, ready
 
 BOTTOM = """() => {
-  const first = document.querySelector('.st-key-first');
-  return Math.max(...[...first.querySelectorAll('.js-plotly-plot, [data-live] svg')].map(
-    (each) => each.getBoundingClientRect().bottom));
+  const inside = [...document.querySelectorAll('.st-key-first *')];
+  const live = inside.flatMap((each) => [...each.shadowRoot?.querySelectorAll('[data-live] > *') ?? []]);
+  const pictures = [...inside.filter((each) => each.matches('.js-plotly-plot')), ...live];
+  return pictures.length ? Math.max(...pictures.map((each) => each.getBoundingClientRect().bottom)) : Infinity;
 }"""
 
 

@@ -9,7 +9,7 @@ from lab.explorers import explorer, names
 from tests.browser.axe import serious
 from tests.browser.serving import SETTLE_SECONDS, Opener, settle
 
-PICTURE = ".js-plotly-plot, [data-live] svg, [data-testid=stDataFrame]"
+PICTURE = ".js-plotly-plot, [data-live] :is(svg, table), [data-testid=stDataFrame]"
 
 #: What is measured and photographed: every page in its default state and in every question's.
 STATES = {name.replace("-", "_"): explorer(name) for name in names()}

@@ -10,7 +10,7 @@ import plotly.io
 import pytest
 
 from lab.errors import UnknownNameError
-from lab.figures.theme import PALETTES, fade, palette, ramp, style, template
+from lab.figures.theme import PALETTES, fade, ink, palette, ramp, shade, style, template
 from lab.methods import names
 
 # Machado, Oliveira and Fernandes (2009), complete dichromacy, on linear RGB.
@@ -90,3 +90,18 @@ def test_fade_keeps_the_colour():
 def test_an_unknown_theme_is_refused():
     with pytest.raises(UnknownNameError, match="nearest: 'dark'"):
         palette("drak")
+
+
+@pytest.mark.parametrize("theme", PALETTES)
+def test_words_can_be_read_on_every_shade(theme):
+    colors = palette(theme)
+    assert [shade(share, theme) for share in (-2, -1, 0, 1)] == [
+        colors.hues[1],
+        colors.hues[1],
+        colors.panel,
+        colors.hues[0],
+    ]
+    shades = [shade(k / 100, theme) for k in range(-100, 101)]
+    assert len(set(shades)) > 150
+    assert min(contrast(ink(color, theme), color) for color in shades) >= 4.5
+    assert ink(colors.panel, theme) == colors.text
