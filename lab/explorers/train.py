@@ -68,10 +68,12 @@ def picture(state: State) -> Picture:
     return Picture(
         sentence=reading(trace.frame) + lengths(state, trace.frame),
         panels=[Panel(training, summary, options={"metrics": measure})],
-        code="\n".join([*code(state, measure), f"lab.figures.training(trace.summary(), metrics={measure!r})"]),
+        code="\n".join([
+            *code(state, measure), "summary = trace.summary()", f"lab.figures.training(summary, metrics={measure!r})",
+        ]),
         frame=summary,
         notes=absent(state, GLANCE, trace.frame),
-    )
+    )  # fmt: skip
 
 
 def lengths(state: State, frame: pl.DataFrame) -> str:

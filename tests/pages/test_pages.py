@@ -3,11 +3,15 @@
 import ast
 import time
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.explorers import names
+from lab.notebook.home import Explored
+from lab.pages.shell import Page
 from tests.pages.looking import app, look, untold
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -53,6 +57,25 @@ def sentence(test: AppTest) -> str:
     return str(test.markdown[0].value)
 
 
+def frames(monkeypatch: pytest.MonkeyPatch) -> list[pl.DataFrame]:
+    """The data that pages give, run by run."""
+    given, finish = [], Page.finish
+
+    def noted(self: Page, code: str, frame: pl.DataFrame, *more: Any, **named: Any) -> None:
+        given.append(frame)
+        finish(self, code, frame, *more, **named)
+
+    monkeypatch.setattr(Page, "finish", noted)
+    return given
+
+
+def in_a_notebook(page: str, monkeypatch: pytest.MonkeyPatch) -> Explored | None:
+    """The same explorer in a notebook, its pictures left undrawn; None where the page is none."""
+    monkeypatch.setattr(Explored, "_fill", lambda self, picture: None)
+    name = page.replace("_", "-")
+    return Explored(name, {}) if name in names() else None
+
+
 @pytest.fixture(scope="module", params=PAGES)
 def page(request):
     return request.param
@@ -71,14 +94,19 @@ def test_the_first_screen_is_finished(page):
     assert [each.proto.popover.label for each in test.get("popover")][:3] == ["Link", "Code", "Data"]
 
 
-def test_every_preset_is_a_question_with_an_answer(page):
+def test_every_preset_is_a_question_with_an_answer_and_its_data_are_those_of_a_notebook(page, monkeypatch):
+    given, there = frames(monkeypatch), in_a_notebook(page, monkeypatch)
     test = opened(page)
+    assert there is None or given[-1].equals(there.frame)
     for question, place in questions(test).items():
         assert question.endswith("?")
         settled(test.pills[place].set_value(question).run())
         assert problems(test) == [], question
         assert [each.value for each in test.pills[:2] if each.value][:1] == [question], "the chosen question stays lit"
         assert len(sentence(test)) > 20
+        if there is not None:
+            there._questions.value = question
+            assert given[-1].equals(there.frame), question
 
 
 def test_the_whole_state_is_in_the_address(page):
