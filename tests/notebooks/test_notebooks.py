@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jupytext
 import pytest
+from nbclient import NotebookClient
+from nbformat import NotebookNode
 
 from lab.papers import catalogue
 from tests.pages.looking import look
@@ -32,23 +33,10 @@ def source(script: Path) -> str:
     return script.read_text(encoding="utf-8")
 
 
-def answered(script: Path, answers: dict[str, str]) -> str:
-    """The script with these lines replaced, each of which stands there once."""
-    text = source(script)
+def answered(text: str, answers: dict[str, str]) -> str:
     for line, answer in answers.items():
-        assert text.count(line) == 1, line
         text = text.replace(line, answer)
     return text
-
-
-def run(text: str, folder: Path) -> str:
-    """Run a script in an interpreter of its own and return what it printed."""
-    path = folder / "script.py"
-    path.write_text(text, encoding="utf-8")
-    command = [sys.executable, str(path)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def runnable(scripts: list[Path]) -> list[object]:
@@ -87,22 +75,6 @@ def test_it_opens_with_its_question_and_ends_with_three_exercises(script: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", runnable(SCRIPTS))
-def test_the_exercises_can_be_solved(script: Path, tmp_path: Path) -> None:
-    said = run(answered(script, solutions(script)), tmp_path)
-    assert said.splitlines().count("right") == len(solutions(script)) == 3
-    assert "not yet" not in said
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("script", runnable(checked(SCRIPTS)))
-def test_a_wrong_answer_is_refused_and_the_hint_does_not_give_it_away(script: Path, tmp_path: Path) -> None:
-    said = run(answered(script, UNTRIED), tmp_path)
-    assert said.count("not yet: ") == 2
-    assert "right" not in said.splitlines()
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("script", runnable([p for p in SCRIPTS if ADDRESS.search(source(p))]))
 def test_the_addresses_lead_to_the_dashboard_in_that_state(script: Path) -> None:
     for address in ADDRESS.findall(source(script).replace("\n# ", "")):
@@ -114,12 +86,26 @@ def test_the_addresses_lead_to_the_dashboard_in_that_state(script: Path) -> None
         assert not seen.problems
 
 
+def printed(cells: list[Any]) -> list[str]:
+    """Lines that the cells have printed."""
+    outputs = [output for cell in cells for output in cell.get("outputs", []) if output.output_type == "stream"]
+    return [line for output in outputs if output.name == "stdout" for line in output.text.splitlines()]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", runnable(SCRIPTS))
-def test_the_notebook_runs_in_a_kernel(script: Path) -> None:
-    from nbclient import NotebookClient
-
-    notebook = jupytext.read(script.with_suffix(".ipynb"))
+def test_it_runs_in_a_kernel_and_its_exercises_tell_right_from_wrong(script: Path) -> None:
+    """The notebook as it is, then its exercises again with wrong answers, then with right ones."""
+    notebook, right = jupytext.read(script.with_suffix(".ipynb")), solutions(script)
+    assert all(source(script).count(line) == 1 for line in right) and len(right) == 3
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    first = min(place for place, cell in enumerate(cells) if any(line in cell.source for line in right))
+    again = [{**cell, "source": answered(cell.source, ways)} for ways in (UNTRIED, right) for cell in cells[first:]]
+    notebook.cells = [*cells, *map(NotebookNode, again)]
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-    errors = [o for c in notebook.cells for o in c.get("outputs", []) if o.output_type == "error"]
-    assert not errors
+    size = len(cells) - first
+    untried, wrong, solved = (printed(notebook.cells[k : k + size]) for k in (first, len(cells), len(cells) + size))
+    assert "right" not in untried + wrong and not any(line.startswith("not yet") for line in untried + solved)
+    assert solved.count("right") == 3
+    if script in checked(SCRIPTS):
+        assert sum(line.startswith("not yet: ") for line in wrong) == 2
