@@ -19,7 +19,7 @@ from lab.store import Run
 
 pytestmark = pytest.mark.slow
 
-KILLS = 20
+KILLS = 8
 CHILD = """
 import sys
 from lab.experiment import Config, run
