@@ -30,7 +30,7 @@ from typing import Any
 import plotly.graph_objects as go
 import polars as pl
 
-from lab.errors import UnknownNameError
+from lab.errors import LabError, UnknownNameError
 from lab.explorers.properties import Property, Scenes, parse, written
 from lab.figures.figure import Figure
 
@@ -288,6 +288,17 @@ class Topic:
             if name not in known:
                 raise UnknownNameError(f"setting of {self.name}", name, known)
         return self.whole({name: known[name].checked(value) for name, value in changes.items()})
+
+    def asked(self, changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """A whole state, the defaults in place of what is no value of it, and a sentence for each of those."""
+        known, notes = dict(changes), []
+        for name, value in changes.items():
+            try:
+                self.state(**{name: value})
+            except LabError as error:
+                notes.append(str(error))
+                del known[name]
+        return self.state(**known), notes
 
     def read(self, query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         """The state of an address, and a sentence for each part of it that could not be read."""

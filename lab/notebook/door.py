@@ -20,13 +20,14 @@ def explore(name: str = "start", *, theme: str = "light", **state: Any) -> Explo
     Args:
         name: Name of the explorer, see `lab.explorers.names()`.
         theme: "light" or "dark".
-        **state: Values that differ from the defaults.
+        **state: Values that differ from the defaults. What is no value of the explorer is said above the picture, and
+            its default stands in for it.
 
     Returns:
         What is shown at the end of a cell; `state`, `frame`, `picture` and `link()` tell what it shows.
 
     Raises:
-        UnknownNameError: No such explorer, or no such property of it. InputError: A value is not one of the property's.
+        UnknownNameError: No such explorer or theme.
         MissingExtraError: ipywidgets or anywidget is not installed.
     """
     try:

@@ -25,6 +25,7 @@ from lab.figures.theme import palette
 from lab.notebook.live import live_widget
 from lab.notebook.plot import Plot, plain
 from lab.notebook.widgets import control
+from lab.text import plain as marked
 
 __all__ = ["Explored"]
 
@@ -49,7 +50,9 @@ class Explored:
     def __init__(self, name: str, changes: Mapping[str, Any], theme: str = "light") -> None:
         palette(theme)  # refuses another name
         self._explorer, self._theme = explorers.explorer(name), theme
-        self.state: dict[str, Any] = self._explorer.state(**changes)
+        self.state, notes = self._explorer.asked(changes)
+        said = "This call could not be read in full; the defaults stand in for: " + "; ".join(map(marked, notes))
+        self._wrong = [said] if notes else []
         self.picture: Picture | None = None
         self._shown = self._still = None
         self._sentence, self._notices, self._code = (ipywidgets.HTML() for _ in range(3))
@@ -82,7 +85,7 @@ class Explored:
             touched = {each for values in scene.values() for each in values}
             suits |= {each: known[each].default for each in touched} | dict(scene.get(changes[name], {}))
         self.state = {**self.state, **suits, **changes}
-        self._questions.value = ""
+        self._questions.value, self._wrong = "", []
         self._draw()
 
     def link(self, dashboard: str = "http://127.0.0.1:8501") -> str:
@@ -107,7 +110,7 @@ class Explored:
     def _ask(self, question: str) -> None:
         if not question:
             return
-        self.state = self._explorer.question(question)
+        self.state, self._wrong = self._explorer.question(question), []
         self._draw()
 
     def _draw(self) -> None:
@@ -131,7 +134,7 @@ class Explored:
     def _fill(self, picture: Picture) -> None:
         self._sentence.value = f'<div aria-live="polite">{_html(picture.sentence)}</div>'
         left = [f"⚠ **{each.name}** is left out. {each.why}" for each in picture.left_out]
-        self._notices.value = _html("\n\n".join([*left, *picture.notes]))
+        self._notices.value = _html("\n\n".join([*self._wrong, *left, *picture.notes]))
         self._first.children = [self._panel(panel) for panel in picture.panels[:1]]
         self._rest.children = [self._panel(panel) for panel in picture.panels[1:]] + [
             self._action(each.label, each.changes) for each in picture.actions

@@ -1,6 +1,6 @@
 """Explorers in a notebook, without a browser: the same data as everywhere, words for what is wrong, a link back."""
 
-import re
+import html
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +18,7 @@ from lab.explorers.properties import Choice
 from lab.notebook.home import Explored
 from lab.notebook.plot import Plot
 
+START = {"right": 2, "rule": "grpo"}
 SIZES = ("seeds", "steps", "groups", "samples", "prompts")
 
 
@@ -87,18 +88,30 @@ def test_a_dragged_reward_is_the_new_state():
 
 
 @pytest.mark.parametrize(
-    ("given", "kind", "words"),
+    ("given", "words"),
     [
-        ({"right": 9}, InputError, "right"),
-        ({"right": "two"}, InputError, "right"),
-        ({"rule": "grpoo"}, InputError, "rule"),
-        ({"wrong": 1}, UnknownNameError, "unknown setting of start 'wrong'"),
-        ({"theme": "grey"}, UnknownNameError, "unknown theme 'grey'"),
+        ({"right": 9}, "right=9: a whole number from 0 to 8 was expected"),
+        ({"right": "two"}, "right=two: a whole number from 0 to 8 was expected"),
+        ({"right": [1]}, "right=[1]: a whole number from 0 to 8 was expected"),
+        ({"rule": None}, "rule=None: one of grpo, dr_grpo, rloo was expected"),
+        ({"wrong": 1}, "unknown setting of start 'wrong'"),
+        ({"<b>x</b>": 1}, "unknown setting of start '<b>x</b>'"),
     ],
 )
-def test_what_cannot_be_shown_is_refused_in_words(given, kind, words):
-    with pytest.raises(kind, match=re.escape(words)):
-        lab.explore("start", **given)
+def test_what_cannot_be_read_is_said_and_the_defaults_are_shown(given, words):
+    shown = lab.explore("start", **{"right": 3, "rule": "rloo"} | given)
+    assert shown.state == {"right": 3, "rule": "rloo"} | {name: START[name] for name in given if name in START}
+    assert shown.frame.height == 8
+    notice = html.unescape(said(shown)[1])
+    assert "This call could not be read in full; the defaults stand in for: " in notice and words in notice
+    assert "<b>" not in said(shown)[1]
+    shown.set(right=4)
+    assert said(shown)[1] == "" and shown.state["right"] == 4
+
+
+def test_an_unknown_theme_is_refused():
+    with pytest.raises(UnknownNameError, match="unknown theme 'grey'"):
+        lab.explore("start", theme="grey")
 
 
 def test_an_unknown_explorer_is_refused():

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lab.explorers import names
+from lab.explorers import explorer, names
 from lab.notebook.home import Explored
 from lab.pages.shell import Page
 from tests.pages.looking import app, look, untold
@@ -142,3 +142,6 @@ def test_a_broken_link_is_said_and_survived(page):
     assert problems(test) == []
     assert "could not be read in full" in test.warning[0].value
     assert "<b>" not in test.warning[0].value, "text from outside is shown as text"
+    if (name := page.replace("_", "-")) in names():
+        address = {name: v if isinstance(v, str) else v[-1] for name, v in test.query_params.items()}
+        assert address == explorer(name).written(explorer(name).state()), "the defaults are shown"
