@@ -145,6 +145,47 @@ def ms_swift_ray(table: RolloutTable, folder: Path) -> Path:
     return folder
 
 
+# ------------------------------------------------------------------------------------------------ NeMo-RL
+
+
+def nemo_rl(table: RolloutTable, folder: Path, *, filtered: bool = False) -> Path:
+    """`grpo_train` of nemo_rl/algorithms/grpo.py and `log_batched_dict_as_jsonl` of nemo_rl/utils/logger.py.
+
+    With `filtered` the rewards of all rollouts stand there, too, as dynamic sampling leaves them.
+    """
+    for step, rows in by_step(table):
+        lines = []
+        for i, row in enumerate(rows):
+            asked, told = (
+                [ord(letter) for letter in row["prompt"]],
+                [ord(letter) for letter in row["completion"]] or [0],
+            )
+            mask = [0] * len(asked) + [1] * len(told) + [0, 0]
+            reward = (
+                {"filtered_rewards": [row["reward"]], "rewards": [9.0]} if filtered else {"rewards": [row["reward"]]}
+            )
+            line = {"content": [[row["prompt"], row["completion"], "Environment: done"]], **reward}
+            line |= {"input_lengths": [len(mask)], "token_ids": [[*asked, *told, 0, 0]], "token_loss_mask": [mask]}
+            line |= {"sample_loss_mask": [1.0], "advantages": [[row["advantage"]] * len(mask)], "idx": i}
+            lines.append(line)
+        lines += [{"rewards": [9.0], "filtered_rewards": [], "advantages": [], "idx": len(lines)}] * filtered
+        json_lines(folder / f"train_data_step{step}.jsonl", lines)
+    return folder
+
+
+def nemo_rl_validation(table: RolloutTable, folder: Path) -> Path:
+    """`validate` of nemo_rl/algorithms/grpo.py: conversations with their roles, and rewards."""
+    for step, rows in by_step(table):
+        keys = {"user": "prompt", "assistant": "completion"}
+        said = [[{"role": role, "content": row[key]} for role, key in keys.items()] for row in rows]
+        lines = [
+            {"content": [c], "rewards": [row["reward"]], "idx": i}
+            for i, (c, row) in enumerate(zip(said, rows, strict=True))
+        ]
+        json_lines(folder / f"val_data_step{step}.jsonl", lines)
+    return folder
+
+
 # ---------------------------------------------------------------------------- records of TensorBoard and W&B
 
 
@@ -262,6 +303,8 @@ def bundle(folder: Path) -> None:
     verl_metrics(source(), folder / "verl" / "metrics.jsonl")
     shutil.rmtree(folder / "ms_swift", ignore_errors=True)
     ms_swift(source(1, 2, 3, 4), folder / "ms_swift")
+    shutil.rmtree(folder / "nemo_rl", ignore_errors=True)
+    nemo_rl_validation(source(2), nemo_rl(source(1, 2), folder / "nemo_rl"))
 
 
 if __name__ == "__main__":
