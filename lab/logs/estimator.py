@@ -80,7 +80,7 @@ def regrouped(table: RolloutTable, over: str) -> tuple[RolloutTable, Array]:
     frame = table.frame[rows]
     place = pl.int_range(pl.len()).over("step")
     if over == "prompt":
-        group = pl.col("prompt").rank("dense").over("step").cast(pl.Int64) - 1
+        group = (pl.col("prompt").rank("dense").over("step").cast(pl.Int64) - 1).alias("group")
         rows = rows[frame.select(pl.arg_sort_by("step", group, maintain_order=True)).to_series().to_numpy()]
         frame = table.frame[rows].with_columns(group)
     else:
@@ -99,8 +99,8 @@ def _usual(table: RolloutTable) -> int:
 def estimate(table: RolloutTable, rules: pl.DataFrame, counts: Array | None) -> Estimator | None:
     """The estimator of a log; None without logged advantages.
 
-    The rules of a group come first, then the rewards themselves, the basic rules over other rows, and last the same
-    with the opposite sign.
+    The rewards themselves come first, then the rules of a group, the basic ones over other rows, and last the same with
+    the opposite sign.
 
     Args:
         table: Rollouts of a log.
@@ -113,10 +113,10 @@ def estimate(table: RolloutTable, rules: pl.DataFrame, counts: Array | None) -> 
         return Estimator("")
     tried, rows = sample(table)
     lengths = None if counts is None else counts[rows]
-    found = _first(rules, "group") or _raw(tried) or _elsewhere(tried)
+    found = _raw(tried) or _first(rules, "group") or _elsewhere(tried)
     if found is None:
         turned = replace(tried, frame=tried.frame.with_columns(-pl.col("advantage")))
-        found = _first(reproduction(turned, lengths), "group") or _raw(turned) or _elsewhere(turned)
+        found = _raw(turned) or _first(reproduction(turned, lengths), "group") or _elsewhere(turned)
         found = replace(found, sign=-1) if found else _nearest(rules)
     return replace(found, share=_share(table, found, counts)) if found.rule and found.exact else found
 
@@ -141,7 +141,10 @@ def _nearest(rules: pl.DataFrame) -> Estimator:
 
 
 def _raw(table: RolloutTable) -> Estimator | None:
-    """The rewards themselves."""
+    """The rewards themselves; where their mean is 0 in every group, a baseline would have changed nothing."""
+    means = table.frame.group_by("step", "group").agg(pl.col("reward").mean())["reward"]
+    if means.abs().max() == 0:
+        return None
     logged, reward = (table.frame[c].to_numpy() for c in ("advantage", "reward"))
     known = np.isfinite(logged) & np.isfinite(reward)
     error = float(np.abs(logged - reward)[known].max()) if known.any() else np.inf
@@ -180,5 +183,5 @@ def _share(table: RolloutTable, by: Estimator, counts: Array | None) -> float:
     """Share of the logged rollouts of the whole log that it reproduces."""
     logged = table.frame["advantage"].to_numpy()
     known = np.isfinite(logged)
-    error = np.abs(estimated(table, by, counts) - logged)[known]
+    error = np.abs(np.nan_to_num(estimated(table, by, counts)) - logged)[known]
     return float((error <= tolerance(by.precision) * np.abs(logged[known]).max()).mean())

@@ -212,7 +212,17 @@ def _rows(raw: Raw, source: Path, wanted: Container[int] | None) -> tuple[pl.Dat
     files = frame["_file"].n_unique()
     read = f"{frame.height} rows of {frame['step'].n_unique()} steps from {files} file(s)."
     silent = [] if "advantage" in frame.columns else [_SILENT]
-    return frame.sort("step", maintain_order=True), [read, *raw.notes, *silent]
+    return frame.sort("step", maintain_order=True), [read, *raw.notes, *silent, *_back(frame)]
+
+
+def _back(frame: pl.DataFrame) -> list[str]:
+    """A file in which the steps go back: two runs, or one that was resumed, were written into it."""
+    before = pl.col("step").shift(1).over("_file")
+    back = frame.select("_file", "step", before.alias("before")).filter(pl.col("before") > pl.col("step"))
+    if back.is_empty():
+        return []
+    file, step, before = back.row(0)
+    return [f"The steps go back from {before} to {step} in {file}: two runs, or one that was resumed, may stand in it."]
 
 
 _SILENT = "The log has no advantages, so nothing can be compared with the trainer's own."

@@ -193,7 +193,9 @@ def tolerance(precision: str) -> float:
 
 
 def computed(table: RolloutTable, name: str, precision: str, counts: Array | None) -> Array:
-    """As `advantages_of`, and in bfloat16 too: computed in float32 and rounded."""
+    """As `advantages_of`; in bfloat16, too (float32, rounded), and without lengths as if all were equally long."""
+    if counts is None and reads_lengths(name):
+        counts = np.ones(table.frame.height, dtype=np.int64)
     if precision != "bfloat16":
         return advantages_of(table, name, precision=precision, counts=counts)
     return rounded(advantages_of(table, name, precision="float32", counts=counts))
@@ -208,6 +210,7 @@ def _comparison(
     except Exception:  # as in `all_advantages`
         return None
     both = np.isfinite(logged)
+    given = np.where(np.isnan(given) & (logged == 0), 0.0, given)  # left out of the update
     if not both.any() or np.isnan(given[both]).any():
         return None
     a, b = given[both], logged[both]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from lab.logs import RolloutTable
+
 Write = Callable[..., Path]
 
 
@@ -46,3 +48,24 @@ def write_log(  # the layout's own defaults: two steps of three prompts with fou
         if content is not None:
             (run / name).write_text(content if isinstance(content, str) else json.dumps(content))
     return run
+
+
+def made(rewards: Any, advantage: Any = None, **facts: Any) -> RolloutTable:
+    """The table of rewards [S, P, G, K] and advantages [S, P, G], without any file."""
+    values = np.asarray(rewards, dtype=float)
+    place = np.arange(values[..., 0].size)
+    prompts, size, parts = values.shape[1:]
+    names = [f"r{k}" for k in range(parts)]
+    frame = pl.DataFrame({
+        "step": place // (prompts * size) + 1,
+        "prompt": [f"prompt {i}" for i in place // size],
+        "group": place // size % prompts,
+        "rollout": place % size,
+        "completion": [f"answer {i}" for i in place],
+        **{name: values[..., k].ravel() for k, name in enumerate(names)},
+        "reward": values.sum(-1).ravel(),
+        "advantage": pl.Series(None if advantage is None else np.ravel(advantage), dtype=pl.Float64).extend_constant(
+            None, place.size if advantage is None else 0
+        ),
+    })  # fmt: skip
+    return RolloutTable(frame, tuple(names), (1.0,) * parts, size, **facts)
