@@ -10,7 +10,7 @@ import lab
 from lab import studies
 from lab.explorers.contract import LOOK, Explorer, Offer, Panel, Picture, Questions, State
 from lab.explorers.groups import LAW, by_size, closed_to, homes, rewards_only, short_code, short_run, words_of
-from lab.explorers.kept import kept, watched
+from lab.explorers.kept import in_parts, kept, watched
 from lab.explorers.properties import RUN, Choice, Choices, seed
 from lab.explorers.runs import narrowed, of_possible, without
 from lab.figures.lines import curves
@@ -74,7 +74,7 @@ def picture(state: State) -> Picture:
 
 def signal(variant: str, sizes: list[int], seed: int) -> pl.DataFrame:
     """Share of groups without signal."""
-    return pl.concat([_signal(variant, size, seed) for size in sizes]).sort("success", maintain_order=True)
+    return in_parts(lambda size: _signal(variant, size, seed), sizes).sort("success", maintain_order=True)
 
 
 @kept(512)

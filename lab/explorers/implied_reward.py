@@ -6,7 +6,7 @@ import polars as pl
 
 from lab import studies
 from lab.explorers.contract import REWARDS, Explorer, Panel, Picture, Questions, State
-from lab.explorers.kept import kept
+from lab.explorers.kept import in_parts, kept
 from lab.explorers.properties import RUN, Choice, Choices, Number, seed
 from lab.explorers.words import listed
 from lab.figures.implied_reward import implied_lift, implied_over_success
@@ -64,7 +64,8 @@ def picture(state: State) -> Picture:
 
 def study(variants: list[str], sizes: list[int], beside: float, groups: int, seed: int) -> pl.DataFrame:
     """Distances and weights at every success."""
-    return pl.concat([_study(variant, size, beside, groups, seed) for variant in variants for size in sizes])
+    parts = [(variant, size) for variant in variants for size in sizes]
+    return in_parts(lambda part: _study(*part, beside, groups, seed), parts)
 
 
 @kept(512)

@@ -10,17 +10,20 @@ import functools
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+import polars as pl
+
 from lab.registry import KINDS, rules
 from lab.world_registry import declaration, names
 
-__all__ = ["kept", "watched", "watched_by"]
+__all__ = ["in_parts", "kept", "watched", "watched_by"]
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 _WATCH: ContextVar[Mapping[str, Any] | None] = ContextVar("watch", default=None)
 
@@ -38,6 +41,24 @@ def watched_by(progress: Callable[[int, int], None], stop: Callable[[], bool]) -
 def watched() -> dict[str, Any]:
     """`progress` and `stop` for a door that takes both; nothing where nobody watches."""
     return dict(_WATCH.get() or {})
+
+
+def in_parts(door: Callable[[P], pl.DataFrame], parts: Sequence[P]) -> pl.DataFrame:
+    """The rows of every part, one after the other: between them it is told how far it is, and asked whether to stop.
+
+    Args:
+        door: Gives the rows of a part.
+        parts: What a study is made of: its variants, its seeds. The first is always done.
+    """
+    tell, stop = watched().get("progress", lambda done, total: None), watched().get("stop", bool)
+    tell(0, len(parts))
+    frames = list[pl.DataFrame]()
+    for part in parts:
+        if frames and stop():
+            break
+        frames.append(door(part))
+        tell(len(frames), len(parts))
+    return pl.concat(frames)
 
 
 def kept(most: int = 32) -> Callable[[Callable[..., T]], Callable[..., T]]:

@@ -11,7 +11,7 @@ import lab
 from lab import measures, studies
 from lab.errors import LabError
 from lab.explorers.contract import REWARDS, Explorer, Panel, Picture, Questions, State
-from lab.explorers.kept import kept, watched
+from lab.explorers.kept import in_parts, kept, watched
 from lab.explorers.properties import RUN, Choice, Choices, Flag, Number, seed
 from lab.explorers.runs import of_run, runs_of
 from lab.explorers.words import head_start, listed
@@ -115,7 +115,9 @@ def imitated(
 ) -> pl.DataFrame:
     """The trace of imitating demonstrations."""
     seeds = range(seed, seed + runs)
-    return studies.hacking_study(families, shares, seeds=seeds, base=(*BASE[:2], refuse), **options)
+    given = {"seeds": seeds, "base": (*BASE[:2], refuse)} | options
+    arms = [(number, share) for number in families for share in shares]
+    return in_parts(lambda arm: studies.hacking_study([arm[0]], [arm[1]], **given), arms)
 
 
 def everywhere(frame: pl.DataFrame) -> pl.DataFrame:

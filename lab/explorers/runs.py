@@ -13,7 +13,7 @@ import lab
 from lab.errors import LabError, worlds_with
 from lab.explorers import places
 from lab.explorers.contract import LeftOut, Offer, Picture, State
-from lab.explorers.kept import kept, watched
+from lab.explorers.kept import in_parts, kept, watched
 from lab.explorers.places import closed, given, group_size, made, place, setter
 from lab.explorers.properties import RUN, Choice, Choices, Flag, Property, Whole, seed
 from lab.measures.metrics import metric
@@ -235,7 +235,7 @@ def _trained(state: dict[str, Any], measure: Measure) -> lab.Trace:
 def _tuned(state: dict[str, Any], metric: str) -> pl.DataFrame:
     options = {name: value for name, value in asked(state).items() if name not in ("lr", "seeds")}
     world = made(state)
-    return pl.concat([lab.tune(world, name, metric=metric, **options) for name in state["variants"]])
+    return in_parts(lambda name: lab.tune(world, name, metric=metric, **options), state["variants"])
 
 
 def tuned(state: State) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import polars as pl
 
 from lab import studies
 from lab.explorers.contract import Panel, Picture, State, Table
-from lab.explorers.kept import kept
+from lab.explorers.kept import in_parts, kept
 from lab.explorers.words import interval, listed
 from lab.figures.lines import curves
 from lab.figures.shaping import chain_policies
@@ -60,10 +60,9 @@ def trained(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Trace and policies of the rewards in a chain."""
     chain = Chain.gate(success, length, discount, every=3)
-    return (
-        studies.shaping_study(constructions, chain=chain, **learning),
-        studies.shaping_policies(constructions, chain=chain, **learning),
-    )
+    trace = in_parts(lambda one: studies.shaping_study([one], chain=chain, **learning), constructions)
+    done = trace["variant"].unique(maintain_order=True).to_list()
+    return trace, studies.shaping_policies(done, chain=chain, **learning)
 
 
 @kept(64)

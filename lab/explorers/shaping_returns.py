@@ -8,7 +8,7 @@ import polars as pl
 
 from lab import studies
 from lab.explorers.contract import Panel, Picture, State
-from lab.explorers.kept import kept
+from lab.explorers.kept import in_parts, kept
 from lab.explorers.words import interval
 from lab.figures.lines import curves
 from lab.figures.shaping import step_rewards
@@ -47,7 +47,12 @@ def picture(state: State) -> Picture:
 def trained(encoders: list[str], collected: int, seeds: list[int], **own: Any) -> pl.DataFrame:
     """Trace of training on what was learned from that many episodes."""
     variants = ["return only", *encoders, "true step rewards"]
-    return studies.redistribution_training(variants, episodes=collected, seeds=seeds, **own)
+
+    def of_seed(seed: int) -> pl.DataFrame:
+        return studies.redistribution_training(variants, episodes=collected, seeds=[seed], **own)
+
+    trace = in_parts(of_seed, seeds)
+    return pl.concat([trace.filter(variant=name) for name in variants])
 
 
 @kept(32)

@@ -96,7 +96,7 @@ def _drawn(page: Page, name: str, state: Mapping[str, Any]) -> Picture:
         st.stop()
     if job.stopped:
         with page.notices:
-            st.info(f"Stopped after {job.done} of {job.total} steps, those of all seeds of all variants counted.")
+            st.info(f"Stopped after {job.share:.0%} of the work.")
             st.button("Run it to the end", on_click=started.clear, args=settled, icon=":material/play_arrow:")
     picture: Picture = page.ask(job.answer)
     return picture
@@ -110,7 +110,7 @@ def _watch(job: Job, reader: str) -> None:
     if not job.tells:
         st.progress(0.0, text="Computing …")
         return
-    st.progress(job.share, text=f"{job.done} of {job.total} steps")
+    st.progress(job.share, text=f"{job.share:.0%} done")
     stop_button(job)
 
 

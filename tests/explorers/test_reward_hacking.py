@@ -7,6 +7,7 @@ import pytest
 
 from lab import measures
 from lab.explorers import explorer
+from lab.explorers.kept import watched_by
 from lab.explorers.reward_hacking import everywhere, highest, reading
 
 ASKED = explorer("reward-hacking")
@@ -69,6 +70,14 @@ def test_demonstrations_of_hacks_spread_and_the_code_repeats_the_trace():
     assert f"part at step {row['step']}: the gold reward" in picture.sentence
     assert "Under **earnest, 2 families** proxy and gold reward don't part." in picture.sentence
     assert picture.panels[0].options["parted"].height == 2
+
+
+def test_stopped_between_two_arms_the_first_is_there():
+    told, state = [], ASKED.state(training="imitation", runs=4, demonstrations=100, families=[2], shares=[100, 0])
+    with watched_by(lambda *done: told.append(done), lambda: True):
+        frame = ASKED.picture(state).frame
+    assert told == [(0, 2), (1, 2)] and frame["variant"].unique().to_list() == ["hacks, 2 families"]
+    assert ASKED.picture(state).frame["variant"].n_unique() == 2, "what was stopped is not kept"
 
 
 def test_without_a_family_to_test_on_words_stand_in_for_the_picture():

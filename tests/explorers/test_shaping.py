@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from lab.explorers import explorer, shaping_blend, shaping_chain, shaping_returns
+from lab.explorers.kept import watched_by
 
 ASKED = explorer("shaping")
 SMALL = {
@@ -31,6 +32,17 @@ def test_the_code_repeats_the_frame_and_draws_every_picture(pictures, method):
         assert len(panel.draw("dark").data)
     for label in (panel.options["label"] for panel in drawn if "label" in panel.options):
         assert f'label="{label}"' in picture.code
+
+
+@pytest.mark.parametrize(("method", "parts"), [("chain", 2), ("returns", 4)])
+def test_a_long_study_tells_how_far_it_is_and_stopped_shows_what_is_there(method, parts):
+    told = []
+    with watched_by(lambda *done: told.append(done), lambda: True):
+        picture = ASKED.picture(ASKED.state(method=method, **SMALL[method], seed=5))
+    assert told == [(0, parts), (1, parts)]
+    assert len(picture.sentence) > 20 and picture.frame["runs"].max() == (1 if method == "returns" else 4)
+    whole = ASKED.picture(ASKED.state(method=method, **SMALL[method], seed=5))
+    assert whole.frame.height > picture.frame.height or whole.frame["runs"].max() == 4, "what was stopped is not kept"
 
 
 def test_paid_for_progress_a_policy_hovers_where_planning_says_so(pictures):
