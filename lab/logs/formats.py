@@ -20,8 +20,8 @@ from lab.logs.parquet import status
 from lab.text import printable
 
 __all__ = [
-    "FORMATS", "MAX_BYTES", "MAX_ROWS", "content", "framed", "names_in", "parsed", "read_files", "read_unfinished",
-    "records", "tables", "unfinished",
+    "FORMATS", "MAX_BYTES", "MAX_ROWS", "content", "finished", "framed", "names_in", "parsed", "read_files",
+    "read_unfinished", "records", "tables", "unfinished",
 ]  # fmt: skip
 
 #: Rollouts that are read at once; longer logs are read in parts (`steps=`).
@@ -51,11 +51,16 @@ def tables(folder: Path, endings: Sequence[str] = FORMATS) -> list[Path]:
         found = sorted(f for f in folder.iterdir() if f.suffix in endings)
     except OSError as reason:
         raise InputError(f"{folder} cannot be listed: {reason.strerror or reason}") from None
+    return finished(found)
+
+
+def finished(files: Sequence[Path]) -> list[Path]:
+    """The files; while a growing log is read, those that are written to their end."""
     if (left_out := unfinished.get()) is None:
-        return found
-    open_still = [f for f in found if not _finished(f)]
+        return list(files)
+    open_still = [f for f in files if not _finished(f)]
     left_out += [f for f in open_still if f not in left_out]
-    return [f for f in found if f not in open_still]
+    return [f for f in files if f not in open_still]
 
 
 def _finished(file: Path) -> bool:

@@ -64,6 +64,16 @@ def test_metrics_alone(tmp_path: Path) -> None:
         assert any("last line of run.jsonl is left out" in note for note in table.notes)
 
 
+def test_a_step_that_is_still_written_is_left_out_of_a_growing_log(tmp_path: Path) -> None:
+    verl(source(1, 2), tmp_path)
+    file = tmp_path / "2.jsonl"
+    file.write_text(file.read_text()[:-9])
+    table = lab.load(tmp_path, growing=True)
+    assert table.steps.tolist() == [1]
+    assert any("not written to its end yet: 2.jsonl" in note for note in table.notes)
+    assert lab.load(tmp_path).frame.height == 127
+
+
 def test_of_a_rollout_with_several_outputs_the_last_is_read(tmp_path: Path) -> None:
     rows = [
         {"input": "p", "output": f"{r}.{turn}", "score": float(turn), "step": 1, "uid": f"a_b_{r}_{turn}"}

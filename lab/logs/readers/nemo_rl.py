@@ -23,7 +23,7 @@ import polars as pl
 from lab.errors import InputError
 from lab.logs.columns import join, tidy
 from lab.logs.contract import Known, Raw, reader, reader_of
-from lab.logs.formats import framed, names_in, records
+from lab.logs.formats import finished, framed, names_in, records
 from lab.logs.scalars import number
 from lab.text import listed
 
@@ -37,7 +37,8 @@ Row = dict[str, Any]
 def _files(path: Path) -> list[Path]:
     """The files of rollouts, by step."""
     found = path.glob("*_data_step*.jsonl") if path.is_dir() else [path]
-    return sorted((f for f in found if _NAME.fullmatch(f.name)), key=lambda f: (_step(f), f.name))
+    named = [f for f in found if _NAME.fullmatch(f.name)]
+    return sorted(finished(named) if path.is_dir() else named, key=lambda f: (_step(f), f.name))
 
 
 def _step(file: Path) -> int:

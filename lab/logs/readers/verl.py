@@ -21,7 +21,7 @@ import polars as pl
 from lab.errors import InputError
 from lab.logs.columns import join, moved, tidy
 from lab.logs.contract import Known, Raw, reader
-from lab.logs.formats import framed, names_in, records
+from lab.logs.formats import finished, framed, names_in, records
 from lab.logs.scalars import per_step, scalar_name
 from lab.text import listed, printable
 
@@ -41,10 +41,12 @@ def _rollouts(path: Path) -> list[Path]:
     files = [f for f in path.glob("*.jsonl") if _NUMBERED.fullmatch(f.stem)]
     if not files:
         below = [f for f in path.glob("*/*.jsonl") if _NUMBERED.fullmatch(f.stem)]
-        folders = {folder for folder in {f.parent for f in below} if _is_dump(min(folder.glob("*.jsonl")))}
+        folders = {
+            folder for folder in {f.parent for f in below} if _is_dump(min(f for f in below if f.parent == folder))
+        }
         runs = [folder for folder in folders if not _VALIDATION.search(folder.name.lower())]
         files = [f for f in below if f.parent in folders] if len(runs) < 2 else []
-    return sorted(files, key=lambda f: (f.parent.name, int(f.stem)))
+    return sorted(finished(files), key=lambda f: (f.parent.name, int(f.stem)))
 
 
 def _metrics(path: Path) -> Path | None:
