@@ -195,6 +195,13 @@ def test_empty_completions_at_the_edge(found: Found, times: int, severity: str |
     assert found("rewards.empty", spread(), prompts=PROMPTS, columns=by_step(said)) is None, "they are not paid"
 
 
+def test_a_text_that_was_not_written_down_is_no_empty_answer() -> None:
+    log = lab.load(lab.logs.bundled()["tinker"])
+    untold = log.frame.filter((pl.col("completion") == "") & (pl.col("prompt") == ""))
+    assert (untold.height, log.frame.height) == (98, 128)
+    assert contract.checks()["rewards.empty"].run(lab.diagnose(log, [])) is None
+
+
 def judged(flips: int, noise: float = 0.0) -> tuple[np.ndarray, dict[str, Any]]:
     """Each of 32 prompts gets its right answer four times and a wrong one four times; some verdicts are flipped."""
     right = np.tile([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0], 32)

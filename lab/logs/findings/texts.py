@@ -17,10 +17,11 @@ _ROLE = r"(?m)^(assistant|user|system|tool): "
 def texts(run: Facts) -> pl.DataFrame | None:
     """The rollouts with a reward: step, group, rollout, prompt, completion, reward.
 
-    None where the log has no texts to tell apart: no completions, or one and the same in every row, which is what
-    stands in place of a text that was not written down.
+    Rollouts without either text are left out: some trainers write down only a few. None where the rest has no texts to
+    tell apart: one and the same completion in every row stands in place of what was not written down.
     """
     rows = run.table.frame.select("step", "group", "rollout", "prompt", "completion", "reward").drop_nulls()
+    rows = rows.filter((pl.col("prompt") != "") | (pl.col("completion") != ""))
     return rows if rows["completion"].n_unique() > 1 else None
 
 
