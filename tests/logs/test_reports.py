@@ -40,7 +40,10 @@ ANSWERS = {
         ("grpo@trl-none", "float64"),
     ),
     "nan_advantage": Answer(
-        {"advantages.not_finite": "alarm"}, ("64 of 64 advantages are NaN",), ("no advantages",), None
+        {"advantages.not_finite": "alarm", "policy.not_finite": "alarm"},
+        ("64 of 64 advantages are NaN", "The gradient norm is NaN in 1 of 1 steps"),
+        ("no advantages",),
+        None,
     ),
     "advantage_spike": Answer(
         {"advantages.out_of_scale": "alarm"},
@@ -72,7 +75,10 @@ ANSWERS = {
         {"rewards.identical": "alarm", "rewards.empty": "alarm"},
         ("33.3% solved", "100.0% of the completions are one and the same, '<answer></answer>'", "it was 1.6%"),
     ),
-    "between_the_files": Answer({}, ("2 of 60 steps have rollouts",)),
+    "between_the_files": Answer(
+        {"policy.entropy": "alarm", "policy.gradient_spike": "alarm", "policy.kl": "alarm"},
+        ("2 of 60 steps have rollouts", "(33, 47)", "900, where 0.2 is usual", "from 1.086 to 0.003", "to 81 nats"),
+    ),
     "healthy": Answer({}, ("Nothing in this log looks wrong", "A loss of 0 is normal")),
     "verl": Answer({}, ("1 of 2 groups (50.0%) have equal rewards",), ("TRL",), None),
     "ms_swift": Answer({}, (), ("NaN advantages",), None),

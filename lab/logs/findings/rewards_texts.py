@@ -10,7 +10,7 @@ from lab.logs.columns import column
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
 from lab.logs.findings.texts import MARKUP, empty, texts
-from lab.logs.findings.trends import curve, series
+from lab.logs.findings.trends import curve, series, thirds
 from lab.text import listed, printable
 
 _LETTERS = 40  # of a completion that are shown in a sentence
@@ -32,7 +32,7 @@ def identical(
     rows = texts(run)
     if rows is None:
         return None
-    early, late = _thirds(rows)
+    early, late = thirds(rows)
     if early.is_empty():
         return None
     text, share = _most(late)
@@ -217,16 +217,6 @@ def _by_tags(run: Facts, most: float, least: int) -> Finding | None:
 
 def _by_step(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.group_by("step", maintain_order=True).agg(pl.col("reward").mean().alias("value"))
-
-
-def _thirds(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rollouts of the first third of the steps (none of a single step) and of the last."""
-    steps = rows["step"].unique().sort()
-    size = max(len(steps) // 3, 1)
-    first = steps.head(size) if len(steps) > 1 else steps.clear()
-    return rows.filter(pl.col("step").is_in(first.implode())), rows.filter(
-        pl.col("step").is_in(steps.tail(size).implode())
-    )
 
 
 def _most(rows: pl.DataFrame) -> tuple[str, float]:

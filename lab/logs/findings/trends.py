@@ -13,7 +13,7 @@ from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence
 from lab.logs.tallies import LOGGED
 
-__all__ = ["Change", "change", "curve", "series"]
+__all__ = ["Change", "change", "curve", "series", "thirds"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,15 @@ class Change:
 
     def rises(self, errors: float = 4.0) -> bool:
         """Whether the last third lies above the first by so many standard errors."""
-        return self.last - self.first > errors * self.error
+        return self.last - self.first > errors * self.error + self._rounding
 
     def falls(self, errors: float = 4.0) -> bool:
         """Whether it lies below by so many."""
-        return self.first - self.last > errors * self.error
+        return self.first - self.last > errors * self.error + self._rounding
+
+    @property
+    def _rounding(self) -> float:
+        return 1e-9 * max(abs(self.first), abs(self.last))
 
 
 def series(run: Facts, name: str) -> pl.DataFrame:
@@ -62,6 +66,15 @@ def change(values: pl.Series, *, least: int = 6) -> Change | None:
     first, last = values.head(size), values.tail(size)
     spread = math.hypot(*(float(part.std() or 0.0) for part in (first, last)))  # type: ignore[arg-type]
     return Change(float(first.mean()), float(last.mean()), spread / math.sqrt(size))  # type: ignore[arg-type]
+
+
+def thirds(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rollouts of the first third of the steps (none of a single step) and of the last."""
+    steps = rows["step"].unique().sort()
+    size = max(len(steps) // 3, 1)
+    first = steps.head(size) if len(steps) > 1 else steps.clear()
+    one, other = (rows.filter(pl.col("step").is_in(part.implode())) for part in (first, steps.tail(size)))
+    return one, other
 
 
 def curve(lines: pl.DataFrame | Mapping[str, pl.DataFrame], label: str, *, log: bool = False) -> Evidence:
