@@ -16,26 +16,38 @@ from lab.methods import variant
 from lab.training.loop import Walk
 from lab.training.settings import settings_of
 from lab.world_registry import made
+from simulators.records import Rollouts
 
-#: Worlds with sampled prompts and answers. Judges with biases, proxies that can be gamed and rewards that are seen
-#: only now and then are not among them: there something is wrong on purpose.
+#: Worlds in which what is paid is what is wanted; judges with a bias and metrics that can be gamed are left out.
 HEALTHY = ("agents", "bandit", "captions", "delayed", "graphs", "hidden-lm", "lengths", "queries", "toy-lm", "turns")
 MEASURED = {"reward": "reward", "grad_norm": "grad_norm", "entropy": "entropy", "kl_start": "kl"}
 
 
 def simulated(name: str, seed: int, folder: Path, *, steps: int = 60, method: str = "dr_grpo") -> Path:
-    """A log of one run: rollouts of each step in the lab's own form, and its metrics beside them."""
+    """A log of one run: rollouts of each step in the lab's own form, and its metrics beside them.
+
+    The divergence is per token, as trainers log it.
+    """
     world, chosen = made(name), variant(method)
     settings = settings_of(world, {"steps": steps, "seeds": [seed], "measure": list(MEASURED)})
-    walk, rows = Walk(world, chosen, [seed], settings), []
+    walk, rows, tokens = Walk(world, chosen, [seed], settings), [], []
     for step in range(1, steps + 1):
         moment = walk.look()
         rows.append(_rows(rollout_table(moment, None, world), step))
+        tokens.append(_tokens(moment.rollouts))
         walk.advance(moment)
     trace = lab.train(world, chosen, settings=settings).frame
-    metrics = trace.select(pl.col("step") + 1, *(pl.col(c).alias(n) for c, n in MEASURED.items() if c in trace.columns))
+    known = [pl.col(c).alias(n) for c, n in MEASURED.items() if c in trace.columns]
+    metrics = trace.select(pl.col("step") + 1, *known)
+    if "kl" in metrics.columns:
+        metrics = metrics.with_columns(pl.col("kl") / pl.Series(tokens))
     metrics.write_csv(folder / f"{name}-{seed}.metrics.csv")
     return lab.save_log(pl.concat(rows), folder / f"{name}-{seed}.csv")
+
+
+def _tokens(rollouts: Rollouts) -> float:
+    """Mean tokens of a rollout."""
+    return float(rollouts.logp.shape[-1] if rollouts.mask is None else rollouts.mask.sum(-1).mean())
 
 
 def _rows(table: pl.DataFrame, step: int) -> pl.DataFrame:
