@@ -80,7 +80,7 @@ def picture(state: State) -> Picture:
     ringed = {} if spike is None else {"ring": tuple(spike[name] for name in (AGENT_RING if agents else RING))}
     return Picture(
         sentence=sentence,
-        panels=[Panel(first, marked, options=ringed), *more],
+        panels=[Panel(first, marked, "Gradient norm of every run", ringed), *more],
         code=lines(state, spike, ringed, several=bool(agents)),
         frame=marked,
         of="the gradient norms",

@@ -46,6 +46,8 @@ def gradient_norms(
         if ring and ring[0] == variant:
             ring_of(drawn, one.filter((pl.col("seed") == ring[1]) & (pl.col("step") == ring[2])), theme, row=row)
     drawn.update_yaxes(type="log", **ticks(frame["grad_norm"].to_numpy()))
+    steps = frame["step"].to_numpy()
+    drawn.update_xaxes(range=[float(steps.min()), float(steps.max() + 0.015 * np.ptp(steps) + 0.5)])
     drawn.update_xaxes(title="step", row=len(variants))
     drawn.update_layout(height=90 + row_height * len(variants), showlegend=False, hovermode="closest")
     drawn.update_layout(margin={"t": 16, "l": 72})

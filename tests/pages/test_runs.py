@@ -110,7 +110,7 @@ def test_agents_have_a_row_each_and_their_spikes_a_cause(opened):
     assert not test.exception and not test.error
     said = test.markdown[0].value
     assert said.startswith("The gradient of the **") and "under **dr-mas-global**" in said and "from prompt" in said
-    assert [each.value for each in test.subheader][1].startswith("What each agent got in prompt")
+    assert [each.value for each in test.subheader][-1].startswith("What each agent got in prompt")
     labels = [each.label for each in test.selectbox] + [each.label for each in test.slider]
     assert "Reward law" not in labels and "Noise" not in labels
     assert any("agent_spikes(trace.frame, world.agents)" in each.value for each in test.code)
