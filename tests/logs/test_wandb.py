@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def test_written_and_read_back_are_the_same(tmp_path: Path, inner: str) -> None:
     assert table.metrics.equals(source().metrics)
     assert table.reward_weights == (1.0, 0.5)
     assert any("Group size 8 from the settings that W&B keeps" in note for note in table.notes)
+
+
+def test_weights_stand_in_the_order_of_the_rewards(tmp_path: Path) -> None:
+    table = source(2)
+    other = replace(table, reward_columns=table.reward_columns[::-1], reward_weights=table.reward_weights[::-1])
+    again = lab.load(wandb(other, tmp_path))
+    assert (again.reward_columns, again.reward_weights) == (("starts_with_digit", "digit_fraction"), (0.5, 1.0))
+    assert again.frame["reward"].equals(table.frame["reward"])
 
 
 def test_one_file_of_a_run(tmp_path: Path) -> None:

@@ -81,20 +81,20 @@ def read(path: Path, steps: Container[int] | None) -> Raw:
         lacking = "The run has no table of rollouts; log_completions=True of TRL or ms-swift writes one."
         return Raw(pl.DataFrame(), metrics=metrics, notes=(*notes, lacking))
     frame, _, dropped = join([path], [tidy(framed(rows), path)])
-    named = tuple(c.removeprefix("reward/") for c in metrics.columns if c.startswith("reward/"))
+    named = tuple(c for c in frame.columns if f"reward/{c}" in metrics.columns)
     known = Known(rewards=("score",)) if trainer == "verl" else _known(config, named)
     return Raw(frame, known, metrics, (*notes, *dropped), trainer=trainer)
 
 
 def _known(config: Mapping[str, Any], rewards: tuple[str, ...]) -> Known:
-    """Group size and weights from the settings of TRL, whose trainer logs lists as text."""
+    """Group size and weights, in the order of the rewards, from the settings of TRL, which keep lists as text."""
     size, weights = config.get("num_generations"), config.get("reward_weights")
     weights = _parsed(weights.encode(errors="replace")) if isinstance(weights, str) else weights
     given = [number(w) for w in weights] if isinstance(weights, list) and len(weights) == len(rewards) else []
     of = {name: w for name, w in zip(rewards, given, strict=False) if w is not None and math.isfinite(w)}
     where = "the settings that W&B keeps"
     return Known(
-        group_size=size if isinstance(size, int) and size > 0 else None,
+        group_size=size if isinstance(size, int) and not isinstance(size, bool) and size > 0 else None,
         rewards=rewards,
         weights=of if len(of) == len(rewards) else {},
         said={"group_size": where, "weights": where, "rewards": "W&B's history", "metrics": "W&B's history"},
