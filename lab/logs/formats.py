@@ -238,7 +238,7 @@ def parsed(text: bytes) -> Any:
         RecursionError: It is nested too deeply.
     """
     found = json.loads(text)
-    if b"\\ud" in text.lower():
+    if b"\\ud" in text or b"\\uD" in text:
         found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
     return found
 

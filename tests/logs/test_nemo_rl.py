@@ -38,7 +38,9 @@ def test_validations_and_the_metrics_of_a_tracker_beside(tmp_path: Path) -> None
     table = lab.load(run)
     assert table.frame.select("step").equals(source(1, 2).frame.select("step"))
     assert table.evaluation.select(SAME[:-1]).equals(source(2).frame.select(SAME[:-1]))
-    assert table.metrics.height == 12 and any("those of tensorboard beside" in note for note in table.notes)
+    assert table.metrics.height == 12 and any(
+        "those that tensorboard keeps in tensorboard" in note for note in table.notes
+    )
 
 
 def test_conversations_of_several_turns(tmp_path: Path) -> None:

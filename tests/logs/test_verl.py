@@ -1,6 +1,7 @@
 """verl's rollouts, validations and metrics, written as its own code writes them and read back."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import lab
 from lab.errors import InputError
 from lab.logs import SCALARS, bundled
-from tests.logs.writers import source, verl, verl_metrics
+from tests.logs.writers import VERL_NAMES, framed_event, source, tensorboard, verl, verl_metrics
 
 SAME = ["step", "prompt", "group", "rollout", "completion", "reward"]
 UIDS = ["", "u{step}-{group}", "u{step}_{group}_{rollout}_0"]
@@ -48,6 +49,23 @@ def test_rollouts_validations_and_metrics_of_one_run(tmp_path: Path) -> None:
     assert {"entropy", "grad_norm", "length", "loss", "truncated"} <= set(common)
     assert any("The metrics are those of experiment.jsonl" in note for note in again.notes)
     assert lab.load(tmp_path / "rollout").metrics.equals(again.metrics)
+
+
+def test_metrics_of_a_tracker_beside_the_rollouts(tmp_path: Path) -> None:
+    """Where there is one such folder; which of several is this run's, nothing tells."""
+    verl(source(1), tmp_path / "rollout")
+    place = tmp_path / "tensorboard_log" / "project"
+    tensorboard(source(), place / "run", VERL_NAMES)
+    for path in (tmp_path, tmp_path / "rollout"):
+        table = lab.load(path)
+        assert table.metrics.height == 12 and "entropy" in table.metrics.columns
+        assert any("that tensorboard keeps in tensorboard_log/project/run" in note for note in table.notes)
+    tensorboard(source(), place / "other", VERL_NAMES)
+    assert lab.load(tmp_path).metrics.is_empty()
+    shutil.rmtree(place / "other")
+    bad = b"\x09" + bytes(8) + b"\x10" + b"\xff" * 12
+    (place / "run" / "events.out.tfevents.1.host").write_bytes(framed_event(bad))
+    assert any("project/run are left out" in note for note in lab.load(tmp_path).notes)
 
 
 def test_metrics_alone(tmp_path: Path) -> None:

@@ -228,7 +228,10 @@ def masked(data: bytes) -> bytes:
 
 def event(step: int, summary: bytes) -> bytes:
     """An event as `RecordWriter.write` of tensorboardX/record_writer.py writes it."""
-    message = b"\x09" + struct.pack("<d", 1.5) + proto((2, step), (5, summary))
+    return framed_event(b"\x09" + struct.pack("<d", 1.5) + proto((2, step), (5, summary)))
+
+
+def framed_event(message: bytes) -> bytes:
     head = struct.pack("<Q", len(message))
     return head + masked(head) + message + masked(message)
 
@@ -236,9 +239,8 @@ def event(step: int, summary: bytes) -> bytes:
 def tensorboard(table: RolloutTable, folder: Path, names: Mapping[str, str]) -> Path:
     """One event for each scalar: `SummaryWriter.add_scalar` of tensorboardX/writer.py."""
     folder.mkdir(parents=True, exist_ok=True)
-    start = b"\x09" + struct.pack("<d", 1.5) + proto((3, "brain.Event:2"))
-    head = struct.pack("<Q", len(start))
-    out = [head + masked(head) + start + masked(start), event(0, proto((1, proto((1, "args"), (8, proto((1, 7)))))))]
+    start = framed_event(b"\x09" + struct.pack("<d", 1.5) + proto((3, "brain.Event:2")))
+    out = [start, event(0, proto((1, proto((1, "args"), (8, proto((1, 7)))))))]
     for entry in entries(table, names):
         step = entry.pop("step")
         out += [event(step, proto((1, proto((1, key), (2, float(value)))))) for key, value in entry.items()]

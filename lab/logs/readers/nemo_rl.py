@@ -18,13 +18,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from lab.errors import InputError
 from lab.logs.columns import join, tidy
-from lab.logs.contract import Known, Raw, reader, reader_of
+from lab.logs.contract import Known, Raw, reader
 from lab.logs.formats import finished, framed, names_in, records
-from lab.logs.scalars import number
+from lab.logs.scalars import number, per_step
+from lab.logs.tracked import tracked
 from lab.text import listed
 
 __all__ = ["read"]
@@ -70,7 +69,8 @@ def read(path: Path, steps: Container[int] | None) -> Raw:
         raise InputError(f"{files[0]} is a log of NeMo-RL without rewards, or has no whole line")
     lost = sum(map(len, rows)) - sum(map(len, whole.values()))
     notes += [f"{lost} lines have no reward of their own and are left out."] if lost else []
-    metrics, beside = _metrics(path if path.is_dir() else path.absolute().parent)
+    run = path if path.is_dir() else path.absolute().parent
+    metrics, beside = tracked(run, ("tensorboard", "wandb/wandb/*run-*")) or per_step([])
     frames = [tidy(framed(part), file, ("step", "group")).rename({"group": "_group"}) for file, part in whole.items()]
     frame, lacking, left = join(list(whole), frames)
     known = Known(groups="_group", rewards=("total",))
@@ -122,13 +122,3 @@ def _advantage(advantages: Sequence[Any], mask: Sequence[Any]) -> float | None:
     """The mean over the tokens that the policy wrote; one number for all of them but where a penalty is per token."""
     own = [a for a, m in zip(advantages, mask, strict=False) if m == 1 and number(a) is not None]
     return sum(own) / len(own) if own else None
-
-
-def _metrics(run: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """What a tracker beside has kept."""
-    for folder in (run / "tensorboard", *sorted(run.glob("wandb/wandb/*run-*"))):
-        if folder.is_dir() and (tracker := reader_of(folder)):
-            return tracker.read(folder, None).metrics, (
-                f"The metrics are those of {tracker.name} beside the rollouts.",
-            )
-    return pl.DataFrame(schema={"step": pl.Int64}), ()

@@ -23,6 +23,7 @@ from lab.logs.columns import join, moved, tidy
 from lab.logs.contract import Known, Raw, reader
 from lab.logs.formats import finished, framed, names_in, records
 from lab.logs.scalars import per_step, scalar_name
+from lab.logs.tracked import tracked
 from lab.text import listed, printable
 
 __all__ = ["read"]
@@ -88,7 +89,7 @@ _HOLDS = "<step>.jsonl, written where trainer.rollout_data_dir is set, or the fi
 def read(path: Path, steps: Container[int] | None) -> Raw:
     """A folder of dumped rollouts, one that holds such folders, or one file."""
     found = _metrics(path)
-    metrics, notes = _scalars(found) if found else per_step([])
+    metrics, notes = _scalars(found) if found else _tracked(path) or per_step([])
     files = _rollouts(path)
     if not files:
         notes.append(f"{path} has no rollouts; trainer.rollout_data_dir of verl writes them.")
@@ -115,6 +116,13 @@ def _frame(files: list[Path]) -> tuple[pl.DataFrame, dict[str, Path], list[str]]
         )
     frame, lacking, left = join(list(whole), [tidy(_named(framed(part), file), file) for file, part in whole.items()])
     return frame, lacking, [*torn, *left]
+
+
+def _tracked(path: Path) -> tuple[pl.DataFrame, list[str]] | None:
+    """The metrics in a folder of TensorBoard or W&B where verl makes it, within the run's or beside the rollouts."""
+    folders = (path, path.absolute().parent) if path.is_dir() else (path.absolute().parent,)
+    found = (tracked(folder, ("tensorboard_log/*/*", "wandb/*run-*")) for folder in folders)
+    return next((metrics for metrics in found if metrics), None)
 
 
 def _scalars(file: Path) -> tuple[pl.DataFrame, list[str]]:
