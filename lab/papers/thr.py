@@ -354,7 +354,7 @@ def _dominant(seed: int, lr: float) -> Measurement:
 @claim(
     "thr.limit-pass-at-k",
     sentence="Where prompts are hard and steps short, p < 0 does not raise pass@16 but lowers it: it learns more "
-    "slowly. Where steps are too long (control) it does not.",
+    "slowly. Where steps are too long (control) it is no longer behind.",
     criterion="pass@16 at p = −0.2 minus p = 0.2 below 0, 95% interval included, at learning rate 8 (8 prompts, G = 8, "
     "60 steps, 48 runs); at 256 it is above 0",
     note="The value is the difference; pass@16 is about 0.6 to 0.8. Where nearly every prompt is solved it is 1 "

@@ -210,7 +210,7 @@ curves(path, metric="entropy", label="entropy of an answer, nats", unit="P(right
 #
 # **More tries.** Exploring should pay where one may try often: p below 0 is published with 69.7% of the problems solved
 # in 128 tries, GRPO with 67.3%. Here, with sixteen tries, it is behind as long as steps are short, since it has learnt
-# less; only where they are far too long, so that a policy freezes early, does it lead.
+# less. Where they are far too long, so that a policy freezes early, it is no longer behind; a lead is not sure.
 
 
 # %%
