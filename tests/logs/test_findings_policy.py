@@ -120,8 +120,8 @@ def test_an_update_that_is_no_number(asked: Asked, value: float) -> None:
 @pytest.mark.parametrize(
     ("values", "severity"),
     [
-        ([0.1] + [2.9] * 8, None),
-        ([0.1] * 5 + [3.1] * 4, "warning"),
+        ([0.1] + [4.9] * 8, None),
+        ([0.1] * 5 + [5.1] * 4, "warning"),
         ([0.1, 9.9] + [0.1] * 7, None),
         ([0.1, 10.1] + [0.1] * 7, "alarm"),
     ],
@@ -131,7 +131,7 @@ def test_a_divergence_at_the_edge(asked: Asked, values: list[float], severity: s
     assert (finding and finding.severity) == severity
     if finding:
         assert f"goes from 0.1 to {max(values)} nats" in sentence(finding)
-    assert asked("policy.kl", {"kl": [0.1] + [50.0] * 4}) is None, "five values are too few"
+    assert asked("policy.kl", {"kl": [0.1] + [9.0] * 4}) is None, "five values are too few"
 
 
 @pytest.mark.parametrize(("steps", "share", "seen"), [(2, 0.31, False), (3, 0.29, False), (3, 0.31, True)])
@@ -149,9 +149,9 @@ def test_clipping_at_the_edge(asked: Asked, steps: int, share: float, seen: bool
         ("sampling/sampling_logp_difference/mean", 0.049, None),
         ("sampling/sampling_logp_difference/mean", 0.051, "warning"),
         ("rollout_corr/k3_kl", 0.51, "alarm"),
-        ("sampling/importance_sampling_ratio/mean", 0.51, None),
-        ("sampling/importance_sampling_ratio/mean", 0.49, "warning"),
-        ("rollout_corr/rollout_is_mean", 2.1, "warning"),
+        ("sampling/importance_sampling_ratio/mean", 0.34, None),
+        ("sampling/importance_sampling_ratio/mean", 0.33, "warning"),
+        ("rollout_corr/rollout_is_mean", 3.1, "warning"),
     ],
 )
 def test_an_off_policy_gap_at_the_edge(asked: Asked, metric: str, value: float, severity: str | None) -> None:

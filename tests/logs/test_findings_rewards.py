@@ -1,6 +1,7 @@
 """What is found in rewards, each threshold at its edge, in small logs made by hand."""
 
 import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,9 @@ def test_a_part_that_falls_while_another_rises(found: Found, fall: float, seen: 
         assert sentence(finding).startswith("format rises while answer falls")
         assert f"answer from 0.5 to {0.5 - fall:.4g}" in str(finding)
         assert finding.severity == "warning"
-    assert found("rewards.parts", parts(fall)[:8], names=("format", "answer"), prompts=PROMPTS) is None
+    few = found("rewards.parts", parts(0.4)[[0, 4, 8]], names=("format", "answer"), prompts=PROMPTS)
+    assert "answer from 0.5 to 0.1" in sentence(few), "of three steps the groups tell"
+    assert found("rewards.parts", parts(0.4)[:1], names=("format", "answer"), prompts=PROMPTS) is None
 
 
 def long_paid(pay: float, growth: float) -> tuple[np.ndarray, list[dict[str, list[str]]]]:
@@ -248,6 +251,8 @@ def test_tags_make_the_reward(found: Found) -> None:
     columns = {"completion": said, "score": [float(i % 2) for i in range(64)]}
     finding = found("rewards.format", spread(), prompts=PROMPTS, columns=by_step(columns))
     assert "The tags of a completion explain 100.0% of its reward: 32 different texts" in sentence(finding)
+    one_mind = columns | {"completion": [re.sub(r"answer>\d+", f"answer>{i // 8}", s) for i, s in enumerate(said)]}
+    assert found("rewards.format", spread(), prompts=PROMPTS, columns=by_step(one_mind)) is None, "all may be right"
     judged = columns | {"score": [float(i % 4 == 1) for i in range(64)]}
     assert found("rewards.format", spread(), prompts=PROMPTS, columns=by_step(judged)) is None
     plain = columns | {"completion": [f"it is {i}" for i in range(64)]}

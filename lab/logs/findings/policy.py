@@ -7,7 +7,7 @@ import polars as pl
 
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
-from lab.logs.findings.trends import change, curve, series
+from lab.logs.findings.trends import curve, progress, series
 from lab.logs.tallies import LOGGED
 from lab.text import counted, listed
 
@@ -33,8 +33,8 @@ def entropy(run: Facts, *, share: float = 0.1, early: int = 10, errors: float = 
         return None
     since = low["step"][0]
     updates = int((steps["step"] <= since).sum())
-    paid = change(series(run, "reward")["value"])
-    soon, rises = updates <= early and steps.height > 2 * early, paid is not None and paid.rises(errors)
+    paid = progress(run, "reward")
+    soon, rises = updates <= early, paid is not None and paid.rises(errors)
     said = (
         f"The entropy falls from {start:.4g} to {end:.4g} nats, from step {since} on below {share:.0%} of what it was"
     )
@@ -57,7 +57,7 @@ def entropy(run: Facts, *, share: float = 0.1, early: int = 10, errors: float = 
     source="TRL, https://github.com/huggingface/trl/issues/2980 (the norm spikes higher and higher)",
 )
 def gradient_spike(
-    run: Facts, *, times: float = 10.0, alarms: float = 1000.0, window: int = 21, least: int = 12
+    run: Facts, *, times: float = 10.0, alarms: float = 1000.0, window: int = 21, least: int = 6
 ) -> Finding | None:
     """Updates that are out of all proportion, with the rollout behind each where it was logged."""
     steps = series(run, "grad_norm")
@@ -168,14 +168,14 @@ def not_finite(run: Facts) -> Finding | None:
     source="TRL's documentation, Training FAQ: between 0 and 10 nats; open-r1, "
     "https://github.com/huggingface/open-r1/issues/257",
 )
-def kl(run: Facts, *, warns: float = 3.0, alarms: float = 10.0, least: int = 6) -> Finding | None:
+def kl(run: Facts, *, warns: float = 5.0, alarms: float = 10.0, least: int = 6) -> Finding | None:
     """A policy that has lost its reference."""
     steps = series(run, "kl")
-    if steps.height < least:
+    if steps.is_empty():
         return None
     most = steps.row(int(steps["value"].arg_max() or 0), named=True)
     end = float(steps["value"].tail(max(steps.height // 3, 1)).median())  # type: ignore[arg-type]
-    if most["value"] <= alarms and end <= warns:
+    if most["value"] <= alarms and (end <= warns or steps.height < least):
         return None
     rows = steps.filter(pl.col("value") > warns)
     said = (
@@ -235,7 +235,7 @@ RATIOS = (
     source="NeMo-RL's documentation, Add New Models, on the error of probabilities; TRL, "
     "https://github.com/huggingface/trl/pull/3867",
 )
-def off_policy(run: Facts, *, warns: float = 0.05, alarms: float = 0.5, factor: float = 2.0) -> Finding | None:
+def off_policy(run: Facts, *, warns: float = 0.05, alarms: float = 0.5, factor: float = 3.0) -> Finding | None:
     """Samples of another policy."""
     steps = {name: series(run, name) for name in (*GAPS, *RATIOS) if name in run.table.metrics.columns}
     median = {name: float(one["value"].median()) for name, one in steps.items() if one.height}  # type: ignore[arg-type]

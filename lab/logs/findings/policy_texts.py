@@ -10,7 +10,7 @@ from lab.logs.columns import column
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Finding, check
 from lab.logs.findings.texts import texts
-from lab.logs.findings.trends import Change, change, curve, series, thirds
+from lab.logs.findings.trends import Change, curve, progress, series, thirds
 
 
 @check(
@@ -24,7 +24,7 @@ from lab.logs.findings.trends import Change, change, curve, series, thirds
 def length(run: Facts, *, times: float = 2.0, errors: float = 4.0, least: int = 6) -> Finding | None:
     """Responses that grow without end."""
     steps = series(run, "length")
-    way = change(steps["value"], least=least)
+    way = progress(run, "length", least=least)
     if way is None or way.first <= 0 or way.last < times * way.first or not way.rises(errors) or _pays(run, errors):
         return None
     said = (
@@ -72,7 +72,7 @@ def _pays(run: Facts, errors: float) -> bool:
 
 
 def _way(run: Facts) -> Change | None:
-    return change(series(run, "reward")["value"])
+    return progress(run, "reward")
 
 
 def _rewards(run: Facts) -> str:

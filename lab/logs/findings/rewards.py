@@ -9,7 +9,7 @@ import polars as pl
 from lab.logs.columns import column
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
-from lab.logs.findings.trends import change, curve, series
+from lab.logs.findings.trends import curve, progress, series
 from lab.text import counted, listed, printable
 
 _SECRETS = "Secrets of RLHF in Large Language Models Part I: PPO, arXiv 2307.04964, on clipping rewards"
@@ -141,8 +141,9 @@ def _logged(run: Facts, name: str) -> bool:
 
 def _moved(run: Facts, name: str, errors: float, deviations: float, least: int) -> tuple[int, float, float] | None:
     """Direction of a part's mean (1, -1), its first and its last third; None where it does not move clearly."""
-    steps = series(run, f"reward/{name}" if _logged(run, name) else name)
-    way = change(steps["value"], least=least)
+    here = name in run.table.reward_columns
+    rows = run.table.frame.select("step", "group", column(name).alias("value")) if here else None
+    way = progress(run, f"reward/{name}", rows, least=least)
     if way is None or abs(way.last - way.first) < deviations * _deviation(run, name):
         return None
     return (1 if way.rises(errors) else -1, way.first, way.last) if way.rises(errors) or way.falls(errors) else None
@@ -170,9 +171,11 @@ def length(
 ) -> Finding | None:
     """Length that is paid for."""
     rows = _lengths(run)
-    longer = change(series(run, "length")["value"] if rows is None else _by_step(run, rows)["value"], least=least)
-    higher = change(series(run, "reward")["value"], least=least)
-    if rows is None or longer is None or higher is None:
+    if rows is None:
+        return None
+    longer = progress(run, "length", rows.rename({"length": "value"}), least=least)
+    higher = progress(run, "reward", least=least)
+    if longer is None or higher is None:
         return None
     pays = _within(rows)
     grown = longer.rises(errors) and longer.last > (1 + growth) * longer.first

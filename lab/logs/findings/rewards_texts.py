@@ -9,7 +9,7 @@ import polars as pl
 from lab.logs.columns import column
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
-from lab.logs.findings.texts import MARKUP, empty, texts
+from lab.logs.findings.texts import MARKUP, answer, empty, texts
 from lab.logs.findings.trends import curve, series, thirds
 from lab.text import listed, printable
 
@@ -143,7 +143,7 @@ def _ranges(rows: pl.DataFrame) -> Evidence:
 @check(
     "rewards.format",
     definition="the reward tells formats apart and nothing else: its differences within groups come from a part that "
-    "is named after format, or all completions of the same tags are paid the same",
+    "is named after format, or all completions of the same tags are paid the same, whatever they answer",
     threshold="from {most:.0%} of the differences within at least {least} groups on",
     advice="the part that judges content gives no signal: give it partial credit, easier prompts or a warm start, and "
     "let format weigh little",
@@ -201,11 +201,11 @@ def _by_tags(run: Facts, most: float, least: int) -> Finding | None:
     )
     share = 1 - float(about["within"].item()) / float(about["all"].item())
     kinds = rows.group_by("tags", maintain_order=True).agg(
-        reward.mean(), pl.len(), pl.col("completion").n_unique().alias("texts")
+        reward.mean(), pl.col("completion").n_unique().alias("texts")
     )
-    if share < most or not (kinds["texts"] >= least).any():
-        return None
     best = kinds.row(int(kinds["reward"].arg_max() or 0), named=True)
+    if share < most or best["texts"] < least or not _of_two_minds(rows.filter(pl.col("tags") == best["tags"])):
+        return None
     said = (
         f"The tags of a completion explain {share:.1%} of its reward: {best['texts']} different texts with "
         f"{_shown(best['tags'] or 'no tags')} are paid {best['reward']:.4g} on average, whatever they say."
@@ -213,6 +213,13 @@ def _by_tags(run: Facts, most: float, least: int) -> Finding | None:
     lines = {(t or "no tags")[:_LETTERS]: _by_step(part) for (t,), part in rows.group_by("tags", maintain_order=True)}
     return Finding("warning", said, rows.select("step", "group").unique(maintain_order=True), share,
                    curve(dict(list(lines.items())[:6]), "mean reward"))  # fmt: skip
+
+
+def _of_two_minds(rows: pl.DataFrame) -> bool:
+    """Whether half of the groups have different answers: where all answer the same, they may all be right."""
+    groups = rows.group_by("step", "group").agg(answer(pl.col("completion")).n_unique().alias("n"), pl.len())
+    several = groups.filter(pl.col("len") > 1)
+    return 2 * several.filter(pl.col("n") > 1).height >= max(several.height, 1)
 
 
 def _by_step(rows: pl.DataFrame) -> pl.DataFrame:

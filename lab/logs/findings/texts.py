@@ -6,7 +6,7 @@ import polars as pl
 
 from lab.logs.facts import Facts
 
-__all__ = ["MARKUP", "empty", "texts"]
+__all__ = ["MARKUP", "answer", "empty", "texts"]
 
 #: Tags, and what marks an answer: the parts of a completion that are format and not content.
 MARKUP = r"<[^<>\n]{1,40}>|\\boxed|```|####"
@@ -29,3 +29,10 @@ def empty(completion: pl.Expr) -> pl.Expr:
     """Whether nothing is left of a completion but tags, names of roles and white space."""
     bare = completion.str.replace_all(r"<[^<>\n]{1,40}>", "").str.replace_all(_ROLE, "")
     return bare.str.strip_chars() == ""
+
+
+def answer(completion: pl.Expr) -> pl.Expr:
+    """What a completion answers: the text of its answer tag or box, else what stands behind its last tag."""
+    inside = (r"(?s)<answer>(.*?)</answer>", r"\\boxed\{([^{}]*)\}", r"(?s).*(?:####|</\w+>)(.*)$")
+    found = pl.coalesce(completion.str.extract(pattern) for pattern in inside)
+    return pl.coalesce(found, completion).str.strip_chars()

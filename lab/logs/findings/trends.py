@@ -13,7 +13,7 @@ from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence
 from lab.logs.tallies import LOGGED
 
-__all__ = ["Change", "change", "curve", "series", "thirds"]
+__all__ = ["Change", "change", "curve", "progress", "series", "thirds"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def series(run: Facts, name: str) -> pl.DataFrame:
     metrics, rows = run.table.metrics, run.table.frame
     if name in metrics.columns and metrics[name].is_finite().any():
         found = metrics.select("step", column(name).alias("value"))
-    elif name in (*run.table.reward_columns, "reward") or run.table.logged(name) is not None:
+    elif _has(run, name):
         found = rows.group_by("step", maintain_order=True).agg(column(name).cast(pl.Float64).mean().alias("value"))
     else:
         return pl.DataFrame(schema={"step": pl.Int64, "value": pl.Float64})
@@ -66,6 +66,42 @@ def change(values: pl.Series, *, least: int = 6) -> Change | None:
     first, last = values.head(size), values.tail(size)
     spread = math.hypot(*(float(part.std() or 0.0) for part in (first, last)))  # type: ignore[arg-type]
     return Change(float(first.mean()), float(last.mean()), spread / math.sqrt(size))  # type: ignore[arg-type]
+
+
+def progress(run: Facts, name: str, rows: pl.DataFrame | None = None, *, least: int = 6) -> Change | None:
+    """How far a metric has come over the steps; where too few of them have it, over the groups of the rollouts.
+
+    Args:
+        run: The log.
+        name: The metric.
+        rows: step, group and value of its rollouts; None: the column of that name, if there is one.
+        least: Fewest steps.
+
+    Returns:
+        None where the rollouts, too, are of one step, or there are too few groups in a third.
+    """
+    way = change(series(run, name)["value"], least=least)
+    if way is None and rows is None and _has(run, name):
+        rows = run.table.frame.select("step", "group", column(name).cast(pl.Float64).alias("value"))
+    return _over_groups(rows) if way is None and rows is not None else way
+
+
+def _has(run: Facts, name: str) -> bool:
+    """Whether the rollouts have numbers of that name."""
+    return name in (*run.table.reward_columns, "reward") or run.table.logged(name) is not None
+
+
+def _over_groups(rows: pl.DataFrame) -> Change | None:
+    """The groups of the first third of the steps against those of the last."""
+    groups = rows.group_by("step", "group", maintain_order=True).agg(pl.col("value").mean())
+    first, last = (part["value"].drop_nulls() for part in thirds(groups))
+    if min(len(first), len(last)) < _GROUPS:
+        return None
+    error = math.hypot(*(float(part.std()) / math.sqrt(len(part)) for part in (first, last)))  # type: ignore[arg-type]
+    return Change(float(first.mean()), float(last.mean()), error)  # type: ignore[arg-type]
+
+
+_GROUPS = 4  # fewest means that a deviation is taken of
 
 
 def thirds(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
