@@ -2,15 +2,19 @@
 
 TRL and ms-swift keep the rows of the last generation batch and write all of them at every log. They come again under a
 step that generates none; after an evaluation the last rows are those that were evaluated, and they stay until the next
-batch pushes them out.
+batch pushes them out. Both have the same settings for the size of a group and the weights of the rewards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+import json
+import math
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-__all__ = ["Batches", "Row"]
+from lab.logs.scalars import number
+
+__all__ = ["Batches", "Row", "settings"]
 
 Row = dict[str, Any]
 
@@ -61,3 +65,28 @@ def _overlap(before: Sequence[Row], rows: Sequence[Row]) -> int:
     """How many rows at the beginning are those at the end of the line before."""
     old, new = ([(row["prompt"], row["completion"]) for row in part] for part in (before, rows))
     return next((k for k in range(min(len(old), len(new)), 0, -1) if old[len(old) - k :] == new[:k]), 0)
+
+
+def settings(config: Mapping[str, Any], rewards: Sequence[str]) -> tuple[int | None, dict[str, float]]:
+    """Rollouts per prompt, and the weight of each reward, as far as the settings of TRL or ms-swift tell.
+
+    Args:
+        config: The settings; a tracker may keep lists as text.
+        rewards: Names of the rewards in the order of the trainer, which is that of the weights.
+    """
+    size, told = config.get("num_generations"), config.get("reward_weights")
+    if isinstance(told, str):
+        told = None if told == "None" else _list(told)
+    if told is None and "reward_weights" in config:
+        told = [1.0] * len(rewards)
+    weights = [number(w) for w in told] if isinstance(told, list) and len(told) == len(rewards) else []
+    finite = {name: w for name, w in zip(rewards, weights, strict=False) if w is not None and math.isfinite(w)}
+    whole = isinstance(size, int) and not isinstance(size, bool) and size > 0
+    return size if whole else None, finite if len(finite) == len(rewards) else {}
+
+
+def _list(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return ()

@@ -42,6 +42,18 @@ def test_written_and_read_back_are_the_same(tmp_path: Path) -> None:
     assert lab.load(tmp_path / "completions.jsonl").frame.equals(again.frame)
 
 
+@pytest.mark.parametrize(
+    ("weights", "read"), [([2.0, 0.1], (2.0, 0.1)), (None, (1.0, 1.0)), ([2.0], (1.0, 0.5)), ("x", (1.0, 0.5))]
+)
+def test_settings_give_the_group_size_and_the_weights(tmp_path: Path, weights: object, read: tuple[float, ...]) -> None:
+    """Where they do not fit, the means in logging.jsonl give the weights."""
+    ms_swift(source(1, 2, 3), tmp_path)
+    (tmp_path / "args.json").write_text(json.dumps({"num_generations": 4, "reward_weights": weights}))
+    table = lab.load(tmp_path)
+    assert (table.group_size, table.reward_weights) == (4, read)
+    assert any("Group size 4 from args.json" in note for note in table.notes)
+
+
 def test_a_batch_that_serves_several_steps_is_read_once(tmp_path: Path) -> None:
     table = source(1, 3)
     again = lab.load(ms_swift(table, tmp_path, idle=[2, 4]))

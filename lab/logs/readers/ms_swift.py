@@ -6,7 +6,8 @@ trainer writes the same). A line holds the last generation batch: it comes again
 none, and after an evaluation its last rows are those that were evaluated. The Ray trainer writes a line for each
 rollout instead: gen_step, prompt, completion, reward (`_maybe_log_completions` in swift/ray/megatron/base_trainer.py).
 Each line of logging.jsonl is an entry with the step in `global_step/max_steps` or, of Megatron, `iteration`, as "3/100"
-(`add_train_message` in swift/trainers/patcher.py, `PrintCallback.on_log` in swift/megatron/callbacks/print.py).
+(`add_train_message` in swift/trainers/patcher.py, `PrintCallback.on_log` in swift/megatron/callbacks/print.py). The
+settings stand in args.json (`save_args` in swift/arguments/base_args/base_args.py).
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ import polars as pl
 from lab.errors import InputError
 from lab.logs.columns import tidy
 from lab.logs.contract import Known, Raw, reader
-from lab.logs.formats import framed, names_in, records
-from lab.logs.queued import Batches, Row
+from lab.logs.formats import content, framed, names_in, parsed, records
+from lab.logs.queued import Batches, Row, settings
 from lab.logs.scalars import per_step, scalar_name, whole
 from lab.text import listed
 
 __all__ = ["read"]
 
-_ROLLOUTS, _METRICS = "completions.jsonl", "logging.jsonl"
+_ROLLOUTS, _METRICS, _SETTINGS = "completions.jsonl", "logging.jsonl", "args.json"
 _AT = ("global_step/max_steps", "iteration")  # keys that hold the step of an entry
 _TEXTS = ("step", "prompt", "completion")
 
@@ -57,8 +58,19 @@ def read(path: Path, steps: Container[int] | None) -> Raw:
         lacking = f"{run} has no {_ROLLOUTS}; log_completions of ms-swift writes it."
         return Raw(pl.DataFrame(), metrics=metrics, notes=(lacking, *notes, *odd))
     rows, rewards, left = _rollouts(file, entries)
-    known = Known(rewards=rewards, said={"rewards": file.name, "metrics": _METRICS})
+    size, weights = settings(_arguments(run / _SETTINGS), rewards)
+    said = {"rewards": file.name, "metrics": _METRICS, "group_size": _SETTINGS, "weights": _SETTINGS}
+    known = Known(group_size=size, rewards=rewards, weights=weights, said=said)
     return Raw(tidy(framed(rows), file), known, metrics, (*notes, *odd, *left))
+
+
+def _arguments(file: Path) -> Row:
+    """The settings; none where they cannot be read."""
+    try:
+        found = parsed(content(file))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _entries(file: Path) -> tuple[list[Row], list[str]]:

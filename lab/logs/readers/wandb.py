@@ -11,7 +11,6 @@ evaluations, all of which stand in the last table. The metrics are records of `r
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from lab.errors import InputError
 from lab.logs.columns import join, tidy
 from lab.logs.contract import Known, Raw, reader
 from lab.logs.formats import content, framed, parsed
-from lab.logs.queued import Batches, Row
+from lab.logs.queued import Batches, Row, settings
 from lab.logs.scalars import number, per_step, scalar_name, whole
 from lab.logs.wire import Damage, bytes_of, fields, text, wandb_records
 from lab.text import listed, printable
@@ -87,18 +86,10 @@ def read(path: Path, steps: Container[int] | None) -> Raw:
 
 
 def _known(config: Mapping[str, Any], rewards: tuple[str, ...]) -> Known:
-    """Group size and weights, in the order of the rewards, from the settings of TRL, which keep lists as text."""
-    size, weights = config.get("num_generations"), config.get("reward_weights")
-    weights = _parsed(weights.encode(errors="replace")) if isinstance(weights, str) else weights
-    given = [number(w) for w in weights] if isinstance(weights, list) and len(weights) == len(rewards) else []
-    of = {name: w for name, w in zip(rewards, given, strict=False) if w is not None and math.isfinite(w)}
+    size, weights = settings(config, rewards)
     where = "the settings that W&B keeps"
-    return Known(
-        group_size=size if isinstance(size, int) and not isinstance(size, bool) and size > 0 else None,
-        rewards=rewards,
-        weights=of if len(of) == len(rewards) else {},
-        said={"group_size": where, "weights": where, "rewards": "W&B's history", "metrics": "W&B's history"},
-    )
+    said = {"group_size": where, "weights": where, "rewards": "W&B's history", "metrics": "W&B's history"}
+    return Known(group_size=size, rewards=rewards, weights=weights, said=said)
 
 
 # ------------------------------------------------------------------------------------------------- tables
