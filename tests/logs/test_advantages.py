@@ -67,10 +67,22 @@ def test_phantoms_are_those_of_a_group() -> None:
     found = one(made(rewards, logged), "advantages.phantom")
     loud = int((np.abs(logged).max(-1) > 0).sum()) - 1
     assert loud == 7 and found is not None and found.rows.height == 7 and "7 groups of equal rewards got" in str(found)
-    batch = rewards[..., 0] - rewards.mean()
+    batch = rewards[..., 0] - rewards.mean((1, 2, 3), keepdims=True)[..., 0]
     assert one(made(rewards, batch), "advantages.phantom") is None
     told = one(made(rewards, batch), "advantages.batch")
-    assert told is not None and told.rows.height == 7
+    assert told is not None and told.rows.height == 3, "of the step in which one reward differs"
+
+
+@pytest.mark.parametrize(("offset", "kind"), [(0.0019, "advantages.phantom"), (0.0021, "advantages.other_baseline")])
+def test_another_baseline_is_no_rounding(offset: float, kind: str) -> None:
+    rewards = np.full((2, 4, 4, 1), 0.3)
+    rewards[:, 0, 0] = 0.5
+    advantage = np.full((2, 4, 4), offset)
+    advantage[:, 0] = [0.2, -0.01, -0.02, -0.03]
+    found = [
+        f for f in lab.diagnose(made(rewards, advantage)).findings if f.rows.height == 6 and f.kind != "signal.silent"
+    ]
+    assert [f.kind for f in found] == [kind]
 
 
 def test_groups_that_mix_prompts() -> None:

@@ -175,14 +175,14 @@ def out_of_scale(run: Facts, *, times: float = 20.0) -> Finding | None:
 @check(
     "advantages.phantom",
     definition="all rewards of a group are equal, each part for itself, and its rollouts have advantages all the same",
-    threshold="from one group on, where the advantages are relative to the group",
+    threshold="from one group on, where a rule of the group reproduces them, or none and they are below {small:.0%} of the "
+    "largest advantage",
     advice="compute advantages in float64, or set them to zero where a group has no spread",
     source="rounding in float32: the mean of equal numbers is not that number",
 )
-def phantom(run: Facts) -> Finding | None:
+def phantom(run: Facts, *, small: float = 0.01) -> Finding | None:
     """Advantages that rounding makes of equal rewards."""
-    by = run.estimator
-    if not run.phantoms or by is None or by.over != "group" or by.rule == "reward":
+    if not run.phantoms or not _by_rounding(run, small):
         return None
     sign = "of either sign" if run.phantom_sign == "mixed" else f"all {run.phantom_sign}"
     said = (
@@ -194,6 +194,31 @@ def phantom(run: Facts) -> Finding | None:
         said += f" The trainer itself reported {reported:.1%} of groups without spread (zero_std)."
     rows = run.groups.filter("phantom").select("step", "group", "reward", "advantage_low", "advantage_high")
     return Finding("warning", said, rows, run.phantoms / run.groups.height)
+
+
+def _by_rounding(run: Facts, small: float) -> bool:
+    """Whether rounding can be what gives equal rewards an advantage."""
+    by, largest = run.estimator, run.table.frame["advantage"].abs().max()
+    if by is None or by.over != "group" or by.rule == "reward":
+        return False
+    return by.exact or (isinstance(largest, float) and run.phantom_size < small * largest)
+
+
+@check(
+    "advantages.other_baseline",
+    definition="groups of equal rewards have advantages that are too large for rounding, and no rule reproduces them",
+    threshold="from {small:.0%} of the largest advantage on",
+    advice="nothing, if the baseline is meant to be another one: a critic, a mean over the batch or over earlier steps",
+    source="GRPO, arXiv 2402.03300: the baseline is the mean of the rollouts of one question",
+)
+def other_baseline(run: Facts, *, small: float = 0.01) -> Finding | None:
+    """Advantages that are relative to something else than the group."""
+    by = run.estimator
+    if not run.phantoms or by is None or by.exact or _by_rounding(run, small):
+        return None
+    said = f"{counted(run.phantoms, 'group')} of equal rewards got advantages of up to {run.phantom_size:.2g}: the "
+    rows = run.groups.filter("phantom").select("step", "group", "reward", "advantage_low", "advantage_high")
+    return Finding("note", said + "baseline is not the mean of the group.", rows, run.phantoms / run.groups.height)
 
 
 @check(
