@@ -175,8 +175,8 @@ def out_of_scale(run: Facts, *, times: float = 20.0) -> Finding | None:
 @check(
     "advantages.phantom",
     definition="all rewards of a group are equal, each part for itself, and its rollouts have advantages all the same",
-    threshold="from one group on, where a rule of the group reproduces them, or none and they are below {small:.0%} of the "
-    "largest advantage",
+    threshold="from one group on, where a rule of the group reproduces them, or none and they are below "
+    "{small:.0%} of the largest advantage",
     advice="compute advantages in float64, or set them to zero where a group has no spread",
     source="rounding in float32: the mean of equal numbers is not that number",
 )
