@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from polars import selectors
 
 from lab.errors import InputError
 from lab.text import listed
 
-__all__ = ["INNER", "column", "finite", "join", "moved", "reward_values", "tidy"]
+__all__ = ["INNER", "column", "finite", "gathered", "join", "moved", "reward_values", "tidy"]
 
 #: Columns that the lab adds while it reads: where a row stands, its run of rows, its group as a
 #: reader tells it, and its place in the order of the log.
@@ -177,6 +179,18 @@ def join(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> tuple[pl.Data
     if lacking:
         notes.append(f"Columns that only some files have: {listed(lacking)}.")
     return pl.concat(filled.values(), how="diagonal_relaxed"), lacking, notes
+
+
+def gathered(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, dict[str, Path], list[str]]:
+    """The rows of all files in one frame, as `tidy` and `join` make them; at once where they have the same columns."""
+    if len(files) > 1 and all(frame.height and frame.schema == frames[0].schema for frame in frames):
+        with suppress(InputError):  # then file by file, so that the file is named
+            whole, lacking, notes = join(files[:1], [tidy(pl.concat(frames), files[0])])
+            file = np.repeat(np.arange(len(files)), [frame.height for frame in frames])
+            row = np.concatenate([np.arange(frame.height) for frame in frames])
+            names = pl.Series(map(str, files), dtype=pl.String)
+            return whole.with_columns(names.gather(file).alias("_file"), pl.Series("_row", row)), lacking, notes
+    return join(files, [tidy(frame, file) for frame, file in zip(frames, files, strict=True)])
 
 
 def _check_kinds(frames: Mapping[Path, pl.DataFrame]) -> None:

@@ -35,7 +35,7 @@ class Estimator:
 
     Attributes:
         rule: Rule or preset of the lab, "reward" where the advantages are the rewards themselves, "" for none.
-        precision: float64, float32 or bfloat16.
+        precision: float64, float32, bfloat16, or what was written down: "2 decimals" to "4 decimals".
         over: One of `OVER`.
         sign: 1, or -1 where the log has the opposite sign.
         error: Largest difference, among the groups that were tried.
@@ -149,7 +149,7 @@ def _raw(table: RolloutTable) -> Estimator | None:
     known = np.isfinite(logged) & np.isfinite(reward)
     error = float(np.abs(logged - reward)[known].max()) if known.any() else np.inf
     largest = float(np.abs(logged[known]).max()) if known.any() else 0.0
-    precision = next((p for p in precisions(logged) if error <= tolerance(p) * largest), None)
+    precision = next((p for p in precisions(logged) if error <= tolerance(p, largest)), None)
     return Estimator("reward", precision, error=error) if precision else None
 
 
@@ -184,4 +184,4 @@ def _share(table: RolloutTable, by: Estimator, counts: Array | None) -> float:
     logged = table.frame["advantage"].to_numpy()
     known = np.isfinite(logged)
     error = np.abs(np.nan_to_num(estimated(table, by, counts)) - logged)[known]
-    return float((error <= tolerance(by.precision) * np.abs(logged[known]).max()).mean())
+    return float((error <= tolerance(by.precision, np.abs(logged[known]).max())).mean())

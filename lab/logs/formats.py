@@ -111,9 +111,11 @@ def read_files(files: Sequence[Path]) -> list[pl.DataFrame]:
     Raises:
         InputError: A file is damaged or no regular file; together they have more than `MAX_ROWS` or `MAX_BYTES`.
     """
-    rows, _ = _harmless(files)
+    rows = _harmless(files)
+    if all(file.suffix == ".parquet" for file in files):
+        return parquet.read_all(files, rows)
     frames = [_READ[file.suffix](file) for file in files]
-    _check_rows(files, max(rows, sum(frame.height for frame in frames)))
+    _check_rows(files, sum(frame.height for frame in frames))
     return frames
 
 
@@ -189,12 +191,11 @@ def _byte_lines(file: Path) -> Iterator[tuple[int, bytes]]:
         raise InputError(f"{file} cannot be read: {reason.strerror or reason}") from None
 
 
-def _harmless(files: Sequence[Path]) -> tuple[int, int]:
-    """Rows and bytes that the files say they have, together."""
+def _harmless(files: Sequence[Path]) -> list[int]:
+    """Rows that each file says it has."""
     claims = [_claim(file) for file in files]
-    rows, size = sum(c[0] for c in claims), sum(c[1] for c in claims)
-    _check_rows(files, rows, size)
-    return rows, size
+    _check_rows(files, sum(rows for rows, _ in claims), sum(size for _, size in claims))
+    return [rows for rows, _ in claims]
 
 
 def _check_rows(files: Sequence[Path], rows: int, size: int = 0) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mmap
 import stat
+from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +14,7 @@ from polars.exceptions import PanicException, PolarsError
 from lab.errors import InputError
 from lab.logs.footer import Footer, read_footer
 
-__all__ = ["footer", "names", "read", "status"]
+__all__ = ["footer", "names", "read", "read_all", "status"]
 
 
 def status(path: Path) -> int:
@@ -63,6 +65,24 @@ def read(path: Path) -> pl.DataFrame:
     except (PolarsError, PanicException, OSError) as reason:
         detail = str(reason).strip().partition("\n")[0][:200]
         raise InputError(f"{path} is damaged: its pages cannot be decoded ({detail}); copy or write it again") from None
+
+
+def read_all(paths: Sequence[Path], rows: Sequence[int]) -> list[pl.DataFrame]:
+    """A frame for each file, read together where they have the same columns.
+
+    Args:
+        paths: The files.
+        rows: How many rows each has, as its footer says.
+
+    Raises:
+        InputError: The pages of a file cannot be decoded.
+    """
+    try:
+        whole = pl.scan_parquet([p.absolute() for p in paths], glob=False, hive_partitioning=False).collect()
+    except (PolarsError, PanicException, OSError):
+        return [read(path) for path in paths]  # one by one: the first that cannot be read is named
+    starts = accumulate(rows, initial=0)
+    return [whole.slice(start, height) for start, height in zip(starts, rows, strict=False)]
 
 
 def names(path: Path) -> list[str]:

@@ -146,27 +146,27 @@ def reproduction(
     Args:
         table: Rollouts of a log; of a long one a few hundred groups tell as much as all (`lab.logs.estimator.sample`).
         counts: Response lengths [rows], for the rules that read them.
-        variants: Rules and presets to try; None: all.
+        variants: Rules and presets to try; None: all, tournaments only where none of the others reproduces the log.
 
     Returns:
-        Columns rule, precision ("float32", "float64", or "bfloat16" where every logged advantage is such a number),
-        max_error and mean_error (absolute), same_sign (share of the rollouts where the rule and the log are both not
-        zero), share (of the rollouts where one of them is not zero, those that are as close as this to the 90%
-        quantile), reproduces (max_error at most 1e-5 of the largest logged advantage, 1/128 in bfloat16). Without rows
-        where the log has no advantages. Rules that reproduce equally well: those of the log's trainer first.
+        Columns rule, precision ("float32", "float64"; "bfloat16" or "2 decimals" where every logged advantage is such a
+        number), max_error and mean_error (absolute), same_sign (share of the rollouts where the rule and the log are
+        both not zero), share (of the rollouts where one of them is not zero, those that are as close as this to the 90%
+        quantile), reproduces (max_error at most 1e-5 of the largest logged advantage, 1/128 in bfloat16, half of the
+        last decimal). Without rows where the log has no advantages. Rules that reproduce equally well: those of the
+        log's trainer first.
     """
     logged = table.frame["advantage"].to_numpy()
-    tried = names() if variants is None else variants
-    rows = [
-        row
-        for name in (tried if np.isfinite(logged).any() else ())
-        for precision in precisions(logged)
-        if (row := _comparison(table, name, precision, logged, counts))
-    ]
+    rows: list[_Row] = []
+    for tried in _in_turn(variants) if np.isfinite(logged).any() else ():
+        pairs = ((name, precision) for name in tried for precision in precisions(logged))
+        rows += filter(None, (_comparison(table, *pair, logged, counts) for pair in pairs))
+        if any(row[-1] for row in rows):
+            break
     schema = {"rule": pl.String, "precision": pl.String, "max_error": pl.Float64, "mean_error": pl.Float64,
               "same_sign": pl.Float64, "share": pl.Float64, "reproduces": pl.Boolean}  # fmt: skip
     frame = pl.DataFrame(rows, schema=schema, orient="row")
-    exact = pl.col("reproduces") & (pl.col("precision") != "bfloat16")
+    exact = pl.col("reproduces") & pl.col("precision").is_in(_EXACT)
     tier = pl.when(exact).then(0).when("reproduces").then(1).when(pl.col("share") >= MOST).then(2).otherwise(3)
     error = pl.when(exact).then(0.0).when(pl.col("share") >= MOST).then(1 - pl.col("share")).otherwise("max_error")
     own = f"@{table.trainer}" if table.trainer else "@"
@@ -174,10 +174,29 @@ def reproduction(
     return frame.sort(tier, error, foreign, "max_error", maintain_order=True)
 
 
+def _in_turn(variants: Sequence[str] | None) -> tuple[Sequence[str], ...]:
+    """Rules to try at once, and those that are slow, for where none of these reproduces the log: tournaments."""
+    if variants is not None:
+        return (variants,)
+    known = names()
+    slow = [name for name in known if name.partition("@")[0] in _SLOW]
+    return [name for name in known if name not in slow], slow
+
+
+_SLOW = ("arenarl",)
+_EXACT = ("float32", "float64")
+_Row = tuple[str, str, float, float, float | None, float, bool]
+
+
 def precisions(logged: Array) -> tuple[str, ...]:
-    """Precisions in which such advantages may have been computed."""
-    known = logged[np.isfinite(logged)].astype(np.float32)
-    return ("float32", "float64", *(["bfloat16"] if (rounded(known) == known).all() else []))
+    """Precisions in which such advantages may have been computed, or written down: `3 decimals`, say."""
+    known = logged[np.isfinite(logged)]
+    brief = ["bfloat16"] if (rounded(known) == known.astype(np.float32)).all() else []
+    places = next((n for n in range(5) if (np.round(known, n) == known).all()), None)
+    return ("float32", "float64", *brief, *([f"{places} decimals"] if places in _DECIMALS else []))
+
+
+_DECIMALS = (2, 3, 4)  # fewer tell no rule, more are as good as float32
 
 
 def rounded(values: Array) -> Array:
@@ -187,23 +206,23 @@ def rounded(values: Array) -> Array:
     return upper.view(np.float32).astype(np.float64)
 
 
-def tolerance(precision: str) -> float:
-    """Difference, relative to the largest advantage, up to which a rule reproduces what was logged."""
-    return 2.0**-7 if precision == "bfloat16" else REPRODUCES
+def tolerance(precision: str, largest: float) -> float:
+    """Difference up to which a rule reproduces what was logged, if the largest advantage is of this size."""
+    if precision.endswith("decimals"):
+        return 0.501 * 10.0 ** -int(precision[0])
+    return (2.0**-7 if precision == "bfloat16" else REPRODUCES) * max(largest, 1e-12)
 
 
 def computed(table: RolloutTable, name: str, precision: str, counts: Array | None) -> Array:
     """As `advantages_of`; in bfloat16, too (float32, rounded), and without lengths as if all were equally long."""
     if counts is None and reads_lengths(name):
         counts = np.ones(table.frame.height, dtype=np.int64)
-    if precision != "bfloat16":
-        return advantages_of(table, name, precision=precision, counts=counts)
-    return rounded(advantages_of(table, name, precision="float32", counts=counts))
+    if precision == "bfloat16":
+        return rounded(advantages_of(table, name, precision="float32", counts=counts))
+    return advantages_of(table, name, precision=precision if precision in _EXACT else "float64", counts=counts)
 
 
-def _comparison(
-    table: RolloutTable, name: str, precision: str, logged: Array, counts: Array | None
-) -> tuple[str, str, float, float, float | None, float, bool] | None:
+def _comparison(table: RolloutTable, name: str, precision: str, logged: Array, counts: Array | None) -> _Row | None:
     """One row of `reproduction`; None where the rule does not apply, or drops rollouts that have a logged advantage."""
     try:
         given = computed(table, name, precision, counts)
@@ -216,7 +235,7 @@ def _comparison(
     a, b = given[both], logged[both]
     error, signed, told = np.abs(a - b), (a != 0) & (b != 0), (a != 0) | (b != 0)
     same = float((np.sign(a) == np.sign(b))[signed].mean()) if signed.any() else None
-    near = tolerance(precision) * max(np.abs(b).max(), 1e-12)
-    typical = tolerance(precision) * np.quantile(np.abs(b[told]), 0.9) if told.any() else near
+    near = tolerance(precision, np.abs(b).max())
+    typical = tolerance(precision, np.quantile(np.abs(b[told]), 0.9)) if told.any() else near
     share = float((error[told] <= typical).mean()) if told.any() else 1.0
     return name, precision, float(error.max()), float(error.mean()), same, share, bool(error.max() <= near)

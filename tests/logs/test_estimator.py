@@ -137,3 +137,11 @@ def test_numbers_are_rounded_as_bfloat16_rounds_them() -> None:
     assert rounded(values)[3:6].tolist() == [1.0, 1 + 2.0**-6, 1.0], "a tie goes to the even one"
     assert precisions(np.array([0.5, np.nan])) == ("float32", "float64", "bfloat16")
     assert precisions(values) == ("float32", "float64")
+
+
+@pytest.mark.parametrize("places", [2, 3, 4])
+def test_advantages_that_were_written_down_with_few_decimals(places: int) -> None:
+    logged = np.round(given("grpo@trl", "float64"), places)
+    by = estimator(made(REWARDS, logged, trainer="trl"))
+    assert (by.rule, by.precision, by.exact, by.share) == ("grpo@trl", f"{places} decimals", True, 1.0)
+    assert "2 decimals" not in precisions(np.array([0.5, -1.0]))

@@ -82,6 +82,7 @@ ANSWERS = {
     "healthy": Answer({}, ("Nothing in this log looks wrong", "A loss of 0 is normal")),
     "verl": Answer({}, ("1 of 2 groups (50.0%) have equal rewards",), ("TRL",), None),
     "ms_swift": Answer({}, (), ("NaN advantages",), None),
+    "wandb": Answer({}, ("each of the 2 groups has different rewards",), (), ("grpo@openrlhf", "float32")),
 }
 
 

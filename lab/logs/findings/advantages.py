@@ -285,7 +285,8 @@ def rule(run: Facts) -> Finding | None:
         zero = "All logged advantages are zero, which does not tell the trainer's rule."
         return Finding("note", zero if by.exact else "No rule reproduces the logged advantages.")
     if not by.exact:
-        but = f"those of {by.rule} come nearest, for {by.share:.1%} of the rollouts ({off})"
+        most = f", for {by.share:.1%} of the rollouts" if by.share else ""
+        but = f"those of {by.rule} come nearest{most} ({off})"
         return Finding("note", f"No rule reproduces all logged advantages; {but}.", evidence=_agreement(run))
     also = f" {', '.join(by.others[:3])} would have given the same here." if by.others else ""
     part = "" if by.share > 1 - 1e-9 else f", for {by.share:.1%} of the rollouts"

@@ -189,5 +189,6 @@ def _calm(run: Facts) -> str:
     if silent == groups:
         none = f"none of its {counted(groups, 'group')} has anything to learn from"
         return f"Nothing in this log looks wrong, but {none}.{aside}"
-    teach = f"{groups - silent} of {groups} groups have" if silent else f"each of the {counted(groups, 'group')} has"
+    every = "its one group has" if groups == 1 else f"each of the {groups} groups has"
+    teach = f"{groups - silent} of {groups} groups have" if silent else every
     return f"Nothing in this log looks wrong: {teach} different rewards, so there is something to learn.{aside}"

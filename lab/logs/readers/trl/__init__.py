@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from lab.errors import InputError
-from lab.logs.columns import join, tidy
+from lab.logs.columns import gathered
 from lab.logs.contract import Known, Raw, reader
 from lab.logs.formats import read_files
 from lab.logs.readers.trl.files import find_files, is_log
@@ -36,8 +36,7 @@ def read(path: Path, steps: Container[int] | None) -> Raw:
     files = find_files(path, steps)
     if not files.parquet:
         return _metrics_alone(files.run)
-    frames = [tidy(frame, file) for file, frame in zip(files.parquet, read_files(files.parquet), strict=True)]
-    frame, lacking, notes = join(files.parquet, frames)
+    frame, lacking, notes = gathered(files.parquet, read_files(files.parquet))
     if "advantage" in frame.columns:  # the trainer gives one to every rollout: what was NaN, Parquet holds as null
         frame = frame.with_columns(pl.col("advantage").cast(pl.Float64).fill_null(float("nan")))
     if files.ignored:
