@@ -27,12 +27,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import plotly.graph_objects as go
 import polars as pl
 
 from lab.errors import LabError, UnknownNameError
+from lab.explorers.panels import AnyPanel, Card, Cards, Live, Panel, State, Table, Texts, Words
 from lab.explorers.properties import Property, Scenes, parse, written
-from lab.figures.figure import Figure
 
 __all__ = [
     "COMPARE",
@@ -43,6 +42,8 @@ __all__ = [
     "ROOMS",
     "Action",
     "AnyPanel",
+    "Card",
+    "Cards",
     "Explorer",
     "LeftOut",
     "Live",
@@ -52,11 +53,11 @@ __all__ = [
     "Questions",
     "State",
     "Table",
+    "Texts",
     "Topic",
     "Words",
 ]
 
-State = Mapping[str, Any]
 Questions = Mapping[str, Mapping[str, Any]]
 
 LOOK, COMPARE, REWARDS = "Look at a group", "Train and compare", "Where rewards come from"
@@ -69,97 +70,6 @@ ROOMS = {
     MY_RUN: "The log of a real training run: what went wrong, and in which step.",
     PAPERS: "What each paper promises, measured again, with and without its method.",
 }
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One picture of a figure function.
-
-    Attributes:
-        figure: The figure function.
-        frame: What it draws.
-        heading: Words above it.
-        options: Further options of the figure.
-        guide: A reading guide in place of the figure's own.
-        key: Tells it from another panel with the same figure.
-        wide: Whether it takes the whole width; the first panel always does.
-    """
-
-    figure: Figure
-    frame: pl.DataFrame
-    heading: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    guide: str = ""
-    key: str = ""
-    wide: bool = False
-
-    def draw(self, theme: str = "light") -> go.Figure:
-        """The Plotly figure in a theme."""
-        return self.figure(self.frame, theme=theme, **self.options)
-
-    @property
-    def reading(self) -> str:
-        """What to look at."""
-        return self.guide or self.figure.guide
-
-    @property
-    def name(self) -> str:
-        """Tells the panels of a picture apart."""
-        return self.key or str(getattr(self.figure, "__name__", "figure"))
-
-
-@dataclass(frozen=True)
-class Words:
-    """A panel of Markdown; what comes from outside went through `lab.text.plain`."""
-
-    text: str
-    heading: str = ""
-    guide: str = ""
-    wide: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A panel with the rows of a frame, folded until it is asked for."""
-
-    frame: pl.DataFrame
-    heading: str
-    guide: str = ""
-    wide: bool = True
-
-
-@dataclass(frozen=True)
-class Live:
-    """A picture that answers while it is dragged, drawn by a module of `lab/explorers/live`.
-
-    Attributes:
-        module: Name of the JavaScript module and its style sheet.
-        data: What it draws in a theme.
-        heard: What a change tells: the state and the module's words -> changes of the state.
-        still: The same as a figure, for where nothing runs.
-        heading: Words above it.
-        wide: It always takes the whole width.
-    """
-
-    module: str
-    data: Callable[[str], dict[str, Any]]
-    heard: Callable[[State, Mapping[str, Any]], Mapping[str, Any]]
-    still: Panel
-    heading: str = ""
-    wide: bool = True
-
-    @property
-    def reading(self) -> str:
-        """What to look at."""
-        return self.still.reading
-
-    @property
-    def name(self) -> str:
-        """Tells the panels of a picture apart."""
-        return self.module
-
-
-AnyPanel = Panel | Words | Table | Live
 
 
 @dataclass(frozen=True)
@@ -192,6 +102,7 @@ class Picture:
         notes: Captions below: what is not shown, and why.
         left_out: What was chosen and cannot be drawn.
         actions: What may be done to the state at a click.
+        beside: What stands beside the first panel, and below it where the window is narrow.
     """
 
     sentence: str
@@ -202,6 +113,7 @@ class Picture:
     notes: Sequence[str] = ()
     left_out: Sequence[LeftOut] = ()
     actions: Sequence[Action] = ()
+    beside: AnyPanel | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,12 +125,14 @@ class Offer:
         about: What the place is, in a sentence.
         others: What is not possible and why, as Markdown; empty where all is.
         number: How many `others` there are.
+        bounds: Name of a property that is a whole number -> the smallest and the largest one that are possible.
     """
 
     options: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     about: str = ""
     others: str = ""
     number: int = 0
+    bounds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def _nothing(state: State) -> Offer:
@@ -239,6 +153,7 @@ class Topic:
         first: The properties that matter most: their controls stand on top, the others under their group's heading.
         scenes: Values that suit a value of another property; they stand in for the defaults in a question or an
             address, and are set when a reader chooses that value.
+        views: Name of the property that says which side of the matter is looked at: a choice above the picture.
     """
 
     name: str
@@ -249,6 +164,7 @@ class Topic:
     questions: Questions = field(default_factory=dict)
     first: Sequence[str] = ()
     scenes: Scenes = field(default_factory=dict)
+    views: str = ""
 
     @property
     def path(self) -> str:
@@ -312,8 +228,10 @@ class Topic:
         """The line that opens the same state in a notebook."""
         chosen = {name: state[name] for name in self.scenes}
         usual, first = self.whole(chosen), self.whole({})
-        told = {each.name: state[each.name] for each in self.properties if each.matters(state)}
-        differs = [name for name, value in told.items() if value != (first if name in chosen else usual)[name]]
+        known = {each.name: each for each in self.properties if each.matters(state)}
+        told = {name: state[name] for name in known}
+        other = {name: (first if name in chosen else usual)[name] for name in known}
+        differs = [name for name, each in known.items() if each.write(told[name]) != each.write(other[name])]
         return f"lab.explore({self.name!r}{''.join(f', {name}={told[name]!r}' for name in differs)})"
 
 
@@ -325,11 +243,13 @@ class Explorer(Topic):
         draw: Whole state -> picture.
         offer: What can be chosen in a state.
         settle: Whole state -> the same where its values fit one another.
+        edition: Whole state -> what tells an older picture of the same state apart, the time of a file, say.
     """
 
     draw: Callable[[State], Picture]
     offer: Callable[[State], Offer] = _nothing
     settle: Callable[[State], State] = lambda state: state
+    edition: Callable[[State], object] = lambda state: None
 
     def picture(self, state: State) -> Picture:
         """What is to be seen in a whole state.

@@ -8,7 +8,7 @@ widgets that edit them. A value that cannot be read falls back to the default, a
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -208,6 +208,25 @@ class Text(Property):
         if len(text) > self.most or not text.isprintable():
             raise ValueError(f"{self.name}: a line of at most {self.most} characters was expected")
         return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files(Property):
+    """Files that a reader hands over in the browser; the value is the name under which `take` keeps them.
+
+    They stand in no address: a link to them would show them to others.
+    """
+
+    default: str = ""
+    take: Callable[[Mapping[str, bytes]], str]
+    endings: Sequence[str]
+    most: int
+
+    def read(self, text: str) -> str:
+        return ""
+
+    def write(self, value: str) -> str:
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,12 +25,13 @@ _ROWS = {"reward": "reward", "no_signal": "no signal", "grad_norm": "gradient no
     "keeps its smallest and largest value.",
     columns=("step", "reward", "reward_std", "no_signal"),
 )
-def log_steps(frame: pl.DataFrame, *, theme: str, height: int = 430) -> go.Figure:
+def log_steps(frame: pl.DataFrame, *, theme: str, step: int | None = None, height: int = 430) -> go.Figure:
     """Measurements over the steps of a log, a row each.
 
     Args:
         frame: `Diagnosis.steps`: step, reward, reward_std, no_signal and, where it was logged, grad_norm.
         theme: "light" or "dark".
+        step: A step to mark.
         height: In pixels.
     """
     rows = [name for name in _ROWS if name in frame.columns and frame[name].null_count() < frame.height]
@@ -41,6 +42,8 @@ def log_steps(frame: pl.DataFrame, *, theme: str, height: int = 430) -> go.Figur
     if "no_signal" in rows:
         drawn.update_yaxes(tickformat=".0%", range=[-0.04, 1.04], row=rows.index("no_signal") + 1)
     drawn.update_xaxes(title="step of the log", tickformat="d", row=len(rows))
+    if step is not None:
+        drawn.add_vline(x=step, line={"color": palette(theme).text, "width": 1.5, "dash": "dash"})
     drawn.update_layout(height=height, showlegend=False, margin={"t": 12})
     return drawn
 
@@ -56,7 +59,7 @@ def _line(drawn: go.Figure, frame: pl.DataFrame, name: str, row: int, theme: str
         drawn.add_scatter(y=value[kept] - spread, **quiet, **place)
         drawn.add_scatter(y=value[kept] + spread, fill="tonexty", fillcolor=fade(color, 0.16), **quiet, **place)
     drawn.add_scatter(
-        x=step, y=value[kept], mode="lines+markers" if np.size(kept) <= 40 else "lines", marker={"size": 5},
+        x=step, y=value[kept], mode="lines+markers", marker={"size": 5 if np.size(kept) <= 40 else 2},
         line={"color": color, "width": 2}, name=_ROWS[name], hovertemplate="%{y:.4g}", **place,
     )  # fmt: skip
     drawn.update_yaxes(title=_ROWS[name], **place)

@@ -1,3 +1,5 @@
+from .browsing import groups_of as groups_of
+from .browsing import rollouts_of as rollouts_of
 from .bundles import (
     bundled as bundled,
 )
@@ -42,3 +44,4 @@ from .table import (
     RolloutTable as RolloutTable,
 )
 from .watching import watch as watch
+from .what_if import what_if as what_if

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import html
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -14,15 +13,15 @@ import ipywidgets
 import plotly.graph_objects as go
 import polars as pl
 from IPython import display
-from markdown_it import MarkdownIt
 
 from lab import explorers
-from lab.explorers.contract import AnyPanel, Live, Panel, Picture, Table, Words
+from lab.explorers.contract import AnyPanel, Live, Panel, Picture
 from lab.explorers.kept import watched_by
 from lab.explorers.properties import Property
 from lab.explorers.words import in_words
 from lab.figures.theme import palette
 from lab.notebook.live import live_widget
+from lab.notebook.panels import html_of, shown
 from lab.notebook.plot import Plot, plain
 from lab.notebook.widgets import control
 from lab.text import plain as marked
@@ -35,8 +34,6 @@ _STYLE = """<style>
 .advlab-controls { border-right: 1px solid rgba(128, 128, 128, 0.35); padding-right: 12px; }
 .jp-OutputArea-child:has(.advlab) + .jp-OutputArea-child { display: none; } /* the still picture, for no kernel */
 </style>"""
-_BADGE = re.compile(r":(?:\w+-badge|small)\[([^\]]*)\]?")
-_ROWS = 12  # of a table
 
 
 class Explored:
@@ -125,17 +122,18 @@ class Explored:
         except (Exception, KeyboardInterrupt) as error:
             self.picture = None
             said = in_words(error) if isinstance(error, Exception) else "Stopped; the picture is the one before."
-            self._notices.value = f'<div role="alert">⚠ {_html(said)}</div>'
+            self._notices.value = f'<div role="alert">⚠ {html_of(said)}</div>'
         finally:
             self._progress.layout.visibility = "hidden"
         if self._still is not None:
             self._still.update(self._standing())
 
     def _fill(self, picture: Picture) -> None:
-        self._sentence.value = f'<div aria-live="polite">{_html(picture.sentence)}</div>'
+        self._sentence.value = f'<div aria-live="polite">{html_of(picture.sentence)}</div>'
         left = [f"⚠ **{each.name}** is left out. {each.why}" for each in picture.left_out]
-        self._notices.value = _html("\n\n".join([*self._wrong, *left, *picture.notes]))
-        self._first.children = [self._panel(panel) for panel in picture.panels[:1]]
+        self._notices.value = html_of("\n\n".join([*self._wrong, *left, *picture.notes]))
+        beside = [] if picture.beside is None else [picture.beside]
+        self._first.children = [self._panel(panel) for panel in [*picture.panels[:1], *beside]]
         self._rest.children = [self._panel(panel) for panel in picture.panels[1:]] + [
             self._action(each.label, each.changes) for each in picture.actions
         ]
@@ -170,11 +168,8 @@ class Explored:
 
     def _panel(self, panel: AnyPanel) -> Any:
         """A panel below its heading; a picture that is there already is sent what is new."""
-        if isinstance(panel, Table):
-            rows = panel.frame.head(_ROWS)._repr_html_()
-            return ipywidgets.Accordion([ipywidgets.HTML(rows)], titles=(panel.heading,))
-        if isinstance(panel, Words):
-            return _named(ipywidgets.VBox([_words(), ipywidgets.HTML(_html(panel.text)), _words()]), panel, panel.guide)
+        if not isinstance(panel, Panel | Live):
+            return shown(panel, lambda changes: self.set(**changes))
         key = f"{type(panel).__name__} {panel.name}"
         if key not in self._drawn:
             self._drawn[key] = ipywidgets.VBox([_words(), self._mounted(panel), _words()])
@@ -242,9 +237,3 @@ def _named(box: Any, panel: AnyPanel, guide: str) -> Any:
     above.value, below.value = f"<b>{html.escape(panel.heading)}</b>", f"<small>{html.escape(guide)}</small>"
     above.layout.display, below.layout.display = (None if words else "none" for words in (panel.heading, guide))
     return box
-
-
-def _html(text: str) -> str:
-    """Markdown as HTML; what it holds of HTML is shown letter by letter."""
-    rendered: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(_BADGE.sub(r"\1", text))
-    return rendered

@@ -4,7 +4,7 @@ import streamlit as st
 
 from lab import plugins
 from lab.explorers import explorer, names
-from lab.explorers.contract import COMPARE, MY_RUN, PAPERS, ROOMS
+from lab.explorers.contract import COMPARE, PAPERS, ROOMS
 from lab.pages.gate import takes_files
 from lab.pages.home import page_of, rooms, show
 from lab.pages.shell import guarded
@@ -14,7 +14,6 @@ st.set_page_config(page_title="Advantage Lab", page_icon="⚖️", layout="wide"
 
 PAGES = {room: [page_of(name) for name in names() if explorer(name).room == room] for room in ROOMS}
 PAGES[COMPARE].append(st.Page("small_models.py", title="Small models"))
-PAGES[MY_RUN].append(st.Page("your_run.py", title="Your run"))
 PAGES[PAPERS].append(st.Page("papers.py", title="Papers"))
 
 
@@ -27,5 +26,5 @@ def start() -> None:
 START = st.Page(start, title="Start", default=True)
 
 chosen = st.navigation({"": [START], **PAGES}, position="top")
-takes_files(chosen.url_path == "your_run")
+takes_files(chosen.url_path == "my_run")
 guarded(chosen.run)

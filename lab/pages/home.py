@@ -10,10 +10,10 @@ from typing import Any
 import streamlit as st
 
 from lab.explorers import explorer, places
-from lab.explorers.contract import ROOMS, AnyPanel, Explorer, LeftOut, Live, Offer, Panel, Picture, Table, Words
+from lab.explorers.contract import ROOMS, Explorer, LeftOut, Offer, Picture
 from lab.explorers.kept import watched_by
-from lab.pages import live
 from lab.pages.background import Job
+from lab.pages.panels import panel
 from lab.pages.shell import Page
 from lab.text import plain
 
@@ -27,26 +27,39 @@ def show(name: str) -> None:
     asked = explorer(name)
     page = Page(asked)
     state = page.open()
-    settled = dict(page.ask(asked.settle, state))
+    with st.spinner("Working …"):
+        settled = dict(page.ask(asked.settle, state))
     if changed := {name: value for name, value in settled.items() if value != state[name]}:
         page.set(**changed)
         st.rerun()
     _controls(page, asked, page.ask(asked.offer, state))
-    picture = _drawn(page, asked.name, state)
+    picture = _drawn(page, asked, state)
     page.say(picture.sentence)
     with page.notices:
         for each in picture.left_out:
             _left_out(page, each)
     if picture.panels:
         with page.first:
-            _panel(page, picture.panels[0], fill=True)
+            _first(page, picture)
     _rest(page, picture)
     page.finish(picture.code, picture.frame, picture.of, call=asked.call(state))
 
 
+def _first(page: Page, picture: Picture) -> None:
+    """The most telling panel in the height that is left, with what stands beside it."""
+    if picture.beside is None:
+        panel(page, picture.panels[0], fill=True)
+        return
+    with st.container(key="pair", height="stretch"):
+        with st.container(key="pair-picture", height="stretch"):
+            panel(page, picture.panels[0], fill=True)
+        with st.container(key="pair-beside"):
+            panel(page, picture.beside)
+
+
 def _controls(page: Page, asked: Explorer, offer: Offer) -> None:
     """What matters most on top, then a heading for each group; at the end what the place is."""
-    shown = [each for each in asked.properties if each.drawn and each.matters(page.state)]
+    shown = [each for each in asked.properties if each.drawn and each.matters(page.state) and each.name != asked.views]
     top = [each for each in shown if each.name in asked.first]
     groups: dict[str, list[Any]] = {}
     for each in shown:
@@ -67,12 +80,17 @@ def _controls(page: Page, asked: Explorer, offer: Offer) -> None:
 
 
 def _control(page: Page, name: str, offer: Offer) -> None:
-    page.control(name, **({"options": offer.options[name]} if name in offer.options else {}))
+    more: dict[str, Any] = {}
+    if name in offer.options:
+        more["options"] = offer.options[name]
+    if name in offer.bounds:
+        more["min_value"], more["max_value"] = offer.bounds[name]
+    page.control(name, **more)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def started(name: str, state: str) -> Job:
-    """The picture of a state (as JSON), begun once and kept, so that a second look is immediate."""
+def started(name: str, state: str, edition: str) -> Job:
+    """The picture of a state (as JSON) and edition, begun once and kept, so that a second look is immediate."""
 
     def draw(**watching: Any) -> Picture:
         with watched_by(**watching):
@@ -81,9 +99,9 @@ def started(name: str, state: str) -> Job:
     return Job(draw)
 
 
-def _drawn(page: Page, name: str, state: Mapping[str, Any]) -> Picture:
+def _drawn(page: Page, asked: Explorer, state: Mapping[str, Any]) -> Picture:
     """The picture of a state; where it takes longer, how far it is and a button that stops it."""
-    settled = name, json.dumps(state, sort_keys=True)
+    settled = asked.name, json.dumps(state, sort_keys=True), repr(page.ask(asked.edition, state))
     before, work = st.session_state.get(page.key("job"), (settled, None))
     if before != settled and work.left(page.reader):
         started.clear(*before)
@@ -138,41 +156,14 @@ def _rest(page: Page, picture: Picture) -> None:
         with page.panels():
             for each in beside:
                 with st.container():
-                    _panel(page, each)
+                    panel(page, each)
     for each in picture.panels[1:]:
         if each.wide:
-            _panel(page, each)
+            panel(page, each)
     for action in picture.actions:
         st.button(action.label, on_click=page.set, kwargs=dict(action.changes), key=page.key(f"do {action.label}"))
     for note in picture.notes:
         st.caption(note)
-
-
-def _panel(page: Page, panel: AnyPanel, *, fill: bool = False) -> None:
-    """One panel; `fill` gives it the height that is left on the first screen."""
-    if isinstance(panel, Table):
-        with st.expander(panel.heading):
-            st.dataframe(panel.frame, hide_index=True)
-            st.caption(panel.guide)
-        return
-    if panel.heading:
-        st.subheader(panel.heading, anchor=False)
-    if isinstance(panel, Words):
-        st.markdown(panel.text)
-        st.caption(panel.guide)
-    elif isinstance(panel, Panel):
-        page.draw(panel, fill=fill)
-    else:
-        _live(page, panel)
-
-
-def _live(page: Page, panel: Live) -> None:
-    def heard(change: Mapping[str, Any]) -> None:
-        state = {each.name: st.session_state[page.key(each.name)] for each in page.properties}
-        page.set(**panel.heard(state, change))
-
-    live.mount(panel.module, page.ask(panel.data, page.theme), heard)
-    st.caption(panel.reading)
 
 
 def page_of(name: str) -> Any:

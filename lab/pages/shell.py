@@ -34,7 +34,7 @@ import polars as pl
 import streamlit as st
 
 from lab.explorers.contract import Panel, Topic
-from lab.explorers.properties import parse, written
+from lab.explorers.properties import Choice, parse, written
 from lab.explorers.words import in_words
 from lab.figures.figure import Figure
 from lab.pages import daylight, widgets
@@ -94,6 +94,8 @@ class Page:
             self._head()
             if self.presets:
                 self._questions()
+            if self.topic.views:
+                self._views(self.topic.views)
             self.notices = st.container(key="notices")
             self.first = st.container(key="first", height="stretch")
         if notes:
@@ -162,7 +164,10 @@ class Page:
     def draw(self, panel: Panel, *, fill: bool = False, guide: bool = True) -> None:
         """Draws a panel's picture and reading guide; `fill`: in the height that is left on the first screen."""
         drawn = self.ask(panel.draw, self.theme)
-        given: dict[str, Any] = {"theme": None, "config": PLOT_CONFIG, "key": f"{self.slug}-{panel.name}"}
+        key, picks = f"{self.slug}-{panel.name}", panel.picks
+        given: dict[str, Any] = {"theme": None, "config": PLOT_CONFIG, "key": key}
+        if picks:
+            given |= {"on_select": lambda: self._clicked(key, picks), "selection_mode": "points"}
         if fill:
             drawn.layout.height = None
             with st.container(key="filling", height="stretch"):
@@ -171,6 +176,11 @@ class Page:
             st.plotly_chart(drawn, **given)
         if guide:
             st.caption(panel.reading)
+
+    def _clicked(self, key: str, picks: Callable[[Any], Any]) -> None:
+        """Takes over what was clicked in a picture."""
+        for point in st.session_state[key].selection.points[:1]:
+            self.set(**picks(point))
 
     def finish(self, code: str, frame: pl.DataFrame, of: str = "this picture", call: str = "") -> None:
         """Fills the places of Code and Data.
@@ -242,6 +252,13 @@ class Page:
             with st.popover("Questions" if lit is None or lit in seen else lit, icon=":material/help:"):
                 self._pills("All questions", "further", list(self.presets), lit)
             self._pills("Questions", "preset", seen, lit)
+
+    def _views(self, name: str) -> None:
+        """The sides of the matter as a row of buttons."""
+        each = next(each for each in self.properties if each.name == name and isinstance(each, Choice))
+        with st.container(key="views"):
+            st.segmented_control(each.label, each.options, format_func=each.shown, key=self.key(name), required=True,
+                                 label_visibility="collapsed")  # fmt: skip
 
     def _pills(self, label: str, name: str, questions: list[str], lit: str | None) -> None:
         st.session_state[self.key(name)] = lit if lit in questions else None

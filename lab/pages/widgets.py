@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from lab.explorers.properties import Choice, Choices, Flag, Number, Property, Rewards, Text, Whole
+from lab.explorers.properties import Choice, Choices, Files, Flag, Number, Property, Rewards, Text, Whole
 
 __all__ = ["draw"]
 
@@ -33,8 +33,10 @@ def _words(each: Property) -> dict[str, Any]:
 
 @draw.register
 def _(each: Whole, key: str, **more: Any) -> None:
-    widget: Callable[..., Any] = st.number_input if each.typed else st.slider
-    widget(min_value=each.low, max_value=each.high, step=each.step, key=key, **(_words(each) | more))
+    bounds = {"min_value": each.low, "max_value": each.high} | more
+    slides = not each.typed and bounds["min_value"] < bounds["max_value"]
+    widget: Callable[..., Any] = st.slider if slides else st.number_input
+    widget(step=each.step, key=key, **(_words(each) | bounds))
 
 
 @draw.register
@@ -69,6 +71,22 @@ def _(each: Choices, key: str, **more: Any) -> None:
 @draw.register
 def _(each: Text, key: str, **more: Any) -> None:
     st.text_input(key=key, placeholder=each.placeholder, max_chars=each.most, **(_words(each) | more))
+
+
+@draw.register
+def _(each: Files, key: str, **more: Any) -> None:
+    """The value is taken over when files arrive; those that are too much together are refused."""
+    name, most = f"{key} files", each.most * 2**20
+
+    def arrived() -> None:
+        files = st.session_state[name]
+        fits = files and sum(file.size for file in files) <= most
+        st.session_state[key] = each.take({file.name: file.getvalue() for file in files}) if fits else ""
+
+    given = st.file_uploader(key=name, type=list(each.endings), accept_multiple_files=True, on_change=arrived,
+                             max_upload_size=each.most, **(_words(each) | more))  # fmt: skip
+    if sum(file.size for file in given) > most:
+        st.error(f"These files have more than {each.most} MB in all; read the log from its folder on this computer.")
 
 
 @draw.register

@@ -193,4 +193,4 @@ if median_baseline(np.zeros((1, 4))) is not None:
     print("right" if good and len(losses) == STEPS else "not yet: np.median over the last axis, keepdims=True")
 
 # %% [markdown]
-# The same rules on logged rewards in the dashboard: `make lab`, page **Your run**, log *two_rewards*.
+# The same rules on logged rewards in the dashboard: `make lab`, page **My run**, log *two_rewards*.

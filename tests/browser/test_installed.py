@@ -55,7 +55,7 @@ def test_the_package_is_the_installed_one(installed: Path, tmp_path: Path) -> No
 
 
 def test_the_dashboard_opens_anywhere_with_its_recorded_data(new_page: Opener, installed_url: str) -> None:
-    page = new_page(f"{installed_url}/your_run")
+    page = new_page(f"{installed_url}/my_run")
     assert "96 groups" in page.locator(".st-key-reading").inner_text()
     page = new_page(f"{installed_url}/small_models", scheme="dark")
     assert "its task: Sort the digits" in page.locator(".st-key-reading").inner_text()

@@ -13,7 +13,7 @@ PICTURE = ".js-plotly-plot, [data-live] :is(svg, table), [data-testid=stDataFram
 
 #: What is measured and photographed: every page in its default state and in every question's.
 STATES = {name.replace("-", "_"): explorer(name) for name in names()}
-OWN = ["small_models", "your_run", "papers"]
+OWN = ["small_models", "papers"]
 
 SIZES = {"desk": (1440, 900), "tablet": (820, 1180)}
 GROUNDS: dict[Literal["light", "dark"], str] = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 21, 28)"}

@@ -93,7 +93,7 @@ seen = train.picture(train.state(world="shells", variants=own, steps=50, runs=2)
 assert "lab.world('shells')" in seen.code and set(own) == set(seen.frame["variant"])
 rules = next(each for each in explorer("microscope").properties if each.name == "rules")
 assert "thirds" in rules.options
-log = look("your_run", {"log": "folder", "path": f"{sys.argv[1]}/run.pea", "rules": "thirds~dr_grpo"})
+log = look("my_run", {"log": "folder", "path": f"{sys.argv[1]}/run.pea", "view": "browse", "rules": "thirds~dr_grpo"})
 assert not log.problems and not log.test.warning, (log.problems, log.test.warning)
 assert plain("pea: one .pea file") in log.properties["path"].help and "thirds" in log.properties["rules"].options
 print("listed")

@@ -82,7 +82,7 @@ def page(request):
 
 
 def test_the_app_lists_its_pages():
-    assert {"start", "microscope", "train", "papers", "your_run"} <= set(PAGES) and len(PAGES) == len(set(PAGES))
+    assert {"start", "microscope", "train", "papers", "my_run"} <= set(PAGES) and len(PAGES) == len(set(PAGES))
     assert problems(AppTest.from_file(str(ROOT / "lab/pages/app.py"), default_timeout=SECONDS).run()) == []
 
 

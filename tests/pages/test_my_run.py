@@ -1,24 +1,18 @@
-"""Your run: what is typed and uploaded, and what is said when it cannot be read."""
+"""My run as a page: what is typed and uploaded, what is said when it cannot be read, and text that stays text."""
 
 import ast
 import shutil
 
 import polars as pl
 import pytest
-from streamlit.testing.v1 import AppTest
 
 import lab
+from tests.pages.looking import look
 
 
 @pytest.fixture
-def opened(root):
-    def opened(**address):
-        test = AppTest.from_file(str(root / "lab" / "pages" / "your_run.py"), default_timeout=60)
-        for key, text in address.items():
-            test.query_params[key] = text
-        return test.run()
-
-    return opened
+def opened():
+    return lambda **address: look("my_run", address).test
 
 
 @pytest.fixture
@@ -31,11 +25,16 @@ def rows(test):
     return next(each for each in test.dataframe if "completion" in each.value.columns).value
 
 
+def log(test):
+    """What the side panel says of the log, and how it was read."""
+    return " ".join(each.value.replace("\\", "") for each in [*test.caption, *test.markdown])
+
+
 def test_a_typed_folder_is_read(opened, copy):
     test = opened(log="folder", path=str(copy))
     assert not test.exception and not test.error
     assert "96 groups" in test.markdown[0].value
-    assert any("Reward weights from run\\_info\\.json" in each.value for each in test.caption)
+    assert "Reward weights from run_info.json" in log(test)
 
 
 def test_a_run_that_grows_is_read_again(opened, copy):
@@ -84,13 +83,13 @@ def test_uploads_have_a_limit_that_the_page_says(opened):
 
 def test_what_was_inferred_can_be_corrected(opened):
     test = opened(log="two_rewards")
-    test.number_input(key="your-run:group_size").set_value(4).run()
+    test.number_input(key="my-run:group_size").set_value(4).run()
     assert "192 groups" in test.markdown[0].value
-    test.text_input(key="your-run:rewards").set_value("digit_fraction").run()
-    assert "starts_with_digit" not in rows(test).columns
-    test.text_input(key="your-run:weights").set_value("a, b").run()
+    test.text_input(key="my-run:rewards").set_value("digit_fraction").run()
+    assert "digit_fraction × 1." in log(test) and "starts_with_digit ×" not in log(test)
+    test.text_input(key="my-run:weights").set_value("a, b").run()
     assert "numbers with commas" in test.error[0].value
-    test.text_input(key="your-run:weights").set_value("").run()
+    test.text_input(key="my-run:weights").set_value("").run()
     assert not test.error
 
 
@@ -98,23 +97,27 @@ def test_text_with_markup_is_shown_as_text(opened, copy):
     attack = "<img src=x onerror=alert(1)> **bold** $x$"
     for file in (copy / "completions").iterdir():
         pl.read_parquet(file).with_columns(prompt=pl.lit(attack) + pl.col("prompt")).write_parquet(file)
-    test = opened(log="folder", path=str(copy))
+    test = opened(log="folder", path=str(copy), view="browse", find="<img")
     assert not test.exception and not test.error
-    assert attack in test.text[0].value, "st.text shows it letter by letter"
+    assert any(attack in each.value for each in test.code), "it is shown letter by letter"
     assert not any(attack in each.value for each in [*test.markdown, *test.caption])
 
 
 def test_the_nearest_step_and_group_are_shown(opened):
-    test = opened(log="two_rewards", step="400", group="99")
-    assert "Step 12, group 7" in [each.value for each in test.subheader]
+    test = opened(log="two_rewards", view="browse", step="400", group="99")
+    assert "Groups of step 12" in [each.value for each in test.subheader]
+    assert test.slider[0].value == 12
+    test.slider[0].set_value(3).run()
+    assert "Groups of step 3" in [each.value for each in test.subheader]
 
 
 def test_a_log_without_advantages_is_compared_with_nothing(opened, copy):
     for file in (copy / "completions").iterdir():
         pl.read_parquet(file).drop("advantage").write_parquet(file)
-    test = opened(log="folder", path=str(copy))
+    test = opened(log="folder", path=str(copy), view="what-if")
     assert not test.exception and not test.error
-    assert "Logged against recomputed" not in [each.value for each in test.subheader]
+    rows = next(each.value for each in test.dataframe if "distance" in each.value.columns)
+    assert rows["variant"][0] == "grpo on the logged rewards"
 
 
 NAME = 'x\nimport os; os.system("touch pwned")  #'
@@ -133,10 +136,12 @@ def strange(copy):
 
 
 def test_a_name_from_the_log_is_no_code_no_pattern_and_no_link(opened, strange):
-    test = opened(log="folder", path=str(strange))
+    test = opened(log="folder", path=str(strange), view="browse", step="1")
     assert not test.exception and not test.error
     lines = next(each.value for each in test.code if each.value.startswith("import lab"))
-    assert sum(isinstance(node, ast.Import) for node in ast.parse(lines).body) == 1
+    assert {name.name for node in ast.parse(lines).body if isinstance(node, ast.Import) for name in node.names} == {
+        "lab"
+    }
     assert {NAME, "^.*$", LINK} <= set(rows(test).columns)
     shown = [each.value.replace("\\", "") for each in [*test.caption, *test.markdown]]
     assert any("me@\u2060evil.example" in text for text in shown)
