@@ -64,6 +64,15 @@ def app(page: str) -> AppTest:
     return AppTest.from_file(str(ROOT / f"lab/pages/{page}.py"), default_timeout=SECONDS)
 
 
+def settled(test: AppTest) -> AppTest:
+    """The page when nothing runs beside it any more: a busy machine shows a progress bar first."""
+    end = time.monotonic() + SECONDS
+    while test.get("progress") and time.monotonic() < end:
+        time.sleep(0.2)
+        test.run()
+    return test
+
+
 def look(page: str, address: Mapping[str, str] | None = None) -> Seen:
     """Opens a page at an address and waits until nothing runs beside it any more."""
     seen = Seen(app(page))

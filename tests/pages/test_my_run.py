@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import lab
-from tests.pages.looking import look
+from tests.pages.looking import look, settled
 
 
 @pytest.fixture
@@ -75,21 +75,21 @@ def test_uploads_have_a_limit_that_the_page_says(opened):
     test = opened(log="upload")
     assert "At most 16 MB in all" in test.file_uploader[0].help
     files = [(f"completions_{n}.parquet", bytes(9 * 2**20), "application/octet-stream") for n in range(2)]
-    test.file_uploader[0].set_value(files).run()
+    settled(test.file_uploader[0].set_value(files).run())
     assert not test.exception and "more than 16 MB in all" in test.error[0].value
-    test.file_uploader[0].set_value(files[:1]).run()
+    settled(test.file_uploader[0].set_value(files[:1]).run())
     assert not test.exception and "Parquet" in test.error[0].value, "as large as this they are read"
 
 
 def test_what_was_inferred_can_be_corrected(opened):
     test = opened(log="two_rewards")
-    test.number_input(key="my-run:group_size").set_value(4).run()
+    settled(test.number_input(key="my-run:group_size").set_value(4).run())
     assert "192 groups" in test.markdown[0].value
-    test.text_input(key="my-run:rewards").set_value("digit_fraction").run()
+    settled(test.text_input(key="my-run:rewards").set_value("digit_fraction").run())
     assert "digit_fraction × 1." in log(test) and "starts_with_digit ×" not in log(test)
-    test.text_input(key="my-run:weights").set_value("a, b").run()
+    settled(test.text_input(key="my-run:weights").set_value("a, b").run())
     assert "numbers with commas" in test.error[0].value
-    test.text_input(key="my-run:weights").set_value("").run()
+    settled(test.text_input(key="my-run:weights").set_value("").run())
     assert not test.error
 
 
@@ -107,7 +107,7 @@ def test_the_nearest_step_and_group_are_shown(opened):
     test = opened(log="two_rewards", view="browse", step="400", group="99")
     assert "Groups of step 12" in [each.value for each in test.subheader]
     assert test.slider[0].value == 12
-    test.slider[0].set_value(3).run()
+    settled(test.slider[0].set_value(3).run())
     assert "Groups of step 3" in [each.value for each in test.subheader]
 
 

@@ -1,7 +1,6 @@
 """Every page of the dashboard, at every preset and at broken addresses, without an exception."""
 
 import ast
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ from streamlit.testing.v1 import AppTest
 from lab.explorers import explorer, names
 from lab.notebook.home import Explored
 from lab.pages.shell import Page
-from tests.pages.looking import app, look, untold
+from tests.pages.looking import SECONDS, app, look, settled, untold
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SECONDS = 90
 
 
 def own() -> list[str]:
@@ -33,15 +31,6 @@ def opened(page: str, **address: str) -> AppTest:
     for name, text in address.items():
         test.query_params[name] = text
     return settled(test.run())
-
-
-def settled(test: AppTest) -> AppTest:
-    """The page when nothing runs beside it any more: a busy machine shows a progress bar first."""
-    end = time.monotonic() + SECONDS
-    while test.get("progress") and time.monotonic() < end:
-        time.sleep(0.2)
-        test.run()
-    return test
 
 
 def problems(test: AppTest) -> list[str]:
