@@ -8,10 +8,16 @@ the loss that is differentiated is −Σ w log π with the weights w of the vari
 that is logged is the objective's own. A KL penalty is switched on by TRL's `beta`, because TRL holds the reference
 model, and multiplied with the ratio where `use_bias_correction_kl` says so, as it does by default. With several
 processes the rules see the groups of all of them, and each process weighs its own rollouts.
+
+What GRPOConfig says of the loss becomes an option of the variant's rules or is refused by name (`trl_settings`):
+epsilon, epsilon_high, delta, loss_type, importance_sampling_level, the constants of SAPO and VESPO, scale_rewards and
+multi_objective_aggregation. What stands beside the loss acts as in TRL: the entropy bonus and its control,
+top_entropy_quantile, off_policy_mask_threshold, vLLM's importance correction, the loss of a mixture's router.
 """
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -20,9 +26,15 @@ from torch import Tensor
 from trl import GRPOTrainer as Plain
 
 from lab.integrations.rules import Rules, Scored
+from lab.integrations.trl_settings import asked, factors, global_mean
 from lab.methods import Variant
+from lab.methods import variant as named
 
 __all__ = ["GRPOTrainer"]
+
+#: What a batch holds of images, beside its tokens.
+_IMAGES = ("pixel_values", "image_grid_thw", "num_images", "pixel_attention_mask", "spatial_shapes", "num_tiles",
+           "image_sizes", "token_type_ids", "mm_token_type_ids", "image_position_ids")  # fmt: skip
 
 
 class GRPOTrainer(Plain):
@@ -37,13 +49,19 @@ class GRPOTrainer(Plain):
 
     Raises:
         MissingFieldError: A rule reads a field that TRL does not have.
-        InputError: While training: an objective that couples the rollouts of a group got parts of groups.
+        InputError: A setting of GRPOConfig has no place in the variant's rules, or `options` says otherwise. While
+            training: an objective that couples the rollouts of a group got parts of groups.
     """
+
+    entropy_coef: float  # both are TRL's, which keeps them with its checkpoints
+    _entropy_window_stats: Tensor | None
 
     def __init__(
         self, *args: Any, variant: str | Variant = "grpo@trl", options: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
-        self.rules = Rules(variant, **(options or {}))
+        config = inspect.signature(Plain).bind_partial(*args, **kwargs).arguments.get("args")
+        own = options or {}
+        self.rules = Rules(variant, **own | (asked(config, named(variant, **own), own) if config is not None else {}))
         super().__init__(*args, **kwargs)
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -64,27 +82,59 @@ class GRPOTrainer(Plain):
             return flat[:, :length] if array.shape[2:] == mask.shape[2:] else flat
 
         batch["advantages"] = rows(scored.advantage).float()
+        batch["num_items_in_batch"] = torch.tensor((mask & scored.keep[..., None]).sum(), device=device)
         batch["lab_row"] = own
         batch["lab_keep"], batch["lab_rewards"] = rows(scored.keep), rows(scored.rewards)
         if scored.clip_scale is not None:
             batch["lab_clip_scale"] = rows(scored.clip_scale)
+        self._relog(scored.advantage, mask)
         return batch
+
+    def _relog(self, advantage: Any, mask: Any) -> None:
+        """Log the lab's advantages with the completions in the place of TRL's; of those per token the mean."""
+        if advantage.shape == mask.shape:
+            advantage = (advantage * mask).sum(-1) / np.maximum(mask.sum(-1), 1)
+        logged = self._logs["advantages"]
+        for _ in range(min(advantage.size, len(logged))):
+            logged.pop()
+        logged.extend(advantage.ravel().tolist())
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1)
         seen = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1)
-        length = inputs["completion_ids"].size(1)
-        logp, entropy, _ = self._get_per_token_logps_and_entropies(model, ids, seen, length, compute_entropy=True)
+        length, mask = inputs["completion_ids"].size(1), _mask(inputs)
+        logp, entropy, router = self._get_per_token_logps_and_entropies(
+            model, ids, seen, length, compute_entropy=True, compute_aux_loss=self.aux_loss_enabled,
+            **{name: inputs.get(name) for name in _IMAGES},
+        )  # fmt: skip
+        chosen = mask
+        if self.top_entropy_quantile < 1.0:
+            chosen = self.get_high_entropy_mask(entropy, mask, 1 - self.top_entropy_quantile)
+        policy, weights = self._policy_loss(inputs, logp, mask, self._advantages(inputs, logp.detach(), mask, chosen))
+        accumulated = self.current_gradient_accumulation_steps if self.model.training else 1.0
+        loss = policy * self._share(inputs, mask, accumulated)
+        logged = loss.detach() if global_mean(self.args, self.rules.variant) else policy.detach()
+        if self._entropy_bonus_enabled:
+            loss = loss - self._entropy_bonus(entropy, chosen, logged) / accumulated
+        if self.aux_loss_enabled:
+            loss = loss + self.router_aux_loss_coef * router / accumulated
+            self._note("aux_loss", self.accelerator.gather_for_metrics(router).mean().item())
+        self._log(entropy.detach(), mask, weights)
+        return loss
+
+    def _policy_loss(
+        self, inputs: dict[str, Any], logp: Tensor, mask: Tensor, advantage: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The objective's loss with its gradient, and the weights on ∇log π [rows, T]."""
         order, size = self._order(inputs)
 
         def grouped(rows: Tensor | None) -> Any:
             return None if rows is None else _grouped(rows[order], size)
 
-        mask, now = _mask(inputs), logp.detach()
-        parts = ("lab_rewards", "advantages", "lab_keep", "lab_clip_scale")
-        rewards, advantage, keep, scale = (grouped(inputs.get(part)) for part in parts)
+        now = logp.detach()
+        rewards, keep, scale = (grouped(inputs.get(f"lab_{part}")) for part in ("rewards", "keep", "clip_scale"))
         weights, value = self.rules.weigh(
-            grouped(now.double()), Scored(rewards, advantage, keep, scale), mask=grouped(mask),
+            grouped(now.double()), Scored(rewards, grouped(advantage), keep, scale), mask=grouped(mask),
             logp=grouped(inputs.get("old_per_token_logps", now).double()),
             logp_ref=grouped(inputs.get("ref_per_token_logps")), kl_beta=self.beta,
             kl_ratio=self.args.use_bias_correction_kl, max_length=self.max_completion_length,
@@ -92,9 +142,59 @@ class GRPOTrainer(Plain):
         w = torch.empty_like(now)
         w[order] = torch.from_numpy(weights.reshape(now.shape)).to(now)
         surrogate = -(w * torch.where(mask, logp, 0.0)).sum()
-        self._log(entropy, mask, w)
-        loss = surrogate - surrogate.detach() + value
-        return loss / (self.current_gradient_accumulation_steps if self.model.training else 1.0)
+        return surrogate - surrogate.detach() + value, w
+
+    def _advantages(self, inputs: dict[str, Any], now: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
+        """Advantages [rows] or [rows, T] times what TRL multiplies the loss of a token or of a rollout with."""
+        advantage = inputs["advantages"]
+        by_token = advantage if advantage.dim() > 1 else advantage[:, None]
+        parts = [] if chosen is mask else [chosen.to(now)]
+        if (limit := self.off_policy_mask_threshold) is not None:
+            old = inputs.get("sampling_per_token_logps", inputs.get("old_per_token_logps", now))
+            parts.append(self.get_off_policy_mask(by_token, now, old, mask.to(now), limit))
+        if self.use_vllm and self.vllm_importance_sampling_correction:
+            parts.append(inputs["importance_sampling_ratio"])
+        if not parts:
+            return advantage
+        factor = torch.stack(torch.broadcast_tensors(*parts)).prod(0)
+        if factors(self.rules.objective) == "rollout" and factor.size(1) > 1:
+            factor = (factor * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+        return (by_token * factor).squeeze(1) if max(by_token.size(1), factor.size(1)) == 1 else by_token * factor
+
+    def _share(self, inputs: dict[str, Any], mask: Tensor, accumulated: float) -> Any:
+        """What this part of the batch counts in the step: as much as any other, or by its tokens."""
+        if not global_mean(self.args, self.rules.variant):
+            return 1.0 / accumulated
+        steps = accumulated / self.args.steps_per_generation if self.model.training else 1.0
+        whole = inputs["num_items_in_batch"].clamp(min=1) / self.accelerator.num_processes * steps
+        return (mask & inputs["lab_keep"][:, None]).sum() / whole
+
+    def _entropy_bonus(self, entropy: Tensor, chosen: Tensor, policy: Tensor) -> Tensor:
+        """Coefficient times mean entropy of the tokens, and TRL's control of the coefficient (Skywork-OR1)."""
+        total, count = (entropy * chosen).sum(), chosen.sum()
+        low = not self.use_adaptive_entropy or self._last_world_entropy <= self.args.entropy_target
+        bonus = (self.entropy_coef if low else 0.0) * total / count.clamp(min=1)
+        self._note("policy_loss", self.accelerator.gather(policy).nanmean().item())
+        if self.model.training:
+            if self.use_adaptive_entropy:
+                self._control(torch.stack([total.detach(), count.to(total)]))
+            if self.accelerator.sync_gradients:
+                self._note("entropy_coef", self.entropy_coef)
+        return bonus
+
+    def _control(self, measured: Tensor) -> None:
+        """Move the coefficient after the last part of a step, by the entropy of all its parts on all processes."""
+        before = self._entropy_window_stats
+        self._entropy_window_stats = measured if before is None else before + measured
+        if self.accelerator.sync_gradients:
+            total, count = self.accelerator.reduce(self._entropy_window_stats, reduction="sum")
+            self._last_world_entropy = (total / count.clamp(min=1)).item()
+            step = self.args.entropy_coef_delta
+            if self._last_world_entropy <= self.args.entropy_target:
+                self.entropy_coef = min(self.entropy_coef + step, self.args.entropy_coef_max)
+            else:
+                self.entropy_coef = max(self.entropy_coef - step, self.args.entropy_coef_min)
+            self._entropy_window_stats = None
 
     def _order(self, inputs: dict[str, Any]) -> tuple[Tensor, int]:
         """Rows back in their groups, which TRL shuffles, and the group size; single rows where groups are cut."""
@@ -107,10 +207,12 @@ class GRPOTrainer(Plain):
             self.rules.refuse_parts()
         return order, 1
 
+    def _note(self, name: str, value: float) -> None:
+        self._metrics["train" if self.model.training else "eval"][name].append(value)
+
     def _log(self, entropy: Tensor, mask: Tensor, weights: Tensor) -> None:
-        metrics = self._metrics["train" if self.model.training else "eval"]
-        metrics["entropy"].append(float((entropy * mask).sum() / mask.sum().clamp(min=1)))
-        metrics["lab/zero_weight"].append(float(((weights == 0) & mask).sum() / mask.sum().clamp(min=1)))
+        self._note("entropy", float((entropy * mask).sum() / mask.sum().clamp(min=1)))
+        self._note("lab/zero_weight", float(((weights == 0) & mask).sum() / mask.sum().clamp(min=1)))
 
 
 def _mask(batch: dict[str, Any]) -> Tensor:
