@@ -122,12 +122,14 @@ def _raw(path: str | Path, name: str | None, wanted: Container[int] | None, grow
     left_out: list[Path] = []
     before = unfinished.set(left_out if growing else None)
     try:
-        chosen = reader_of(source, name)
+        named, chosen = source, reader_of(source, name)
         if chosen is None:
             source, chosen = _below(source)
         raw = chosen.read(source, wanted)
     finally:
         unfinished.reset(before)
+    if source != named:
+        raw = replace(raw, notes=(f"The only log in {named} is that in {source.relative_to(named)}.", *raw.notes))
     if left_out:
         said = f"Left out, because it is not written to its end yet: {listed(f.name for f in left_out)}."
         raw = replace(raw, notes=(*raw.notes, said))

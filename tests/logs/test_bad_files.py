@@ -65,7 +65,9 @@ def test_the_one_run_in_a_folder_is_opened_whatever_lies_beside_it(write: Write)
     deeper.mkdir(parents=True)
     (folder / "run").rename(deeper / "run")
     (folder / "latest").unlink()
-    assert lab.load(folder / "hub").source == deeper / "run"
+    table = lab.load(folder / "hub")
+    assert table.source == deeper / "run"
+    assert f"The only log in {folder / 'hub'} is that in snapshots/run." in table.notes
     assert "without any log that is known here; it holds .hidden, hub, src" in failure(folder)
 
 
