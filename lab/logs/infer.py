@@ -15,7 +15,7 @@ from lab.logs.columns import INNER, column
 from lab.logs.contract import COLUMNS, Known
 from lab.text import listed
 
-__all__ = ["drop_repeats", "evaluation_rows", "reward_columns", "reward_weights"]
+__all__ = ["drop_repeats", "reward_columns", "reward_weights"]
 
 
 def drop_repeats(frame: pl.DataFrame, keep: bool) -> tuple[pl.DataFrame, tuple[int, ...], list[str]]:
@@ -45,45 +45,6 @@ def drop_repeats(frame: pl.DataFrame, keep: bool) -> tuple[pl.DataFrame, tuple[i
         repeats,
         [said + " They are left out; keep_repeats=True keeps them."],
     )
-
-
-def evaluation_rows(
-    frame: pl.DataFrame, rewards: Sequence[str], metrics: pl.DataFrame, known: Known
-) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
-    """The rows that were trained on, those of evaluations, and what was done.
-
-    A reader marks them by a Boolean column `evaluation`. Without it, the last rows of a step in which the trainer
-    logged metrics `eval_...` are those of an evaluation, if their prompts stand in runs of another length.
-    """
-    marked, why = _marked(frame, rewards, metrics, known)
-    frame = frame.drop("evaluation") if frame.schema.get("evaluation") == pl.Boolean and not why else frame
-    evaluated = frame.filter(marked)
-    if evaluated.is_empty():
-        return frame, evaluated, []
-    steps = evaluated["step"].unique(maintain_order=True).to_list()
-    where = f"step {steps[0]}" if len(steps) == 1 else f"steps {listed(steps)}"
-    said = f"{evaluated.height} rows of {where} are evaluation rows{why}: they are kept apart from the training."
-    return frame.filter(~marked), evaluated, [said]
-
-
-def _marked(frame: pl.DataFrame, rewards: Sequence[str], metrics: pl.DataFrame, known: Known) -> tuple[pl.Series, str]:
-    """Whether each row is one of an evaluation, and how that is known where no reader says it."""
-    nothing = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
-    if "evaluation" in frame.columns and "evaluation" not in rewards and frame["evaluation"].dtype == pl.Boolean:
-        return frame["evaluation"].fill_null(False), ""
-    names = [c for c in metrics.columns if c.startswith("eval_")]
-    steps = metrics.filter(pl.any_horizontal(pl.lit(False), *(column(c).is_not_null() for c in names)))["step"]
-    if not len(steps) or known.groups or "prompt" not in frame.columns:
-        return nothing, ""
-    run = frame.select("step", pl.struct("step", "prompt").rle_id().alias("run")).with_columns(
-        pl.len().over("run").alias("length"), pl.col("step").is_in(steps).alias("there")
-    )
-    lengths = run.filter(~pl.col("there")) if not run["there"].all() else run
-    size = known.group_size or int(lengths.unique("run")["length"].mode().max())  # type: ignore[arg-type]
-    odd = pl.col("there") & (pl.col("length") % size != 0)
-    last = odd.cast(pl.Int8).reverse().cum_min().reverse().over("step") == 1
-    what = "eval_reward" if "eval_reward" in names else names[0]
-    return run.select(last.alias("last"))["last"], f" ({what} is logged there)"
 
 
 def reward_columns(frame: pl.DataFrame, given: Sequence[str] | None, known: Known) -> tuple[list[str], list[str]]:

@@ -13,6 +13,7 @@ from lab.errors import InputError
 from lab.logs import infer
 from lab.logs.columns import INNER, column, moved, reward_values, tidy
 from lab.logs.contract import Raw, Reader, reader_of, readers
+from lab.logs.evaluations import evaluation_rows
 from lab.logs.formats import FORMATS, names_in, tables, unfinished
 from lab.logs.groups import number_groups
 from lab.logs.parquet import status
@@ -81,7 +82,7 @@ def load(
     columns, about_columns = infer.reward_columns(rows, reward_columns, raw.known)
     weights, about_weights = infer.reward_weights(columns, reward_weights, raw.known, raw.metrics)
     rows, broken, missing = reward_values(rows, columns, raw.lacking)
-    rows, evaluated, apart = infer.evaluation_rows(rows, columns, raw.metrics, raw.known)
+    rows, evaluated, apart = evaluation_rows(rows, columns, weights, raw.metrics, raw.known)
     rows, repeats, repeated = infer.drop_repeats(rows, keep_repeats)
     names = moved(rows, _TABLE)
     known = replace(raw.known, groups=names.get(raw.known.groups or "", raw.known.groups))

@@ -107,3 +107,23 @@ def test_what_a_log_says_of_its_rollouts(load) -> None:
     assert table.logged("note") is None and table.logged("tokens") is None
     rewarded = load(Raw(frame.with_columns(length=pl.lit(0.5)), Known(rewards=("length",))))
     assert rewarded.reward_columns == ("length",) and rewarded.logged("length") is None
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_evaluations_in_groups_of_the_same_size_are_told_by_their_mean(load, groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    frames = [rows(4, 4, 4, step=s).drop("evaluation").with_columns(score=rng.random(12)) for s in (1, 2, 3)]
+    means = [f["score"].mean() for f in frames]
+    there = frames[1]["score"].tail(4 * groups).mean()
+    metrics = pl.DataFrame({"step": [1, 2, 3], "reward": [means[0], 0.9, means[2]], "eval_reward": [None, there, None]})
+    table = load(Raw(pl.concat(frames), metrics=metrics))
+    assert (table.frame.height, table.evaluation.height) == (36 - 4 * groups, 4 * groups)
+    assert table.evaluation["reward"].mean() == pytest.approx(there)
+    assert any("their mean reward is the eval_reward" in note for note in table.notes)
+    own = metrics.with_columns(reward=pl.Series(means))
+    assert load(Raw(pl.concat(frames), metrics=own)).evaluation.is_empty(), "the rows are those of the training"
+    unknown = metrics.with_columns(eval_reward=pl.Series([None, 0.123, None]))
+    table = load(Raw(pl.concat(frames), metrics=unknown))
+    assert table.evaluation.is_empty() and any("step 2 may be of an evaluation" in note for note in table.notes)
+    sparse = metrics.with_columns(step=pl.Series([0, 2, 4]))
+    assert load(Raw(pl.concat(frames), metrics=sparse)).evaluation.is_empty(), "a mean over several steps"
