@@ -1,6 +1,7 @@
 """What is found in rewards, each threshold at its edge, in small logs made by hand."""
 
 import itertools
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -244,6 +245,19 @@ def test_a_part_named_after_format_makes_the_reward(found: Found) -> None:
     assert found("rewards.format", rewards, {"most": share + 1e-9}, **options) is None
     assert found("rewards.format", rewards, {"least": 9}, **options) is None
     assert found("rewards.format", rewards, **options | {"names": ("length", "accuracy")}) is None
+
+
+def test_format_by_the_metrics_alone(tmp_path: Path) -> None:
+    entry = {"rewards/xml_format/mean": 0.5, "rewards/xml_format/std": 0.5, "rewards/task/mean": 0.0, "reward": 0.5}
+    history = [{"step": s, **entry, "rewards/task/std": 0.1 * (s == 3)} for s in range(1, 9)]
+    log = tmp_path / "run"
+    log.mkdir()
+    (log / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+    finding = contract.checks()["rewards.format"].run(lab.diagnose(log, []))
+    assert "xml_format makes 99.5% of the differences between rewards within steps; task differs in 1 of 8 steps" in (
+        sentence(finding)
+    )
+    assert finding is not None and finding.share == pytest.approx(8 * 0.25 / (8 * 0.25 + 0.01))
 
 
 def test_tags_make_the_reward(found: Found) -> None:

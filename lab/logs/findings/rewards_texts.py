@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 
 import polars as pl
 
 from lab.logs.columns import column
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
-from lab.logs.findings.texts import MARKUP, answer, empty, texts
+from lab.logs.findings.texts import MARKUP, answer, empty, some_steps, texts
 from lab.logs.findings.trends import curve, series, thirds
 from lab.text import listed, printable
 
 _LETTERS = 40  # of a completion that are shown in a sentence
+_MOST = 32_768  # rollouts whose tags are read
 
 
 @check(
@@ -97,7 +99,7 @@ def noise(run: Facts, *, warns: float = 0.02, least: int = 50, apart: float = 0.
         return None
     stock = identical(run)
     rows = rows if stock is None else rows.join(stock.rows, on=["step", "group", "rollout"], how="anti")
-    answers = _repeated(rows.filter(~empty(pl.col("completion"))), apart)
+    answers = _repeated(rows, apart)
     pairs, differ = int(answers["pairs"].sum()), int(answers["differ"].sum())
     if pairs < least or differ < warns * pairs:
         return None
@@ -116,15 +118,21 @@ def _repeated(rows: pl.DataFrame, apart: float) -> pl.DataFrame:
     """Answers that were given more than once: prompt, completion, low, high, pairs, and how many of these differ."""
     reward, width = pl.col("reward"), apart * _width(rows)
     middle = (reward.min() + reward.max()) / 2
-    answers = rows.group_by("prompt", "completion", maintain_order=True).agg(
-        pl.len().cast(pl.Int64).alias("n"),
-        (reward > middle).sum().cast(pl.Int64).alias("above"),
-        reward.min().alias("low"),
-        reward.max().alias("high"),
+    rows = rows.with_columns((pl.col("prompt").hash() ^ (pl.col("completion").hash() * 3)).alias("answer"))
+    answers = (
+        rows.filter(pl.col("answer").is_duplicated())
+        .group_by("answer", maintain_order=True)
+        .agg(
+            pl.col("prompt", "completion").first(),
+            pl.len().cast(pl.Int64).alias("n"),
+            (reward > middle).sum().cast(pl.Int64).alias("above"),
+            reward.min().alias("low"),
+            reward.max().alias("high"),
+        )
     )
     n, above = pl.col("n"), pl.col("above")
     differ = pl.when(pl.col("high") - pl.col("low") > width).then(above * (n - above)).otherwise(0)
-    return answers.filter(n > 1).with_columns(pairs=n * (n - 1) // 2, differ=differ)
+    return answers.with_columns(pairs=n * (n - 1) // 2, differ=differ)
 
 
 def _flipped(rate: float) -> float:
@@ -158,29 +166,39 @@ _FORMAL = r"(?i)format|tag|xml|template|syntax|structure"
 
 
 def _by_parts(run: Facts, most: float, least: int) -> Finding | None:
-    """Parts of the reward that are named after format make the differences within groups."""
-    weights = dict(zip(run.table.reward_columns, run.table.reward_weights, strict=True))
-    formal = [name for name in weights if pl.Series([name]).str.contains(_FORMAL).item()]
-    rest = [name for name in weights if name not in formal]
+    """Parts of the reward that are named after format make the differences: within groups, or as the metrics say."""
+    spread, where = _variances(run)
+    names = [c for c in spread.columns if c not in ("step", "group")]
+    formal = [name for name in names if re.search(_FORMAL, name)]
+    rest = [name for name in names if name not in formal]
     if not formal or not rest:
         return None
-    spread = run.table.frame.group_by("step", "group", maintain_order=True).agg(
-        (column(name).var(ddof=0).fill_null(0.0) * weights[name] ** 2).alias(name) for name in weights
-    )
-    spread = spread.filter(pl.sum_horizontal(column(n) for n in weights) > 0)
-    total = {name: float(spread[name].sum()) for name in weights}
-    whole = sum(total.values())
-    share = sum(total[name] for name in formal) / whole if whole else 0.0
+    spread = spread.filter(pl.sum_horizontal(map(column, names)) > 0)
+    total = {name: float(spread[name].sum()) for name in names}
+    share = sum(total[name] for name in formal) / max(sum(total.values()), 1e-300)
     if spread.height < least or share < most:
         return None
+    differ = spread.filter(pl.any_horizontal(column(n) > 0 for n in rest)).height
     said = (
-        f"{listed(formal)} makes {share:.1%} of the differences between rewards within groups; {listed(rest)} differs "
-        f"in {spread.filter(pl.any_horizontal(column(n) > 0 for n in rest)).height} of {spread.height} groups that "
-        "have any: format is what is learnt."
+        f"{listed(formal)} makes {share:.1%} of the differences between rewards {where}s; {listed(rest)} differs in "
+        f"{differ} of {spread.height} {where.split()[-1]}s that have any: format is what is learnt."
     )
-    lines = {name: series(run, f"reward/{name}") for name in weights}
+    lines = {name: series(run, f"reward/{name}") for name in names}
     lines = {name: line if line.height else series(run, name) for name, line in lines.items()}
-    return Finding("warning", said, spread.select("step", "group"), share, curve(lines, "mean reward"))
+    keys = [c for c in ("step", "group") if c in spread.columns]
+    return Finding("warning", said, spread.select(keys), share, curve(lines, "mean reward"))
+
+
+def _variances(run: Facts) -> tuple[pl.DataFrame, str]:
+    """Variance of each weighted part in each group; without rollouts in each step, as the trainer logged it."""
+    weights = dict(zip(run.table.reward_columns, run.table.reward_weights, strict=True))
+    if weights:
+        parts = ((column(name).var(ddof=0).fill_null(0.0) * w**2).alias(name) for name, w in weights.items())
+        return run.table.frame.group_by("step", "group", maintain_order=True).agg(parts), "within group"
+    metrics = run.table.metrics
+    names = [c for c in metrics.columns if c.startswith("reward_std/")]
+    parts = ((column(c).fill_nan(None).fill_null(0.0) ** 2).alias(c.removeprefix("reward_std/")) for c in names)
+    return metrics.select("step", *parts), "within step"
 
 
 def _by_tags(run: Facts, most: float, least: int) -> Finding | None:
@@ -188,6 +206,7 @@ def _by_tags(run: Facts, most: float, least: int) -> Finding | None:
     rows = texts(run)
     if rows is None:
         return None
+    rows = some_steps(rows, _MOST)
     tags = pl.col("completion").str.extract_all(MARKUP).list.join(" ")
     rows = rows.with_columns(tags.alias("tags")).filter(
         (pl.col("reward").max() > pl.col("reward").min()).over("step", "group")
@@ -228,8 +247,9 @@ def _by_step(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _most(rows: pl.DataFrame) -> tuple[str, float]:
     """The most frequent completion and its share."""
-    text, count = rows["completion"].value_counts().sort("count", "completion", descending=True).row(0)
-    return text, count / rows.height
+    texts = rows.select(pl.col("completion").hash().alias("text"), "completion")
+    most = texts.group_by("text").agg(pl.len(), pl.col("completion").first()).sort("len", "text", descending=True)
+    return most["completion"][0], most["len"][0] / rows.height
 
 
 def _shares(rows: pl.DataFrame, condition: pl.Expr) -> pl.DataFrame:

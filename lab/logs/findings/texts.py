@@ -6,12 +6,12 @@ import polars as pl
 
 from lab.logs.facts import Facts
 
-__all__ = ["MARKUP", "answer", "empty", "texts"]
+__all__ = ["MARKUP", "answer", "empty", "some_steps", "texts"]
 
 #: Tags, and what marks an answer: the parts of a completion that are format and not content.
-MARKUP = r"<[^<>\n]{1,40}>|\\boxed|```|####"
+MARKUP = r"</?[A-Za-z_][\w-]*>|\\boxed|```|####"
 
-_ROLE = r"(?m)^(assistant|user|system|tool): "
+_EMPTY = r"^(?:\s|</?[A-Za-z_][\w-]*>|(?:assistant|user|system|tool):)*$"
 
 
 def texts(run: Facts) -> pl.DataFrame | None:
@@ -22,13 +22,18 @@ def texts(run: Facts) -> pl.DataFrame | None:
     """
     rows = run.table.frame.select("step", "group", "rollout", "prompt", "completion", "reward").drop_nulls()
     rows = rows.filter((pl.col("prompt") != "") | (pl.col("completion") != ""))
-    return rows if rows["completion"].n_unique() > 1 else None
+    return rows if (rows["completion"] != rows["completion"].first()).any() else None
+
+
+def some_steps(rows: pl.DataFrame, most: int) -> pl.DataFrame:
+    """The rollouts of an even choice of steps, so that there are about `most`."""
+    every = -(-rows.height // most)
+    return rows if every == 1 else rows.filter(pl.col("step").rank("dense") % every == 1)
 
 
 def empty(completion: pl.Expr) -> pl.Expr:
     """Whether nothing is left of a completion but tags, names of roles and white space."""
-    bare = completion.str.replace_all(r"<[^<>\n]{1,40}>", "").str.replace_all(_ROLE, "")
-    return bare.str.strip_chars() == ""
+    return completion.str.contains(_EMPTY)
 
 
 def answer(completion: pl.Expr) -> pl.Expr:
