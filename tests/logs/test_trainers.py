@@ -332,8 +332,12 @@ STATUS = {
 }
 
 
-def test_openrlhf(tmp_path):
-    file = openrlhf(tmp_path / "train.log", {1: STATUS, 2: {**STATUS, "reward": 0.75}}, {2: {"eval_math_pass1": 0.1}})
+FLAT = {name: value for name, value in STATUS.items() if not isinstance(value, str | list)} | {"said": "a: b"}
+
+
+@pytest.mark.parametrize("status", [STATUS, FLAT], ids=["nested", "flat"])
+def test_openrlhf(tmp_path, status):
+    file = openrlhf(tmp_path / "train.log", {1: status, 2: {**status, "reward": 0.75}}, {2: {"eval_math_pass1": 0.1}})
     table = lab.load(tmp_path)
     assert table.trainer == "openrlhf" and table.frame.is_empty()
     assert table.metrics.drop("entropy").to_dict(as_series=False) == {

@@ -25,10 +25,13 @@ __all__ = ["read"]
 _ENDINGS = (".log", ".txt", ".out", ".err")
 _HEAD = 2**22  # bytes of a file that are looked at: models are loaded and much is said before the first step
 _STEP = re.compile(r"(?P<kind>Global step|global_step|Eval at step) (?P<step>[0-9]{1,18})(?:, eval_metrics)?: (?=\{)")
+_NUMBER = r"-?(?:inf|nan|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)"
+_PAIR = re.compile(rf"'([^']*)': ({_NUMBER})(?=[,}}])")
 _TOKEN = re.compile(
     r"(?P<text>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|(?P<open>[\[({])|(?P<close>[\])}])|"
-    r"(?P<number>-?(?:inf|nan|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?))"
+    rf"(?P<number>{_NUMBER})"
 )
+_ODD = re.compile(r"[\"\\\[(]")  # what makes a printed dictionary more than names and numbers
 _METRICS_ALONE = "OpenRLHF prints metrics, no rollouts: groups and advantages are not in the log."
 
 
@@ -78,6 +81,11 @@ def _entries(file: Path) -> Iterator[dict[str, Any]]:
 
 def _numbers(line: str, start: int) -> dict[str, float]:
     """The numbers of the printed dictionary that begins there; none if it does not end."""
+    end = line.find("}", start)
+    if end < 0:
+        return {}
+    if not _ODD.search(line, start, end) and line.count("{", start, end) == 1:
+        return {name: float(value) for name, value in _PAIR.findall(line, start, end + 1)}
     depth, name = 0, ""
     numbers: dict[str, float] = {}
     for token in _TOKEN.finditer(line, start):
