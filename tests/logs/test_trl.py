@@ -2,13 +2,14 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lab
 from lab.errors import InputError
 from lab.logs import bundled
-from tests.logs.writers import source, trl_state
+from tests.logs.writers import by_step, source, trl, trl_state
 
 TWO = bundled()["two_rewards"]
 
@@ -40,6 +41,41 @@ def test_the_state_of_another_kind_of_training_is_no_log(tmp_path: Path) -> None
     (tmp_path / "trainer_state.json").write_text('{"log_history": [{"loss": 1.0, "step": 1}]}')
     with pytest.raises(InputError, match="without any log that is known here"):
         lab.load(tmp_path)
+
+
+def evaluations(count: int, size: int) -> list[list[dict[str, Any]]]:
+    """The same prompts each time, with other answers."""
+    first = next(by_step(source(9)))[1] + next(by_step(source(10)))[1]
+    keys = ("completion", "digit_fraction", "starts_with_digit", "advantage")
+    moved = [{**row, **{k: first[i - shift][k] for k in keys}} for shift in range(count) for i, row in enumerate(first)]
+    return [moved[i * len(first) :][:size] for i in range(count)]
+
+
+def test_rows_of_one_evaluation_are_told_by_its_mean_rewards(tmp_path: Path) -> None:
+    """They stay in the queue until the next batch, and in the file of a step that generates none."""
+    (rows,) = evaluations(1, 16)
+    table = lab.load(trl(source(1, 2, 4), tmp_path, {2: rows}, idle=[3]))
+    assert table.evaluation["completion"].to_list() == [row["completion"] for row in rows] * 2
+    assert table.evaluation["step"].unique(maintain_order=True).to_list() == [2, 3]
+    assert table.frame.filter(step=2).height == 48 and table.frame.filter(step=4).height == 64
+    assert table.repeats == (3,)
+
+
+@pytest.mark.parametrize("size", [16, 40, 64, 128])
+def test_rows_of_two_evaluations_are_told_by_their_prompts(tmp_path: Path, size: int) -> None:
+    """One that is as long as the queue or longer fills the file."""
+    first, second = evaluations(2, size)
+    table = lab.load(trl(source(1, 2, 3, 4), tmp_path, {2: first, 4: second}))
+    assert table.evaluation["step"].to_list() == [2] * min(size, 64) + [4] * min(size, 64)
+    assert table.evaluation["completion"].to_list() == [row["completion"] for row in first[-64:] + second[-64:]]
+    assert set(table.steps) == ({1, 3} if size >= 64 else {1, 2, 3, 4})
+    assert lab.load(tmp_path, steps=[1, 3]).evaluation.is_empty()
+
+
+def test_without_the_metrics_of_an_evaluation_nothing_is_marked(tmp_path: Path) -> None:
+    run = trl(source(1, 2), tmp_path, {2: evaluations(1, 16)[0]})
+    (run / "trainer_state.json").unlink()
+    assert lab.load(run).evaluation.is_empty()
 
 
 @pytest.mark.parametrize("layout", ["", "data", "completions"])

@@ -12,6 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
+
 import lab
 from lab.logs import RolloutTable
 from lab.shipped import shipped
@@ -76,6 +79,35 @@ def trl_state(table: RolloutTable, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "trainer_state.json").write_text(json.dumps(state, indent=2, sort_keys=True) + "\n")
     return folder
+
+
+def trl(table: RolloutTable, run: Path, evaluated: Mapping[int, list[Row]], idle: Sequence[int] = ()) -> Path:
+    """`GRPOTrainer.log` of trl/trainer/grpo_trainer.py: a file for each step, written anew where it evaluates.
+
+    Args:
+        table: The rollouts; the queue is as long as the largest step.
+        run: The run's folder.
+        evaluated: Rows that are evaluated after a step.
+        idle: Steps that generate nothing and log what is in the queue.
+    """
+    batches = {**{step: [] for step in idle}, **dict(by_step(table))}
+    queue: deque[Row] = deque(maxlen=max(map(len, batches.values())))
+    columns = ["prompt", "completion", *table.reward_columns, "advantage"]
+    (run / "completions").mkdir(parents=True)
+    history = []
+    for step in sorted(batches):
+        for prefix, rows in (("", batches[step]), ("eval_", evaluated.get(step, []))):
+            queue.extend(rows)
+            means = {
+                f"{prefix}rewards/{n}/mean": float(np.mean([r[n] for r in rows])) for n in table.reward_columns if rows
+            }
+            history += [{"step": step, **means}] if rows else []
+        frame = pl.DataFrame({c: [row[c] for row in queue] for c in columns}).select(
+            pl.lit(step).alias("step"), *columns
+        )
+        frame.write_parquet(run / "completions" / f"completions_{step:05d}.parquet")
+    (run / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+    return run
 
 
 # --------------------------------------------------------------------------------------------------- verl

@@ -17,6 +17,7 @@ from lab.errors import InputError
 from lab.logs.columns import gathered
 from lab.logs.contract import Known, Raw, reader
 from lab.logs.formats import read_files
+from lab.logs.readers.trl.evaluations import marked
 from lab.logs.readers.trl.files import find_files, is_log
 from lab.logs.readers.trl.sidecars import RunInfo, TrainerState, find_trainer_state, read_json
 from lab.text import listed
@@ -43,7 +44,9 @@ def read(path: Path, steps: Container[int] | None) -> Raw:
         notes = [f"Parquet files with other names are left out: {listed(files.ignored)}.", *notes]
     state, info, said = _sidecars(files.run)
     metrics, odd = (state or TrainerState(log_history=[])).metrics()
-    return Raw(frame, _known(frame, state, info), metrics, (*notes, *said, *odd), lacking=lacking)
+    known = _known(frame, state, info)
+    frame, why = marked(frame, metrics, known.rewards)
+    return Raw(frame, known, metrics, (*notes, *said, *odd, *why), lacking=lacking)
 
 
 def _metrics_alone(run: Path) -> Raw:
