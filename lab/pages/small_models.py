@@ -16,10 +16,11 @@ import streamlit as st
 from lab import experiment
 from lab.config import Config
 from lab.explorers.contract import COMPARE, Topic
+from lab.explorers.live import tokens
 from lab.explorers.places import setter
 from lab.explorers.properties import Choice, Choices, Whole, seed
+from lab.explorers.tokens import GUIDE
 from lab.explorers.words import in_words
-from lab.figures.coloured_text import coloured_text
 from lab.figures.group_matrix import group_matrix
 from lab.figures.training import training
 from lab.logs import bundled_run
@@ -28,6 +29,7 @@ from lab.measures.gains import half_gains
 from lab.measures.rollouts import recorded
 from lab.measures.tokens import token_weights
 from lab.methods import names
+from lab.pages import live
 from lab.pages.background import Job
 from lab.pages.home import stop_button
 from lab.pages.shell import Page
@@ -188,12 +190,10 @@ def text(found: Run, state: Mapping[str, Any]) -> pl.DataFrame:
         ).items()
     ]
     whole = pl.concat([frame.with_columns(when=pl.lit(when)) for when, _, frame in shown])
-    with page.panels():
-        for when, variant, frame in shown:
-            with st.container():
-                st.markdown(f"**{when}** (step {steps[when]}), coloured by **{plain(variant)}**")
-                page.show(coloured_text, frame, key=f"{when}-{variant}", guide=False, among=whole)
-    st.caption(coloured_text.guide)
+    titles = {when: f"{when} (step {step}), coloured by " for when, step in steps.items()}
+    titled = whole.with_columns(table=pl.col("when").replace_strict(titles) + pl.col("variant"))
+    live.mount("tokens", tokens.payload(titled, unit="token", theme=page.theme, by="table", flow=True), lambda _: None)
+    st.caption(GUIDE)
     return whole
 
 

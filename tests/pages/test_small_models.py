@@ -28,14 +28,14 @@ sys.modules["torch"] = None
 from streamlit.testing.v1 import AppTest
 test = AppTest.from_file("lab/pages/small_models.py", default_timeout=90).run()
 assert not test.exception and not test.error, [*test.exception, *test.error]
-assert len(test.get("plotly_chart")) >= 4
+assert len(test.get("plotly_chart")) == 2
 test.query_params["source"] = "here"
 test = AppTest.from_file("lab/pages/small_models.py", default_timeout=90)
 test.query_params["source"] = "here"
 test.run()
 assert not test.exception and not test.error, [*test.exception, *test.error]
 print(test.info[0].value)
-assert len(test.get("plotly_chart")) >= 4
+assert len(test.get("plotly_chart")) == 2
 """
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
@@ -60,7 +60,7 @@ def test_what_is_looked_at_can_be_chosen():
     test = opened(PAGE, policy="gdpo", when="halfway", by="grpo-s~gdpo", prompt="3", view="variants")
     assert problems(test) == [] and "gdpo" in sentence(test)
     charts = [each.proto.id for each in test.get("plotly_chart")]
-    assert len(charts) == 4, "two texts, the curves, every variant"
+    assert len(charts) == 2, "the curves, every variant; the text is no chart"
 
 
 def test_a_variant_that_cannot_be_computed_is_left_out_in_words():
@@ -120,4 +120,4 @@ def test_a_run_that_is_trained_here_is_shown(monkeypatch, tmp_path):
     assert problems(test) == [] and not test.info
     assert "**gdpo**" in sentence(test)
     assert isinstance(test.session_state["small-models:run"], str)
-    assert pl.Series([each.proto.id for each in test.get("plotly_chart")]).n_unique() == 4
+    assert pl.Series([each.proto.id for each in test.get("plotly_chart")]).n_unique() == 2

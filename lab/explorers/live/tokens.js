@@ -2,7 +2,7 @@
 // pointing at a token, or walking to it with the arrow keys, tells its weight under every method. Words of tokens are
 // text nodes, never markup.
 
-const HEAD = 24, LEAST = 17, MOST = 40, LABEL = 92, GAP = 28, FOOT = 58, BELOW = 64, WIDEST = 150, LETTER = 7.4;
+const HEAD = 24, LEAST = 17, MOST = 40, LABEL = 92, GAP = 28, FOOT = 58, BELOW = 64, WIDEST = 150, LETTER = 7.4, LINE = 26, TEXT = 400;
 
 function tag(name, attributes, parent, text = "") {
   const made = document.createElement(name);
@@ -39,9 +39,11 @@ class View {
     return room !== this.room && !(Math.abs(room - this.room) < 3);
   }
 
-  // Side by side where all words have room, else one below the other; rows as high as the window lets them be.
+  // Side by side where all words have room, else one below the other; rows as high as the window lets them be. As text,
+  // words take the room that they need.
   sizes() {
-    const { methods: { length: count, 0: { rows } }, columns, letters } = this.data;
+    const { methods: { length: count, 0: { rows } }, columns, letters, flow } = this.data;
+    if (flow) return { side: Math.min(count, Math.max(1, Math.floor(this.width / TEXT))), row: LINE, wide: Infinity };
     const wide = (side) => Math.min(((this.width - GAP * (side - 1)) / side - LABEL) / columns - 2, WIDEST);
     const high = (side) => {
       const deep = Math.ceil(count / side);
@@ -58,6 +60,7 @@ class View {
     this.room = roomFor(this.host, BELOW);
     const { methods, columns, legend, gradient } = this.data, { side, row, wide } = this.sizes();
     const at = this.at ?? "0-0-0", focused = this.host.contains(this.active());
+    this.host.classList.toggle("flow", this.data.flow);
     this.host.style.setProperty("--row", `${row}px`);
     this.blocks.style.gridTemplateColumns = `repeat(${side}, minmax(0, 1fr))`;
     this.blocks.replaceChildren();
@@ -75,27 +78,29 @@ class View {
   }
 
   table({ name, rows }, m, columns, wide, headed) {
-    const table = tag("table", { role: "grid", style: `width: ${LABEL + columns * (wide + 2)}px` }, this.blocks);
+    const width = this.data.flow ? "100%" : `${LABEL + columns * (wide + 2)}px`;
+    const table = tag("table", { role: "grid", style: `width: ${width}` }, this.blocks);
     tag("caption", {}, table, name);
     const head = tag("tr", {}, tag("thead", {}, table)), every = wide < 20 ? 5 : 1;
     tag("th", { scope: "col", style: `width: ${LABEL}px` }, head, headed ? this.data.corner : "");
     for (let c = 1; c <= columns; c++) tag("th", { scope: "col" }, head, headed && (c % every === 0 || c === 1) ? c : "");
-    if (!headed) head.style.visibility = "collapse";
+    if (this.data.flow) head.parentNode.remove();
+    else if (!headed) head.style.visibility = "collapse";
     const body = tag("tbody", {}, table);
     rows.forEach(({ label, cells }, r) => {
-      const line = tag("tr", {}, body);
-      tag("th", { scope: "row" }, line, label);
+      const line = tag("tr", { role: "row" }, body);
+      tag("th", { scope: "row", role: "rowheader" }, line, label);
       for (let c = 0; c < columns; c++) this.cell(cells[c], `${m}-${r}-${c}`, line);
     });
   }
 
   cell(found, at, line) {
-    if (!found) return tag("td", {}, line);
+    if (!found) return this.data.flow || tag("td", {}, line);
     const [word, , mark, background, ink] = found, [m, r, c] = at.split("-");
     const made = tag("td", {
       role: "gridcell", tabindex: -1, "data-at": at, style: `background: ${background}; color: ${ink}`,
       "aria-label": this.words(m, r, c, [m]),
-    }, line, (word.length + 2) * LETTER <= this.wide ? `${word} ${mark}` : mark);
+    }, line, (word.length + 2) * LETTER <= this.wide ? word + (this.data.flow ? "" : " ") + mark : mark);
     this.cells.set(at, made);
     return made;
   }

@@ -19,7 +19,7 @@ __all__ = ["payload"]
 Cell = tuple[str, str, str, str, str]  # word, weight, mark, background, ink
 
 
-def payload(frame: pl.DataFrame, *, unit: str, theme: str, by: str = "variant") -> dict[str, Any]:
+def payload(frame: pl.DataFrame, *, unit: str, theme: str, by: str = "variant", flow: bool = False) -> dict[str, Any]:
     """What the module draws: a table for each method, a row for each rollout, a cell for each token.
 
     Args:
@@ -27,6 +27,7 @@ def payload(frame: pl.DataFrame, *, unit: str, theme: str, by: str = "variant") 
         unit: What a cell is, "token" or "turn".
         theme: "light" or "dark".
         by: Column with the names of the tables.
+        flow: Lines of text, each word as wide as it is, in place of columns.
     """
     colors, limit = palette(theme), full_colour(frame["weight"])
     methods = frame[by].unique(maintain_order=True).to_list()
@@ -34,7 +35,7 @@ def payload(frame: pl.DataFrame, *, unit: str, theme: str, by: str = "variant") 
     named = {name: getattr(colors, name) for name in ("paper", "panel", "text", "muted")}
     stops = ", ".join(shade(k / 2, theme) for k in range(-2, 3))
     return {
-        "unit": unit, "corner": f"rollout \\ {unit}", "columns": columns,
+        "unit": unit, "flow": flow, "corner": f"rollout \\ {unit}", "columns": columns,
         "letters": int(frame["token"].str.len_chars().max() or 1),  # type: ignore[arg-type]
         "methods": [{"name": name, "rows": _rows(frame.filter(pl.col(by) == name), rollouts, columns, limit, theme)}
                     for name in methods],
@@ -54,7 +55,7 @@ def _rows(one: pl.DataFrame, rollouts: list[int], columns: int, limit: float, th
         for position, token, weight in mine.select("position", "token", "weight").iter_rows():
             background = shade(weight / limit, theme)
             mark = "" if weight == 0 else "↑" if weight > 0 else "↓"
-            cells[position] = (token, number(weight), mark, background, ink(background, theme))
+            cells[position] = (token.replace(" ", "␣"), number(weight), mark, background, ink(background, theme))
         reward = number(mine["reward"][0]) if mine.height else ""
         rows.append({"label": f"{rollout + 1}  R = {reward or '–'}", "cells": cells})
     return rows
