@@ -223,6 +223,14 @@ def test_completions_that_repeat_themselves(asked: Asked, first: int, last: int,
         assert few is None
 
 
+@pytest.mark.parametrize("kind", sorted(contract.checks()))
+def test_metrics_alone_and_rollouts_alone(asked: Asked, kind: str, tmp_path: Path) -> None:
+    assert asked(kind, {"entropy": [1.0] * 12, "kl": [0.1] * 12, "grad_norm": [0.1] * 12}) is None
+    rows = {"step": 1, "group": [0, 0, 1, 1], "reward": [0.0, 1.0, 1.0, 0.0]}
+    log = lab.save_log(pl.DataFrame(rows), tmp_path / "run.jsonl")
+    assert contract.checks()[kind].run(lab.diagnose(log, [])) is None
+
+
 def test_loss_zero_is_explained_and_not_reported(tmp_path: Path) -> None:
     state = {"log_history": [{"step": s, "loss": 0.0, "grad_norm": 0.1, "entropy": 1.0} for s in (1, 2)]}
     found = lab.diagnose(write_log(tmp_path / "run", state=state), []).findings

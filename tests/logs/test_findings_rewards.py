@@ -226,6 +226,13 @@ def test_a_verifier_that_disagrees_with_itself(found: Found) -> None:
     assert found("rewards.noise", rewards, {"warns": 3 / 384, "least": 385}, **options) is None
 
 
+def test_a_long_text_for_everything_shows_no_noise(found: Found) -> None:
+    rewards, options = judged(2)
+    assert found("rewards.noise", rewards, {"warns": 0.01}, **options) is not None
+    options["columns"] = texts(*("round in circles, " * 5 if i % 8 < 4 else f"it is {i}" for i in range(256)))
+    assert found("rewards.noise", rewards, {"warns": 0.01}, **options) is None
+
+
 def test_rounding_is_no_noise(found: Found) -> None:
     rewards, options = judged(0, noise=0.01)
     assert found("rewards.noise", rewards, **options) is None

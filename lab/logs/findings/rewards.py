@@ -9,6 +9,7 @@ import polars as pl
 from lab.logs.columns import column
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
+from lab.logs.findings.rewards_texts import identical
 from lab.logs.findings.trends import curve, progress, series
 from lab.text import counted, listed, printable
 
@@ -159,7 +160,8 @@ def _deviation(run: Facts, name: str) -> float:
 
 @check(
     "rewards.length",
-    definition="responses grow longer as the reward rises, and within groups the longer ones are paid more",
+    definition="responses grow longer as the reward rises, and within groups the longer ones are paid more, where "
+    "not all answers are one and the same",
     threshold="a correlation within groups of at least {correlation:g}, and lengths up by {growth:.0%} and {errors:g} "
     "standard errors from the first to the last third of at least {least} steps",
     advice="compare rollouts of the same reward: if the longer are no better, take the length out of the reward "
@@ -179,7 +181,7 @@ def length(
         return None
     pays = _within(rows)
     grown = longer.rises(errors) and longer.last > (1 + growth) * longer.first
-    if pays < correlation or not grown or not higher.rises(errors):
+    if pays < correlation or not grown or not higher.rises(errors) or identical(run):
         return None
     said = (
         f"Longer responses are paid more within groups (correlation {pays:.2f}), and lengths rise from "

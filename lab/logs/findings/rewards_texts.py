@@ -15,6 +15,7 @@ from lab.logs.findings.trends import curve, series, thirds
 from lab.text import listed, printable
 
 _LETTERS = 40  # of a completion that are shown in a sentence
+_PROMPTS = 4  # different ones that get the same long text, which is then no answer to any of them
 _MOST = 32_768  # rollouts whose tags are read
 
 
@@ -84,8 +85,8 @@ def empty_answers(run: Facts, *, warns: float = 0.01, alarms: float = 0.1) -> Fi
 
 @check(
     "rewards.noise",
-    definition="the same completion of the same prompt, one that is neither empty nor given to everything, gets "
-    "different rewards",
+    definition="the same completion of the same prompt, one that is neither empty nor given to several "
+    "prompts at length, gets different rewards",
     threshold="from {warns:.0%} of at least {least} pairs of identical answers on, rewards that differ by less than "
     "{apart:.0%} of their range counted as the same",
     advice="make the verifier deterministic (seed, temperature 0, time limits that are never met), or take the mean of "
@@ -135,6 +136,12 @@ def _repeated(rows: pl.DataFrame, apart: float) -> pl.DataFrame:
     return answers.with_columns(pairs=n * (n - 1) // 2, differ=differ)
 
 
+def _stock() -> pl.Expr:
+    """Whether a completion is a long text that is given to several prompts, and so no answer to any."""
+    long = pl.col("completion").str.len_chars() > _LETTERS
+    return long & (pl.col("prompt").n_unique().over(pl.col("completion").hash()) >= _PROMPTS)
+
+
 def _flipped(rate: float) -> float:
     """Probability e with which a verdict is flipped, where two verdicts differ at this rate: 2 e (1 - e)."""
     return (1 - math.sqrt(1 - 2 * rate)) / 2
@@ -157,7 +164,7 @@ def _ranges(rows: pl.DataFrame) -> Evidence:
     "let format weigh little",
     source="TRL, https://github.com/huggingface/trl/issues/3903 (format converges to 1, accuracy stays 0)",
 )
-def format_alone(run: Facts, *, most: float = 0.95, least: int = 8) -> Finding | None:
+def format_alone(run: Facts, *, most: float = 0.9, least: int = 8) -> Finding | None:
     """Format is all that is learnt."""
     return _by_parts(run, most, least) or _by_tags(run, most, least)
 

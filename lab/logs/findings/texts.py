@@ -22,7 +22,8 @@ def texts(run: Facts) -> pl.DataFrame | None:
     """
     rows = run.table.frame.select("step", "group", "rollout", "prompt", "completion", "reward").drop_nulls()
     rows = rows.filter((pl.col("prompt") != "") | (pl.col("completion") != ""))
-    return rows if (rows["completion"] != rows["completion"].first()).any() else None
+    said = pl.col("completion")
+    return rows if rows.select((said != said.first()).any()).item() else None
 
 
 def some_steps(rows: pl.DataFrame, most: int) -> pl.DataFrame:
