@@ -244,12 +244,14 @@ class Explorer(Topic):
         offer: What can be chosen in a state.
         settle: Whole state -> the same where its values fit one another.
         edition: Whole state -> what tells an older picture of the same state apart, the time of a file, say.
+        follows: Whole state -> whether the dashboard asks for the edition again and again.
     """
 
     draw: Callable[[State], Picture]
     offer: Callable[[State], Offer] = _nothing
     settle: Callable[[State], State] = lambda state: state
     edition: Callable[[State], object] = lambda state: None
+    follows: Callable[[State], bool] = lambda state: False
 
     def picture(self, state: State) -> Picture:
         """What is to be seen in a whole state.

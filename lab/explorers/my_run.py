@@ -7,7 +7,17 @@ import numpy as np
 from lab.advantages import names
 from lab.explorers import my_run_browse, my_run_findings, my_run_what_if
 from lab.explorers.contract import MY_RUN, Explorer, Offer, Picture, Questions, State
-from lab.explorers.my_run_log import CORRECTIONS, about, bundled, chosen, edition, if_opened, opened, properties
+from lab.explorers.my_run_log import (
+    CORRECTIONS,
+    about,
+    bundled,
+    chosen,
+    edition,
+    follows,
+    if_opened,
+    opened,
+    properties,
+)
 from lab.explorers.properties import Choice, Choices, Flag, Property, Text, Whole
 from lab.logs.browsing import ORDERS
 from lab.logs.what_if import transforms
@@ -37,9 +47,9 @@ def explorer() -> Explorer:
         properties=[Choice(name="view", label="Look at", options=list(VIEWS), names=VIEWS, default=FINDINGS),
                     *own, *(each for each in log if each.name in CORRECTIONS)],
         questions={words: values for words, values in QUESTIONS.items() if values.get("log", "two_rewards") in known},
-        first=("log", "path", "files", "step", "scope", "find", "order", "rules", "every", "transform"),
+        first=("log", "path", "follow", "files", "step", "scope", "find", "order", "rules", "every", "transform"),
         views="view", scenes={"log": {name: fresh for name in options}},
-        draw=picture, offer=offer, settle=settle, edition=edition,
+        draw=picture, offer=offer, settle=settle, edition=edition, follows=follows,
     )  # fmt: skip
 
 

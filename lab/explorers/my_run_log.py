@@ -21,7 +21,8 @@ from lab.logs.loading import expanded
 from lab.text import plain
 
 __all__ = [
-    "CORRECTIONS", "about", "bundled", "chosen", "edition", "if_opened", "lines", "log_state", "opened", "properties",
+    "CORRECTIONS", "about", "bundled", "chosen", "edition", "follows", "if_opened", "lines", "log_state", "opened",
+    "properties",
 ]  # fmt: skip
 
 FOLDER, UPLOAD = "folder", "upload"
@@ -61,6 +62,8 @@ def properties() -> list[Property]:
         Choice(name="log", label="Training log", options=list(log_names()), names=log_names(), default=example()),
         Text(name="path", label="Folder or file on this computer", placeholder="~/runs/my_run", when={"log": [FOLDER]},
              help=f"A run's folder or one file of it. {holds}"),
+        Flag(name="follow", label="Follow while it grows", default=False, when={"log": [FOLDER]},
+             help="The page looks every few seconds. A file that is half written is left out until it is whole."),
         Files(name="files", label="Files of one log", when={"log": [UPLOAD]}, help=limit, take=hold, endings=ENDINGS,
               most=UPLOADED),
         Whole(name="group_size", label="Group size (0: as inferred)", default=0, low=0, high=4096, typed=True,
@@ -106,6 +109,11 @@ def edition(state: State) -> object:
     return max((f.stat().st_mtime for f in islice(files, MOST_FILES) if f.exists()), default=0.0)
 
 
+def follows(state: State) -> bool:
+    """Whether the log is looked at again and again."""
+    return bool(state["log"] == FOLDER and state["path"] and state["follow"])
+
+
 def opened(state: State) -> Diagnosis:
     """The diagnosis of the log.
 
@@ -128,7 +136,7 @@ def if_opened(state: State) -> Diagnosis | None:
 
 def log_state(state: State) -> dict[str, Any]:
     """The part of the state that says which log it is and how it is read."""
-    return {name: state[name] for name in ("log", "path", "files", *CORRECTIONS)}
+    return {name: state[name] for name in ("log", "path", "follow", "files", *CORRECTIONS)}
 
 
 def about(found: Diagnosis) -> str:
@@ -148,7 +156,7 @@ def corrections(state: State) -> dict[str, Any]:
     given = {
         "group_size": state["group_size"], "reward_columns": _names(state["rewards"]),
         "reward_weights": _numbers(state["weights"]), "keep_repeats": state["repeats"],
-        "incomplete": "drop" if state["drop"] else "",
+        "incomplete": "drop" if state["drop"] else "", "growing": follows(state),
     }  # fmt: skip
     return {name: value for name, value in given.items() if value}
 

@@ -20,12 +20,13 @@ from lab.logs.diagnosis import Diagnosis
 from lab.logs.facts import Facts
 from lab.logs.frames import group_map_frame
 from lab.logs.tallies import CAUSES, LOGGED
-from lab.logs.what_if import transformed, what_if, woken
+from lab.logs.what_if import Beside, some_steps, transformed
 from lab.text import plain
 
 __all__ = ["picture"]
 
 MOST = 16  # rules in the picture where all are compared
+FEWER = 20_000  # rollouts on which all are compared
 
 
 def picture(state: State, found: Diagnosis) -> Picture:
@@ -46,7 +47,7 @@ def picture(state: State, found: Diagnosis) -> Picture:
     missing = [rule for rule in rules if rule not in every["variant"].to_list() and not state["every"]]
     why = at_step(found, int(found.groups["step"][0]), missing).skipped
     return Picture(
-        sentence=_sentence(frame, through),
+        sentence=_sentence(frame, through) + _of(frame, found),
         panels=[Panel(drawn, frame, "Other rules on the same rewards"), *_below(found, every, groups, through),
                 how_read(found)],
         code=_code(state, rules, frame.height < every.height),
@@ -58,7 +59,8 @@ def picture(state: State, found: Diagnosis) -> Picture:
 @kept(8)
 def _compared(log: dict[str, Any], written: str, rules: list[str], through: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     found = opened(log)
-    return what_if(found, rules, transform=through), woken(found, rules, transform=through)
+    beside = Beside(some_steps(found, FEWER) if len(rules) > MOST else found, tuple(rules), through)
+    return beside.frame, beside.woken
 
 
 @kept(8)
@@ -131,10 +133,18 @@ def _sentence(frame: pl.DataFrame, through: str) -> str:
             f"{far['distance']:.2f} under {plain(far['variant'])} (0: the same, 1.41: no relation).")  # fmt: skip
 
 
+def _of(frame: pl.DataFrame, found: Diagnosis) -> str:
+    """On how many groups the rules were tried, where not on all."""
+    tried, there = frame["groups"][0], found.groups.height
+    return f" Tried on {tried:,} of {there:,} groups, in steps evenly spaced." if tried < there else ""
+
+
 def _code(state: State, rules: list[str], cut: bool) -> str:
     through = f", transform={state['transform']!r}" if state["transform"] else ""
     asked = "lab.advantages.names(presets=False)" if state["every"] else repr(rules)
-    code = [*lines(state), "", f"rules = {asked}", f"frame = lab.logs.what_if(found, rules{through})"]
+    some = ["from lab.logs.what_if import some_steps", "", f"some = some_steps(found, {FEWER})"] * state["every"]
+    on = "some" if state["every"] else "found"
+    code = [*lines(state), "", *some, f"rules = {asked}", f"frame = lab.logs.what_if({on}, rules{through})"]
     if cut:
         code += [f'most = frame.slice(1).sort("changed", descending=True, maintain_order=True).head({MOST})',
                  "import polars as pl", "frame = pl.concat([frame.head(1), most])"]  # fmt: skip

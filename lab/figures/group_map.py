@@ -10,12 +10,14 @@ from lab.figures.theme import Palette, palette
 
 __all__ = ["group_map"]
 
+_MOST_STEPS = 400
 KINDS = ("signal", "no signal", "phantom")
 
 
 @figure(
     guide="A cell is a group of rollouts. In a group without signal all rewards are equal, so nothing can be learnt; "
-    "phantom groups have equal rewards and got an advantage all the same.",
+    "phantom groups have equal rewards and got an advantage all the same. In a log of many steps a cell stands for a "
+    "stretch of them, in the colour of the worst.",
     columns=("step", "group", "reward", "kind"),
 )
 def group_map(frame: pl.DataFrame, *, theme: str, height: int = 360) -> go.Figure:
@@ -27,7 +29,7 @@ def group_map(frame: pl.DataFrame, *, theme: str, height: int = 360) -> go.Figur
         height: In pixels.
     """
     code = pl.col("kind").replace_strict({kind: i for i, kind in enumerate(KINDS)}, return_dtype=pl.Float64)
-    cells = frame.with_columns(code.alias("code"))
+    cells = _stretches(frame.with_columns(code.alias("code")))
     kinds = cells.pivot("step", index="group", values="code").sort("group")
     rewards = cells.pivot("step", index="group", values="reward").sort("group")
     steps, colors = kinds.columns[1:], _colors(palette(theme))
@@ -47,6 +49,17 @@ def group_map(frame: pl.DataFrame, *, theme: str, height: int = 360) -> go.Figur
     drawn.update_xaxes(showgrid=False, tickformat="d", nticks=12)
     drawn.update_yaxes(showgrid=False, autorange="reversed", tickformat="d")
     return drawn
+
+
+def _stretches(cells: pl.DataFrame) -> pl.DataFrame:
+    """The cells of a long log: of each stretch of steps the first step, the worst kind and the mean reward."""
+    length = -(-cells["step"].n_unique() // _MOST_STEPS)
+    if length <= 1:
+        return cells
+    stretch = (pl.col("step").rank("dense") - 1) // length
+    first = pl.col("step").min().over(stretch)
+    told = cells.with_columns(first.alias("step")).group_by("step", "group", maintain_order=True)
+    return told.agg(pl.col("code").max(), pl.col("reward").mean()).sort("step", "group")
 
 
 def _colors(colors: Palette) -> tuple[str, str, str]:

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,7 @@ from lab.logs.tallies import LOGGED, SIGN_ZERO, changes
 from lab.registry import find
 from lab.registry import rules as registered
 
-__all__ = ["transformed", "transforms", "what_if", "woken"]
+__all__ = ["Beside", "some_steps", "transformed", "transforms", "what_if", "woken"]
 
 Array = NDArray[np.float64]
 
@@ -51,21 +52,7 @@ def what_if(found: Facts, rules: Sequence[str], *, transform: str = "") -> pl.Da
     Raises:
         UnknownNameError: No such rule. InputError, MissingFieldError: The reward rule cannot use these rewards.
     """
-    base, logged = _logged(found)
-    passed = transformed(found, transform) if transform else found.table
-    given = Facts(passed, tuple(rules), found.lengths)
-    every = {base: logged} | {name: given.by_variant[name].to_numpy() for name in given.variants}
-    totals, group = found.table.frame["reward"].to_numpy(), _numbers(found.table)
-    awake, rows = _awake(logged, group), []
-    for name, values in every.items():
-        now = _awake(values, group)
-        woken, silenced = int((now & ~awake).sum()), int((awake & ~now).sum())
-        rows.append((name, len(awake), woken, silenced, _distance(totals, values, group)))
-    schema = {"variant": pl.String, "groups": pl.Int64, "groups_woken": pl.Int64, "groups_silenced": pl.Int64,
-              "distance": pl.Float64}  # fmt: skip
-    told = pl.DataFrame(rows, schema=schema, orient="row")
-    signs = changes(every, logged)
-    return told.join(signs, on="variant", how="left", maintain_order="left")
+    return Beside(found, tuple(rules), transform).frame
 
 
 def woken(found: Facts, rules: Sequence[str], *, transform: str = "") -> pl.DataFrame:
@@ -80,17 +67,69 @@ def woken(found: Facts, rules: Sequence[str], *, transform: str = "") -> pl.Data
         Columns variant, step, group, now ("woken" or "silenced"), cause (why its rewards are equal; null where they are
         not), prompt (its beginning).
     """
-    _, logged = _logged(found)
-    passed = transformed(found, transform) if transform else found.table
-    given = Facts(passed, tuple(rules), found.lengths)
-    group, groups = _numbers(found.table), found.groups.select("step", "group", "cause", pl.col("prompt").str.head(160))
-    awake, parts = _awake(logged, group), []
-    for name in given.variants:
-        now = _awake(given.by_variant[name].to_numpy(), group)
-        kind = pl.Series("now", np.where(now, "woken", "silenced"))
-        told = groups.with_columns(kind, pl.lit(name).alias("variant")).filter(pl.Series(now != awake))
-        parts.append(told.select("variant", "step", "group", "now", "cause", "prompt"))
-    return pl.concat(parts) if parts else pl.DataFrame()
+    return Beside(found, tuple(rules), transform).woken
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The log and other rules beside it, computed once for both frames; see `what_if` and `woken`."""
+
+    found: Facts
+    rules: tuple[str, ...]
+    transform: str = ""
+
+    @cached_property
+    def given(self) -> dict[str, Array]:
+        """Advantages [rows], the log's own first."""
+        passed = transformed(self.found, self.transform) if self.transform else self.found.table
+        other = Facts(passed, self.rules, self.found.lengths)
+        base, logged = _logged(self.found)
+        return {base: logged} | {name: other.by_variant[name].to_numpy() for name in other.variants}
+
+    @cached_property
+    def awake(self) -> dict[str, NDArray[np.bool_]]:
+        """Whether each group has an advantage that is not zero."""
+        group = _numbers(self.found.table)
+        return {name: _awake(values, group) for name, values in self.given.items()}
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """What `what_if` says."""
+        totals, group = self.found.table.frame["reward"].to_numpy(), _numbers(self.found.table)
+        base, logged = next(iter(self.given.items()))
+        before, rows = self.awake[base], []
+        for name, now in self.awake.items():
+            woken, silenced = int((now & ~before).sum()), int((before & ~now).sum())
+            rows.append((name, len(now), woken, silenced, _distance(totals, self.given[name], group)))
+        schema = {"variant": pl.String, "groups": pl.Int64, "groups_woken": pl.Int64, "groups_silenced": pl.Int64,
+                  "distance": pl.Float64}  # fmt: skip
+        signs = changes(self.given, logged)
+        return pl.DataFrame(rows, schema=schema, orient="row").join(signs, on="variant", how="left",
+                                                                    maintain_order="left")  # fmt: skip
+
+    @property
+    def woken(self) -> pl.DataFrame:
+        """What `woken` says."""
+        groups = self.found.groups.select("step", "group", "cause", pl.col("prompt").str.head(160))
+        (base, before), *others = self.awake.items()
+        parts = [groups.head(0).select(pl.lit(base).alias("variant"), "step", "group", pl.lit("").alias("now"), "cause",
+                                       "prompt")]  # fmt: skip
+        for name, now in others:
+            kind = pl.Series("now", np.where(now, "woken", "silenced"))
+            told = groups.with_columns(kind, pl.lit(name).alias("variant")).filter(pl.Series(now != before))
+            parts.append(told.select(parts[0].columns))
+        return pl.concat(parts)
+
+
+def some_steps(found: Facts, most: int) -> Facts:
+    """The facts of steps evenly spaced, as many as have about so many rollouts; of all where the log has no more."""
+    steps = found.table.steps
+    every = -(-found.table.frame.height // most)
+    if every <= 1:
+        return found
+    rows = found.table.frame["step"].is_in(steps[::every].tolist())
+    lengths = None if found.lengths is None else found.lengths[rows.to_numpy()]
+    return Facts(replace(found.table, frame=found.table.frame.filter(rows)), (), lengths)
 
 
 def _logged(found: Facts) -> tuple[str, Array]:

@@ -43,6 +43,15 @@ def show(name: str) -> None:
             _first(page, picture)
     _rest(page, picture)
     page.finish(picture.code, picture.frame, picture.of, call=asked.call(state))
+    if asked.follows(state):
+        _follow(asked, state, repr(asked.edition(state)))
+
+
+@st.fragment(run_every=4.0)
+def _follow(asked: Explorer, state: Mapping[str, Any], seen: str) -> None:
+    """Draws the page anew when there is something new."""
+    if repr(asked.edition(state)) != seen:
+        st.rerun()
 
 
 def _first(page: Page, picture: Picture) -> None:

@@ -5,14 +5,18 @@ import polars as pl
 import pytest
 
 import lab
+from lab import figures
 from lab.figures.agreement import agreement
 from lab.figures.claim_map import claim_map
 from lab.figures.group_map import KINDS, group_map
 from lab.figures.group_matrix import group_matrix, number
+from lab.figures.log_metrics import log_metrics
 from lab.figures.log_steps import log_steps
+from lab.figures.reward_transform import reward_transform
 from lab.figures.sign_changes import sign_changes
 from lab.figures.theme import palette
 from lab.logs.frames import group_map_frame, group_rows, recomputed
+from lab.logs.what_if import what_if
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +136,46 @@ def test_the_legend_of_claims_is_whole_whatever_is_drawn():
     words = [[t.name for t in claim_map(frame).data if t.showlegend is None] for frame in (claims(), claims().head(1))]
     assert words[0] == words[1] and len(set(words[0])) == 11
     assert {"claim: held", "check: held", "limit: held", "headline: reversed here"} <= set(words[0])
+
+
+def test_a_long_log_shows_the_worst_of_each_stretch():
+    steps, groups = 2000, 2
+    kinds = ["signal"] * (steps * groups - 1) + ["phantom"]
+    frame = pl.DataFrame({
+        "step": np.repeat(np.arange(steps), groups), "group": np.tile([0, 1], steps), "reward": 0.5, "kind": kinds,
+    })  # fmt: skip
+    drawn = group_map(frame)
+    cells = drawn.data[0]
+    assert cells.z.shape == (2, 400) and list(cells.x[:2]) == [0, 5]
+    assert cells.z[1, -1] == KINDS.index("phantom") and (cells.z.sum() == KINDS.index("phantom"))
+    assert drawn.data[-1].name == "phantom: 1"
+
+
+def test_what_if_draws_each_rule_and_the_logs_own_distance(found):
+    frame = what_if(found["two_rewards"], ["dr_grpo", "gdpo"])
+    drawn = figures.what_if(frame, theme="dark")
+    flipped = next(t for t in drawn.data if t.name == "opposite sign")
+    assert list(flipped.y) == ["dr_grpo", "gdpo"] and np.allclose(flipped.x, frame["flipped"][1:] / 768)
+    own = next(t for t in drawn.data if t.name == "distance of logged")
+    assert set(own.x) == {frame["distance"][0]}
+
+
+def test_metrics_have_a_small_picture_each_and_gaps_where_they_are_missing(found):
+    metrics = found["openrlhf"].table.metrics
+    drawn = log_metrics(metrics)
+    assert 1 < len(drawn.data) <= 9 and all(len(t.x) == metrics.height for t in drawn.data)
+    odd = pl.DataFrame({"step": [1, 2, 3], "a<b>": [1.0, None, 2.0], "constant": [1.0, 1.0, 1.0]})
+    only = log_metrics(odd)
+    assert [t.name for t in only.data] == ["a&lt;b&gt;"], "what changes, its name as text"
+    assert np.isnan(only.data[0].y[1])
+
+
+def test_a_reward_rule_is_drawn_reward_by_reward():
+    frame = pl.DataFrame({"before": [0.0, 1.0], "after": [0.5, 0.25]})
+    points = reward_transform(frame).data[1]
+    assert list(points.x) == [0.0, 1.0] and list(points.y) == [0.5, 0.25]
+
+
+def test_a_step_is_marked(found):
+    drawn = log_steps(found["two_rewards"].steps, step=5)
+    assert {shape.x0 for shape in drawn.layout.shapes} == {5} and len(drawn.layout.shapes) == 3
