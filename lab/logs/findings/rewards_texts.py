@@ -119,17 +119,15 @@ def _repeated(rows: pl.DataFrame, apart: float) -> pl.DataFrame:
     """Answers that were given more than once: prompt, completion, low, high, pairs, and how many of these differ."""
     reward, width = pl.col("reward"), apart * _width(rows)
     middle = (reward.min() + reward.max()) / 2
-    rows = rows.with_columns((pl.col("prompt").hash() ^ (pl.col("completion").hash() * 3)).alias("answer"))
-    answers = (
-        rows.filter(pl.col("answer").is_duplicated())
-        .group_by("answer", maintain_order=True)
-        .agg(
-            pl.col("prompt", "completion").first(),
-            pl.len().cast(pl.Int64).alias("n"),
-            (reward > middle).sum().cast(pl.Int64).alias("above"),
-            reward.min().alias("low"),
-            reward.max().alias("high"),
-        )
+    again = rows.with_columns((pl.col("prompt").hash() ^ (pl.col("completion").hash() * 3)).alias("answer"))
+    again = again.filter(pl.col("answer").is_duplicated())
+    again = again.filter(~empty(pl.col("completion")) & ~_stock())
+    answers = again.group_by("answer", maintain_order=True).agg(
+        pl.col("prompt", "completion").first(),
+        pl.len().cast(pl.Int64).alias("n"),
+        (reward > middle).sum().cast(pl.Int64).alias("above"),
+        reward.min().alias("low"),
+        reward.max().alias("high"),
     )
     n, above = pl.col("n"), pl.col("above")
     differ = pl.when(pl.col("high") - pl.col("low") > width).then(above * (n - above)).otherwise(0)
