@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lab.advantages import names
+from lab.errors import InputError
 from lab.logs.rules import computed, precisions, reproduction, tolerance
 from lab.logs.table import RolloutTable
 
@@ -21,11 +22,13 @@ Array = NDArray[Any]
 OVER = {
     "group": "the rollouts of a group",
     "prompt": "all rollouts of a prompt in a step",
-    "consecutive": "as many consecutive rows as a group has",
+    "block": "so many consecutive rows of a prompt, fewer than the log has",
+    "consecutive": "so many consecutive rows, of different prompts",
     "batch": "all rollouts of a step",
 }
 
 _ENOUGH = 256  # groups that tell the rule
+_LARGEST = 64  # number of consecutive rows that is tried
 _BASIC = ("grpo", "dr_grpo", "rloo", "grpo_leave_one_out")  # tried over other rows than those of a group
 
 
@@ -42,6 +45,7 @@ class Estimator:
         exact: Whether it reproduces all of these; otherwise it is the nearest, or there are exceptions.
         share: Share of the logged rollouts that it reproduces.
         others: Other rules that would have given the same, whose names are not presets of this one.
+        size: How many consecutive rows belong together; None for whatever else they are relative to.
     """
 
     rule: str
@@ -52,6 +56,7 @@ class Estimator:
     exact: bool = True
     share: float = 1.0
     others: tuple[str, ...] = ()
+    size: int | None = None
 
 
 def sample(table: RolloutTable, groups: int = _ENOUGH) -> tuple[RolloutTable, Array]:
@@ -72,8 +77,8 @@ def sample(table: RolloutTable, groups: int = _ENOUGH) -> tuple[RolloutTable, Ar
     return replace(table, frame=table.frame.filter(rows), order=order), rows.to_numpy()
 
 
-def regrouped(table: RolloutTable, over: str) -> tuple[RolloutTable, Array]:
-    """The same rollouts in other groups, and the rows of the table that its rows are [rows]."""
+def regrouped(table: RolloutTable, over: str, size: int | None = None) -> tuple[RolloutTable, Array]:
+    """The same rollouts in other groups (of `size` consecutive rows), and which rows of the table they are [rows]."""
     steps = table.frame["step"].to_numpy()
     order = np.arange(len(steps)) if table.order is None else table.order.to_numpy()
     rows = np.lexsort((order, steps))
@@ -84,16 +89,17 @@ def regrouped(table: RolloutTable, over: str) -> tuple[RolloutTable, Array]:
         rows = rows[frame.select(pl.arg_sort_by("step", group, maintain_order=True)).to_series().to_numpy()]
         frame = table.frame[rows].with_columns(group)
     else:
-        frame = frame.with_columns(
-            (place // (_usual(table) if over == "consecutive" else pl.len())).cast(pl.Int64).alias("group")
-        )
+        frame = frame.with_columns((place // (size or pl.len())).cast(pl.Int64).alias("group"))
     frame = frame.with_columns(pl.int_range(pl.len()).over("step", "group").alias("rollout"))
     return replace(table, frame=frame, group_size=None, order=None), rows
 
 
-def _usual(table: RolloutTable) -> int:
-    """The most frequent size of a group."""
-    return int(table.frame.group_by("step", "group").len()["len"].mode().max())  # type: ignore[arg-type]
+def _sizes(table: RolloutTable) -> list[int]:
+    """How many consecutive rows may belong together: as many as most groups have, then what divides every step."""
+    steps = table.frame.group_by("step").len()["len"].to_numpy()
+    usual = int(table.frame.group_by("step", "group").len()["len"].mode().max())  # type: ignore[arg-type]
+    sizes = [usual, *(n for n in range(2, _LARGEST + 1) if n < steps.min() and not (steps % n).any() and n != usual)]
+    return [n for n in sizes if table.order is not None or n != table.group_size]
 
 
 def estimate(table: RolloutTable, rules: pl.DataFrame, counts: Array | None) -> Estimator | None:
@@ -155,25 +161,33 @@ def _raw(table: RolloutTable) -> Estimator | None:
 
 def _elsewhere(table: RolloutTable) -> Estimator | None:
     """The basic rules over other rows than those of a group."""
-    split = table.frame.group_by("step", "prompt").agg(pl.col("group").n_unique())["group"]
-    mixed = table.order is not None or table.group_size is None
-    ways = {"prompt": bool((split > 1).any()), "consecutive": mixed, "batch": True}
+    prompts = table.frame.group_by("step", "prompt").agg(pl.col("group").n_unique())["group"]
+    ways: list[tuple[str, int | None]] = [("prompt", None)] if (prompts > 1).any() else []
     basic = [name for name in names() if name.partition("@")[0] in _BASIC]
-    for over in (over for over, possible in ways.items() if possible):
-        other, _ = regrouped(table, over)
+    for over, size in [*ways, *(("consecutive", size) for size in _sizes(table)), ("batch", None)]:
+        other, _ = regrouped(table, over, size)
         found = _first(reproduction(other, variants=basic), over)
         if found:
-            return found
+            mixed = other.frame.group_by("step", "group").agg(pl.col("prompt").n_unique())["prompt"].max() != 1
+            return replace(found, size=size, over=over if mixed or size is None else "block")
     return None
 
 
 def estimated(table: RolloutTable, by: Estimator, counts: Array | None = None) -> Array:
-    """Advantages [rows] that an estimator gives to the rollouts of a log."""
+    """Advantages [rows] that an estimator gives to the rollouts of a log; NaN where it cannot be computed for all."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _estimated(table, by, counts)
+    except InputError:
+        return np.full(table.frame.height, np.nan)
+
+
+def _estimated(table: RolloutTable, by: Estimator, counts: Array | None) -> Array:
     if by.rule == "reward":
         return by.sign * table.frame["reward"].to_numpy()
     if by.over == "group":
         return by.sign * computed(table, by.rule, by.precision, counts)
-    other, rows = regrouped(table, by.over)
+    other, rows = regrouped(table, by.over, by.size)
     out = np.empty(len(rows))
     out[rows] = by.sign * computed(other, by.rule, by.precision, None)
     return out
@@ -183,5 +197,6 @@ def _share(table: RolloutTable, by: Estimator, counts: Array | None) -> float:
     """Share of the logged rollouts of the whole log that it reproduces."""
     logged = table.frame["advantage"].to_numpy()
     known = np.isfinite(logged)
-    error = np.abs(np.nan_to_num(estimated(table, by, counts)) - logged)[known]
+    values = estimated(table, by, counts)
+    error = np.abs(np.where(np.isnan(values) & (logged == 0), 0.0, values) - logged)[known]
     return float((error <= tolerance(by.precision, np.abs(logged[known]).max())).mean())

@@ -159,8 +159,9 @@ def reproduction(
     logged = table.frame["advantage"].to_numpy()
     rows: list[_Row] = []
     for tried in _in_turn(variants) if np.isfinite(logged).any() else ():
-        pairs = ((name, precision) for name in tried for precision in precisions(logged))
-        rows += filter(None, (_comparison(table, *pair, logged, counts) for pair in pairs))
+        pairs = [(name, precision) for name in tried for precision in precisions(logged)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows += filter(None, (_comparison(table, *pair, logged, counts) for pair in pairs))
         if any(row[-1] for row in rows):
             break
     schema = {"rule": pl.String, "precision": pl.String, "max_error": pl.Float64, "mean_error": pl.Float64,
@@ -191,8 +192,9 @@ _Row = tuple[str, str, float, float, float | None, float, bool]
 def precisions(logged: Array) -> tuple[str, ...]:
     """Precisions in which such advantages may have been computed, or written down: `3 decimals`, say."""
     known = logged[np.isfinite(logged)]
-    brief = ["bfloat16"] if (rounded(known) == known.astype(np.float32)).all() else []
-    places = next((n for n in range(5) if (np.round(known, n) == known).all()), None)
+    with np.errstate(over="ignore", invalid="ignore"):
+        brief = ["bfloat16"] if (rounded(known) == known).all() else []
+        places = next((n for n in range(5) if (np.round(known, n) == known).all()), None)
     return ("float32", "float64", *brief, *([f"{places} decimals"] if places in _DECIMALS else []))
 
 

@@ -81,13 +81,26 @@ def test_rules_over_other_rows(name: str, over: str) -> None:
         steps, prompts, size, _ = REWARDS.shape
         place = np.arange(steps * prompts * size).reshape(steps, size, prompts).swapaxes(1, 2)
         table = replace(table, order=pl.Series(place.ravel()))
-    other, rows = regrouped(table, over)
+    other, rows = regrouped(table, over, 6 if over == "consecutive" else None)
     logged = np.empty(len(rows))
     sizes = (2, 1, 24, 2) if over == "batch" else (2, 4, 6, 2)
     logged[rows] = given(name, "float32", other.frame.select("r0", "r1").to_numpy().reshape(sizes)).ravel()
     by = estimator(replace(table, frame=table.frame.with_columns(advantage=pl.Series(logged))))
     assert (by.rule, by.over, by.exact) == (name.partition("@")[0], over, True)
     np.testing.assert_allclose(estimated(table, by), logged, atol=1e-5 * np.abs(logged).max())
+
+
+@pytest.mark.parametrize(("size", "over"), [(12, "consecutive"), (3, "block")])
+def test_consecutive_rows_of_another_number(size: int, over: str) -> None:
+    """The log has groups of six; the trainer took two prompts for one, or half of a prompt."""
+    table = made(REWARDS, given("grpo", "float64", REWARDS.reshape(2, 24 // size, size, 2)))
+    by = estimator(table)
+    assert (by.rule, by.over, by.size, by.share) == ("grpo", over, size, 1.0)
+    found = next(f for f in lab.diagnose(table).findings if f.kind.startswith("advantages"))
+    assert (found.kind, found.severity) == {
+        "consecutive": ("advantages.mixed", "alarm"), "block": ("advantages.split", "note")
+    }[over]  # fmt: skip
+    assert f"{size} consecutive rows" in str(found)
 
 
 def test_a_prompt_that_the_groups_split() -> None:

@@ -83,7 +83,7 @@ def mixed(run: Facts) -> Finding | None:
     if by is None or by.over != "consecutive":
         return None
     said = (
-        f"Advantages are normalised over consecutive rows, which are rows of different prompts ({by.rule}, "
+        f"Advantages are normalised over {by.size} consecutive rows, which are rows of different prompts ({by.rule}, "
         f"{by.precision}); the log has {run.groups.height} groups of one prompt each that should have been used."
     )
     return Finding("alarm", said, run.by_rollout, by.share, _agreement(run))
@@ -116,8 +116,11 @@ def batch(run: Facts) -> Finding | None:
     source="GRPO, arXiv 2402.03300",
 )
 def split(run: Facts) -> Finding | None:
-    """A prompt whose rollouts stand in several groups."""
+    """A prompt whose rollouts stand in several groups, or several groups that were read as one."""
     by = run.estimator
+    if by is not None and by.over == "block":
+        said = f"Advantages are relative to {by.size} consecutive rows of a prompt ({by.rule}, {by.precision})"
+        return Finding("note", f"{said}: group_size={by.size} reads the log that way.", evidence=_agreement(run))
     if by is None or by.over != "prompt":
         return None
     said = f"Advantages are relative to all rollouts of a prompt, which the groups of the log split ({by.rule})."
