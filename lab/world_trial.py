@@ -77,6 +77,8 @@ class Trial:
     @cached_property
     def first_actions(self) -> Array:
         """Probability of each action in the first place [A, S, P, G]."""
+        if self.world.continuous:
+            raise NotTried("its actions have a density, no probability")
         found, refused = [], 0
         for action in range(_MOST):
             try:

@@ -2,6 +2,7 @@ from .agents.world import Agents as Agents
 from .bandit.world import Bandit as Bandit
 from .captions.world import Captions as Captions
 from .delayed.world import Delayed as Delayed
+from .flow.world import Flow as Flow
 from .graphs.world import Graphs as Graphs
 from .hidden_lm.world import HiddenLM as HiddenLM
 from .judged.world import Judged as Judged

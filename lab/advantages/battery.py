@@ -119,6 +119,7 @@ def standard_inputs(seed: int = 0) -> Iterator[tuple[str, Array]]:
     yield "all equal but one", np.array([[1, 0, 0, 0, 0], [0, 1, 1, 1, 1]], float)[..., None]
     yield "ties", np.array([[0, 0.5, 0.5, 1], [0.5, 0.5, 1, 1]], float)[..., None]
     yield "one outlier", np.array([[0.01, 0.012, 0.011, 0.013, 1.0]])[..., None]
+    yield "one outlier of forty", np.eye(1, 40)[..., None]
     yield "one group apart", np.array([[0, 0.001, 0], [1, 0.2, 0.7], [0.4, 0.4, 0.4]])[..., None]
     yield "a reward beside its mean", np.array([[0, 0.5, 0.52, 1], [0, 1, 1, 0], [1, 1, 0, 1]], float)[..., None]
     yield "one prompt, one spread", np.array([[0.2, 0.4, 0.9, 0.1]])[..., None]

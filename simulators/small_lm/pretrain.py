@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["cached", "folder", "imitate"]
+__all__ = ["imitate"]
 
 _CHECK = 25  # optimizer steps between two looks at the accuracy
-
-
-def folder() -> Path:
-    """Where pretrained weights are kept: ADVLAB_CACHE, or advantage-lab in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("ADVLAB_CACHE") or Path(home) / "advantage-lab")
-
-
-def cached(facts: dict[str, Any], make: Callable[[], Tensor]) -> Tensor:
-    """Weights of that configuration from the disk, or made and kept there.
-
-    Args:
-        facts: Everything that decides the weights, fit for JSON.
-        make: Makes them [N].
-    """
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
-    path = folder() / "small-lm" / f"{digest}.npy"
-    try:
-        return torch.from_numpy(np.load(path, allow_pickle=False))
-    except (OSError, ValueError):
-        weights = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.save(file, weights.numpy(), allow_pickle=False)
-    part.replace(path)
-    return weights
 
 
 def imitate(

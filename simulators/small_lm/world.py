@@ -21,8 +21,9 @@ from simulators.random import DRAWS, uniforms
 from simulators.records import Floats, Policy, Rollouts, World
 from simulators.runs import asked, seeded
 from simulators.small_lm.model import Cache, Shape, Transformer, Weights
-from simulators.small_lm.pretrain import cached, imitate
+from simulators.small_lm.pretrain import imitate
 from simulators.small_lm.tasks import COMPONENTS, END, TAGS, Problem, score, shown, task
+from simulators.weights import cached
 
 __all__ = ["SmallLM"]
 
@@ -83,7 +84,8 @@ class SmallLM(World):
         self.shape = Shape(len(self.tokens), layers, width, heads)
         self.model = Transformer(self.shape, self._before.shape[1] + max(self.length, needed), self.device)
         facts = {"version": _VERSION, "task": task, "problems": problems, "accuracy": accuracy, "seed": seed}
-        self._start = cached(facts | asdict(self.shape), lambda: self._pretrained(accuracy, seed)).to(self.device)
+        start = cached("small-lm", facts | asdict(self.shape), lambda: self._pretrained(accuracy, seed))
+        self._start = start.to(self.device)
         self.model.kind = torch.bfloat16 if precision == "bfloat16" else None  # from the same start in both
 
     def __repr__(self) -> str:

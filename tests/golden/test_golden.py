@@ -16,7 +16,7 @@ FILES = sorted(HERE.glob("*.json"))
 def test_every_output_agrees(path: Path) -> None:
     tally = run_file(path)
     assert not tally.misses, "\n".join(tally.misses)
-    assert tally.outputs > tally.cases > 0
+    assert tally.outputs >= tally.cases > 0
 
 
 def test_a_wrong_number_is_a_miss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,9 @@ from lab.experiment import replay, run
 from simulators import ToyLM
 from simulators.records import World
 from simulators.small_lm.model import Cache, Shape, Transformer
-from simulators.small_lm.pretrain import cached, imitate
+from simulators.small_lm.pretrain import imitate
 from simulators.small_lm.world import SmallLM
+from simulators.weights import cached
 
 SIZES = {"prompts": 3, "layers": 2, "width": 16, "heads": 2, "accuracy": 0.0, "problems": 40, "device": "cpu"}
 
@@ -223,10 +224,15 @@ def test_pretraining_reaches_what_was_asked_for_and_is_kept(tmp_path, monkeypatc
         return torch.zeros(3)
 
     monkeypatch.setenv("ADVLAB_CACHE", str(tmp_path))
-    assert torch.equal(cached({"a": 1}, make), cached({"a": 1}, make)) and len(made) == 1
-    next(tmp_path.rglob("*.npy")).write_bytes(b"damaged")
-    cached({"a": 1}, make)
-    assert len(made) == 2
+    assert torch.equal(cached("room", {"a": 1}, make), cached("room", {"a": 1}, make)) and len(made) == 1
+    file = next((tmp_path / "room").rglob("*.npz"))
+    whole = file.read_bytes()
+    flipped = bytes([*whole[:-60], whole[-60] ^ 1, *whole[-59:]])
+    for number, damaged in enumerate((b"", b"damaged", whole[:-9], flipped), 2):
+        file.write_bytes(damaged)
+        with pytest.warns(UserWarning, match="is damaged .* and is made anew"):
+            cached("room", {"a": 1}, make)
+        assert len(made) == number
     target = torch.tensor([[1.0, -2.0]])
     found = imitate(torch.zeros(1, 2), lambda w, _: (w - target).square().sum(),
                     lambda w: float(((w - target).abs() < 0.1).all()), examples=1, wanted=1.0, lr=0.03)  # fmt: skip

@@ -1,0 +1,33 @@
+"""Flow matching in the plane: a generative model that is small enough to be drawn."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from simulators.declared import Declared, Range
+
+if TYPE_CHECKING:
+    from simulators.flow.world import Flow
+
+
+def flow(
+    prompts: Annotated[int, Range(1, 64, slider=(1, 8)), "Prompts", "Each wants another mode of the data."] = 4,
+    *,
+    steps: Annotated[int, Range(2, 1000, slider=(4, 40)), "Denoising steps", "Of a rollout."] = 10,
+    noise: Annotated[float, Range(1e-3, 10, slider=(0.1, 1.5, 0.1)), "Noise", "Of the stochastic sampler."] = 0.7,
+    modes: Annotated[int, Range(1, 64, slider=(2, 12)), "Modes", "Of the data, on a circle."] = 8,
+    deviation: Annotated[float, Range(1e-3, 10, slider=(0.05, 0.5, 0.05)), "Deviation", "Of each mode."] = 0.15,
+    width: Annotated[int, Range(1, 4096), "Width", "Of the network's three hidden layers."] = 64,
+    pretraining: Annotated[int, Range(0, 100_000), "Pretraining", "Steps; the weights are kept on the disk."] = 3000,
+    seed: Annotated[int, Range(0, 2**63 - 1), "Seed", "Of the pretrained weights."] = 0,
+) -> "Flow":
+    """A flow that turns noise into points of the plane, rewarded near one mode for each prompt."""
+    from simulators.flow.world import Flow
+
+    return Flow(prompts, steps=steps, noise=noise, modes=modes, deviation=deviation, width=width,
+                pretraining=pretraining, seed=seed)  # fmt: skip
+
+
+HERE = Declared(
+    flow, label="flow in the plane (torch)", provides=("mask", "latent", "reached", "instant_rewards"),
+    components=("near",), run={"optimizer": "adam", "lr": 0.001, "max_grad_norm": 1.0, "group_size": 64},
+    shown=("prompts", "steps", "noise"), page={"runs": 2, "steps": 40}, heavy=True, extra="torch",
+)  # fmt: skip

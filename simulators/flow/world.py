@@ -1,0 +1,208 @@
+"""Flow matching in the plane as a world: a denoising step is an action, its density that of a Gaussian.
+
+A velocity network, pretrained on a mixture of Gaussians, turns noise into samples in T steps. The stochastic sampler
+keeps the marginals of the deterministic one and gives each step a density, so that Σ w ∇log π can be taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from simulators.errors import check_count
+from simulators.flow.mixture import Mixture, normals
+from simulators.flow.network import Velocity
+from simulators.flow.pretraining import match
+from simulators.flow.sampling import log_density, ode, schedule
+from simulators.random import uniforms
+from simulators.records import Floats, Policy, Rollouts, World, declare_field
+from simulators.runs import asked, seeded
+from simulators.weights import cached
+
+__all__ = ["Flow"]
+
+declare_field("latent", "SPGTD", "sample before each denoising step")
+declare_field("reached", "SPGTD", "sample after each denoising step")
+declare_field("instant_rewards", "SPGT", "reward of the sample that a straight step from there would give")
+
+_VERSION = 1  # of the weights: changed whenever pretraining gives others
+_EVALUATED, _GRID = 1 << 20, 20  # draws and steps of the deterministic sampler that is looked at
+
+
+class Flow(World):
+    """A pretrained flow whose prompts each want another mode.
+
+    The reward of prompt c is exp(−‖x − m_c‖² / 2), m_c being every other mode.
+
+    Args:
+        prompts: number of prompts P.
+        steps: denoising steps of a rollout T.
+        noise: a, of the stochastic sampler.
+        modes: of the data, evenly on a circle of radius 2.
+        deviation: of each mode.
+        mass: weight of each mode [modes]; equal by default.
+        width: of the network's hidden layers.
+        pretraining: its steps.
+        seed: of its weights.
+        precision: "float32" or "float64".
+
+    Attributes:
+        mixture: the data.
+        wanted: where the reward of each prompt is 1 [P, 2].
+        schedule: the T steps.
+
+    Raises:
+        ValueError: sizes below one, no noise, a mixture without mass.
+
+    Source: flow-substrate card.
+    """
+
+    name = "flow"
+    provides: tuple[str, ...] = ("mask", "latent", "reached", "instant_rewards")
+    components: tuple[str, ...] = ("near",)
+    together = 4
+    continuous = True
+
+    def __init__(
+        self, prompts: int = 4, *, steps: int = 10, noise: float = 0.7, modes: int = 8, deviation: float = 0.15,
+        mass: Sequence[float] | None = None, width: int = 64, pretraining: int = 3000, seed: int = 0,
+        precision: str = "float32",
+    ) -> None:  # fmt: skip
+        if precision not in ("float32", "float64"):
+            raise ValueError(f'precision={precision!r}; it is "float32" or "float64"')
+        if not 0 < noise < np.inf:
+            raise ValueError(f"noise={noise}; it must be above 0: without noise a step has no density")
+        self.prompts, self.steps = check_count("prompts", prompts, least=1), check_count("steps", steps, least=2)
+        torch.set_num_threads(1)  # runs are the parallel work, and numbers do not depend on the cores
+        self.mixture = Mixture(check_count("modes", modes, least=1), deviation=deviation, mass=mass)
+        self.wanted = self.mixture.centres[2 * np.arange(prompts) % modes]
+        self.model = Velocity(prompts, check_count("width", width, least=1))
+        self.noise, self.schedule = noise, schedule(self.steps, noise)
+        self._deviations = np.array([step.deviation for step in self.schedule])
+        facts = {"version": _VERSION, "prompts": prompts, "modes": modes, "deviation": deviation, "width": width,
+                 "steps": check_count("pretraining", pretraining, least=0), "seed": seed,
+                 "mass": self.mixture.shares.tolist()}  # fmt: skip
+        start = cached("flow", facts, lambda: match(self.model, self.mixture, pretraining, seed))
+        self._start = start.to(getattr(torch, precision))
+
+    def __repr__(self) -> str:
+        return f"Flow(prompts={self.prompts}, steps={self.steps}, noise={self.noise}, parameters={self.model.size})"
+
+    def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
+        """The pretrained weights [S, N] for S seeds: a tensor."""
+        keys = seeded(seeds)
+        return Policy(self._start.repeat(len(keys), 1), keys)
+
+    def reward(self, x: Floats) -> Floats:
+        """Reward of samples [..., P, G, 2] of the prompts; 0 where a sample is not finite."""
+        distance = ((x - self.wanted[:, None]) ** 2).sum(-1)
+        return np.exp(-np.where(np.isfinite(distance), distance, np.inf) / 2)
+
+    @torch.no_grad()
+    def rollout(
+        self, policy: Policy, group_size: int, step: int, *, attempt: int = 0, fields: Sequence[str] = ()
+    ) -> Rollouts:
+        """G samples for each prompt, each by T stochastic steps; the last step has no part in the update.
+
+        The action of a step is its number. `latent` and `reached` [S, P, G, T, 2] say where it went from and to.
+
+        Args:
+            policy: Weights and seeds of the runs.
+            group_size: G.
+            step: This and `attempt` tell the draws.
+            attempt: Number of the draw, for a step that samples again.
+            fields: "instant_rewards" [S, P, G, T], the reward of x − t v(x, t) after each step.
+        """
+        groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=40 * self.steps)
+        noise = self._noise(policy.seeds, groups, self.steps + 1, step=step, attempt=attempt)
+        x, before, after, means = noise[:, :, :, 0], [], [], []
+        for at, drawn in zip(self.schedule, np.moveaxis(noise[:, :, :, 1:], 3, 0), strict=True):
+            mean = at.mean(x, self.velocity(policy, x, at.t))
+            before.append(x)
+            means.append(mean)
+            after.append(x := mean + at.deviation * drawn)
+        latent, reached, mean = (np.stack(part, axis=3) for part in (before, after, means))
+        mask = np.broadcast_to(np.arange(self.steps) < self.steps - 1, latent.shape[:-1])
+        logp = np.where(mask, log_density(reached, mean, self._deviations[:, None]), 0.0)
+        extra = {"latent": latent, "reached": reached}
+        if "instant_rewards" in fields:
+            extra["instant_rewards"] = self._instant(policy, reached)
+        actions = np.broadcast_to(np.arange(self.steps), mask.shape).copy()
+        rollouts = Rollouts(self.reward(x)[..., None], actions, logp, mask.copy(), extra=extra)
+        policy.memo.update(rollouts=rollouts, moves=policy.parameters._version)
+        return rollouts
+
+    def _noise(self, seeds: NDArray[np.uint64], groups: int, draws: int, **counters: int) -> Floats:
+        """Normals [S, P, G, draws, 2]."""
+        u = uniforms(
+            seeds[:, None, None, None, None], **counters, prompt=np.arange(self.prompts)[:, None, None, None],
+            rollout=np.arange(groups)[:, None, None], draw=np.arange(2 * draws).reshape(draws, 2),
+        )  # fmt: skip
+        return normals(u)
+
+    def velocity(self, policy: Policy, x: Floats, t: float) -> Floats:
+        """Velocities at samples of the prompts [S, P, G, 2] and a time."""
+        with torch.no_grad():
+            return self._velocities(policy.parameters, x, t).double().numpy()
+
+    def _velocities(self, parameters: Tensor, x: Floats, t: Any) -> Tensor:
+        """Velocities [S, P, ..., 2] at samples [S, P, ..., 2] and times that broadcast to them, differentiable."""
+        shape = x.shape[:-1]
+        prompt = np.broadcast_to(np.arange(self.prompts).reshape(-1, *[1] * (len(shape) - 2)), shape)
+        given = [np.ascontiguousarray(np.broadcast_to(each, shape)) for each in (t, prompt)]
+        when, one_of = (torch.from_numpy(each).flatten(1) for each in given)
+        at = torch.from_numpy(x).to(parameters.dtype).flatten(1, -2)
+        return self.model(parameters, at, when.to(parameters.dtype), one_of).unflatten(1, shape[1:])
+
+    def _instant(self, policy: Policy, reached: Floats) -> Floats:
+        times = np.array([step.t + step.d for step in self.schedule])
+        with torch.no_grad():
+            v = self._velocities(policy.parameters, reached, times).double().numpy()
+        ends = reached - times[:, None] * v
+        return np.moveaxis(self.reward(np.moveaxis(ends, 3, 0)), 0, 3)
+
+    def densities(self, parameters: Tensor, rollouts: Rollouts) -> Tensor:
+        """Log-density of every step [S, P, G, T], nats, differentiable; 0 for the last one."""
+        latent, reached = rollouts.extra["latent"], rollouts.extra["reached"]
+        v = self._velocities(parameters, latent, [step.t for step in self.schedule])
+        steps = [torch.tensor([getattr(s, part) for s in self.schedule], dtype=v.dtype)[:, None]
+                 for part in ("keep", "push", "deviation")]  # fmt: skip
+        before, after = (torch.from_numpy(each).to(v.dtype) for each in (latent, reached))
+        density = log_density(after, steps[0] * before + steps[1] * v, steps[2])
+        return torch.where(torch.from_numpy(np.asarray(rollouts.mask)), density, 0.0)
+
+    @torch.no_grad()
+    def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:
+        """Log-density of each step under `policy` [S, P, G, T], nats."""
+        return self.densities(policy.parameters, rollouts).double().numpy()
+
+    def gradient(self, policy: Policy, rollouts: Rollouts, weights: Floats) -> Tensor:
+        """Σ w ∇log π by autograd, the weights [S, P, G, T] held fixed: a tensor [S, N]."""
+        parameters = policy.parameters.detach().requires_grad_()
+        w = torch.from_numpy(np.ascontiguousarray(weights)).to(parameters.dtype)
+        (found,) = torch.autograd.grad((w * self.densities(parameters, rollouts)).sum(), parameters)
+        return found
+
+    def kl(self, policy: Policy, other: Policy) -> Floats:
+        """KL(policy ‖ other) of a rollout [S], nats: Σ ‖μ − μ'‖² / 2σ² along the policy's last rollouts."""
+        if policy.memo.get("moves") != policy.parameters._version:
+            self.rollout(policy, 8, 0)
+        latent, times = policy.memo["rollouts"].extra["latent"], [step.t for step in self.schedule]
+        with torch.no_grad():
+            ours, theirs = (self._velocities(p.parameters, latent, times).double().numpy() for p in (policy, other))
+        push = np.array([step.push for step in self.schedule])[:, None]
+        return ((push * (ours - theirs) / self._deviations[:, None]) ** 2 / 2).sum(-1).sum(-1).mean((1, 2))
+
+    def samples(self, policy: Policy, number: int = 512, steps: int = _GRID) -> Floats:
+        """Samples of the deterministic sampler [S, P, number, 2], from the same noise whatever the weights."""
+        noise = self._noise(policy.seeds, number, 1, step=0, attempt=_EVALUATED)[:, :, :, 0]
+        return np.asarray(ode(lambda x, t: self.velocity(policy, x, t), noise, steps))
+
+    def gold(self, policy: Policy) -> Floats:
+        """Mean reward of the deterministic sampler's samples [S]."""
+        return self.reward(self.samples(policy)).mean((1, 2))
