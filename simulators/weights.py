@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 __all__ = ["cached", "folder"]
 
@@ -24,7 +23,7 @@ def folder() -> Path:
     return Path(os.environ.get("ADVLAB_CACHE") or Path(home) / "advantage-lab")
 
 
-def cached(room: str, facts: dict[str, Any], make: Callable[[], Tensor]) -> Tensor:
+def cached(room: str, facts: dict[str, Any], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """Weights of that configuration from the disk, or made and kept there.
 
     A file that is damaged, which its checksum tells, is named in a warning and made anew.
@@ -38,7 +37,7 @@ def cached(room: str, facts: dict[str, Any], make: Callable[[], Tensor]) -> Tens
     path = folder() / room / f"{digest}.npz"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            return torch.from_numpy(kept["weights"])
+            return np.asarray(kept["weights"])
     except FileNotFoundError:
         pass
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as reason:
@@ -46,7 +45,7 @@ def cached(room: str, facts: dict[str, Any], make: Callable[[], Tensor]) -> Tens
     weights = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.savez(file, weights=weights.numpy())
+    with part.open("wb") as out:
+        np.savez(out, weights=weights)
     part.replace(path)
     return weights

@@ -87,8 +87,8 @@ class Flow(World):
         facts = {"version": _VERSION, "prompts": prompts, "modes": modes, "deviation": deviation, "width": width,
                  "steps": check_count("pretraining", pretraining, least=0), "seed": seed,
                  "mass": self.mixture.shares.tolist()}  # fmt: skip
-        start = cached("flow", facts, lambda: match(self.model, self.mixture, pretraining, seed))
-        self._start = start.to(getattr(torch, precision))
+        start = cached("flow", facts, lambda: match(self.model, self.mixture, pretraining, seed).numpy())
+        self._start = torch.from_numpy(start).to(getattr(torch, precision))
 
     def __repr__(self) -> str:
         return f"Flow(prompts={self.prompts}, steps={self.steps}, noise={self.noise}, parameters={self.model.size})"

@@ -84,8 +84,8 @@ class SmallLM(World):
         self.shape = Shape(len(self.tokens), layers, width, heads)
         self.model = Transformer(self.shape, self._before.shape[1] + max(self.length, needed), self.device)
         facts = {"version": _VERSION, "task": task, "problems": problems, "accuracy": accuracy, "seed": seed}
-        start = cached("small-lm", facts | asdict(self.shape), lambda: self._pretrained(accuracy, seed))
-        self._start = start.to(self.device)
+        start = cached("small-lm", facts | asdict(self.shape), lambda: self._pretrained(accuracy, seed).numpy())
+        self._start = torch.from_numpy(start).to(self.device)
         self.model.kind = torch.bfloat16 if precision == "bfloat16" else None  # from the same start in both
 
     def __repr__(self) -> str:

@@ -108,7 +108,8 @@ def test_the_mixture_and_its_measures():
 @pytest.mark.parametrize(
     ("given", "words"),
     [({"modes": 0}, "modes"), ({"mass": [0] * 8}, "one is above 0"), ({"mass": [1, 2]}, "8 weights"),
-     ({"steps": 1}, "steps"), ({"noise": 0.0}, "no density"), ({"deviation": 0.0}, "deviation"), ({"precision": "half"}, "float64")],
+     ({"steps": 1}, "steps"), ({"noise": 0.0}, "no density"), ({"deviation": 0.0}, "deviation"),
+     ({"precision": "half"}, "float64")],
 )  # fmt: skip
 def test_what_cannot_flow_is_refused(given, words):
     with pytest.raises(ValueError, match=words):

@@ -144,7 +144,7 @@ def test_the_battery_shows_a_table_with_its_counterexamples_in_numbers(own_rule)
     assert moved.changed == pytest.approx(40 * moved.rewards) and moved.after == pytest.approx(40 * moved.advantages)
     assert reports["zero_sum"].advice.startswith("declared zero_sum, but there is a counterexample")
     assert reports["permutation"].advice == "found permutation: declare properties=('permutation', ...)"
-    assert (reports["shift"].advice, reports["shift"].tried, reports["scale"].tried) == ("", 16, 1)
+    assert (reports["shift"].advice, reports["shift"].tried, reports["scale"].tried) == ("", 17, 1)
     lines = repr(found).splitlines()
     assert lines[0] == "rule 'top'" and lines[1].split() == ["property", "declared", "holds", "tried"]
     assert lines[2].split() == ["shift", "yes", "yes", "16"]
