@@ -189,7 +189,7 @@ def log_probabilities(trial: Trial) -> str | None:
     if not gap <= trial.close:
         return f"log_prob and logp differ by {gap:.3g}"
     largest = float(now[trial.real].max())
-    above = largest > trial.close and not trial.world.continuous
+    above = largest > trial.close and trial.exchangeable
     return f"a log-probability is {largest:.3g}" if above else None
 
 

@@ -77,8 +77,6 @@ class Trial:
     @cached_property
     def first_actions(self) -> Array:
         """Probability of each action in the first place [A, S, P, G]."""
-        if self.world.continuous:
-            raise NotTried("its actions have a density, no probability")
         found, refused = [], 0
         for action in range(_MOST):
             try:
@@ -88,10 +86,18 @@ class Trial:
                 found.append(np.zeros(self.real.shape[:3]))
                 refused += 1
                 if refused > 2:
-                    if len(found) == refused:
+                    if len(found) - refused < 2:
                         raise NotTried(f"the first action cannot be exchanged ({error})") from None
                     return np.array(found[:-refused])
         raise NotTried(f"there are more than {_MOST} actions")
+
+    @cached_property
+    def exchangeable(self) -> bool:
+        """Whether one action can stand for another, so that each has a probability, and not a density."""
+        try:
+            return len(self.first_actions) > 0
+        except NotTried:
+            return False
 
     def _first(self, action: int) -> Array:
         actions, mask = np.array(self.rollouts.actions), self.rollouts.mask

@@ -215,7 +215,6 @@ class World:
         suits: settings of a run that suit it, such as {"lr": 4.0}, beside those of its declaration.
         offline: whether its rollouts are data, so that the policy draws none.
         fresh: whether each step has prompts of its own, so that those of two steps cannot be compared.
-        continuous: whether its actions have a density, whose logarithm may be above 0, and no probability.
     """
 
     name: str
@@ -229,7 +228,6 @@ class World:
     suits: Mapping[str, Any] = MappingProxyType({})
     offline: bool = False
     fresh: bool = False
-    continuous: bool = False
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """A fresh policy for each seed."""

@@ -66,7 +66,6 @@ class Flow(World):
     provides: tuple[str, ...] = ("mask", "latent", "reached", "instant_rewards")
     components: tuple[str, ...] = ("near",)
     together = 4
-    continuous = True
 
     def __init__(
         self, prompts: int = 4, *, steps: int = 10, noise: float = 0.7, modes: int = 8, deviation: float = 0.15,
@@ -168,6 +167,8 @@ class Flow(World):
 
     def densities(self, parameters: Tensor, rollouts: Rollouts) -> Tensor:
         """Log-density of every step [S, P, G, T], nats, differentiable; 0 for the last one."""
+        if (rollouts.actions != np.arange(self.steps)).any():
+            raise ValueError("the action of a denoising step is its number; what was drawn stands in 'reached'")
         latent, reached = rollouts.extra["latent"], rollouts.extra["reached"]
         v = self._velocities(parameters, latent, [step.t for step in self.schedule])
         steps = [torch.tensor([getattr(s, part) for s in self.schedule], dtype=v.dtype)[:, None]
