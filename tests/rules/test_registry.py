@@ -147,7 +147,7 @@ def test_the_battery_shows_a_table_with_its_counterexamples_in_numbers(own_rule)
     assert (reports["shift"].advice, reports["shift"].tried, reports["scale"].tried) == ("", 17, 1)
     lines = repr(found).splitlines()
     assert lines[0] == "rule 'top'" and lines[1].split() == ["property", "declared", "holds", "tried"]
-    assert lines[2].split() == ["shift", "yes", "yes", "16"]
+    assert lines[2].split() == ["shift", "yes", "yes", "17"]
     assert any("times 40: [" in line for line in lines) and not any(line.startswith("[") for line in lines)
 
 
