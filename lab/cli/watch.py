@@ -32,7 +32,7 @@ def watch(
     \b
     Examples:
       advlab watch runs/my-run
-      advlab watch runs/my-run --until alarm && echo still well
+      advlab watch runs/my-run --until alarm
     """
     from lab.logs.watching import watch
     from lab.reports.facts import at_least
