@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -65,7 +66,8 @@ def groups_of(
     groups = found.groups if step is None else found.groups.filter(pl.col("step") == step)
     if find:
         groups = groups.join(_holding(here, find), on=["step", "group"], how="semi", maintain_order="left")
-    told = groups.join(_pushed(here, rule), on=["step", "group"], how="left", maintain_order="left")
+    pushed = _pushed(here, rule) if step is not None else _pushed_anywhere(found, rule)
+    told = groups.join(pushed, on=["step", "group"], how="left", maintain_order="left")
     learnt = pl.when("no_signal").then(pl.concat_str(pl.lit("no: "), _cause())).otherwise(pl.lit("yes"))
     keys = {"advantage": pl.col("advantage"), "flipped": pl.col("turned"), "silent": pl.col("no_signal"),
             "spread": pl.col("reward_std")}  # fmt: skip
@@ -98,6 +100,9 @@ def _pushed(found: Facts, rule: str) -> pl.DataFrame:
     told = logged if found.table.has_advantages else other
     largest = told.abs().max().alias("advantage")
     return frame.group_by("step", "group", maintain_order=True).agg(largest, turned.cast(pl.Int64).alias("turned"))
+
+
+_pushed_anywhere = lru_cache(2)(_pushed)  # so that another search or order of a whole log need not wait for it
 
 
 def rollouts_of(found: Facts, step: int, group: int, rules: Sequence[str] = ()) -> pl.DataFrame:
