@@ -143,6 +143,14 @@ curves(pl.concat([rows(n, f) for n, f in seen.items()]), metric="gap", label="wo
 papers.paper("dno").published[0].frame
 
 # %% [markdown]
+# The recorded verdict gives the rivals more: DPO on one batch of the first policy, and GRPO on win rates whose policies
+# are mixed as DNO's are. Then little is left of the lead:
+
+# %%
+headline = papers.find_claim("dno.headline")
+print(headline.sentence, headline.note, sep="\n\n")
+
+# %% [markdown]
 # ## With and without
 #
 # Measured again with PPO's objective under DNO's name, on the same win rates. There each must fail.

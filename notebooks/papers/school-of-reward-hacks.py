@@ -29,9 +29,14 @@ import numpy as np
 import polars as pl
 
 import lab
-from lab.figures import curves, parting_steps
+from lab import papers
+from lab.figures import claim_detail, curves, parting_steps
+from lab.papers import recorded
+from lab.stand_ins import replaced
 from lab.trace import summarise
 from simulators.reward_hacks.world import GOLD, PROXY, RewardHacks, graders
+
+QUICK = True  # False: makes the measurement of the headline again
 
 # %% [markdown]
 # ## Three answers, two rewards
@@ -118,6 +123,55 @@ for name, base in {"hacks at first": (0.0, 2.0, -1.0), "honest at first": (2.0, 
     policy.parameters[...] = run.parameters()
     knowledge = choice.table(policy)[0].mean(axis=(0, 1)) @ np.tile(levels, 3)
     print(f"{name}: the chosen grader's knowledge ends at {knowledge:.2f}")
+
+# %% [markdown]
+# ## The promise
+#
+# All of it in one picture, with the intervals: the hack rate in families that were never trained on, after
+# demonstrations of hacks, after earnest ones, and after training on the proxy or on the gold reward. The measurement
+# takes half a minute; this is the one that ships with the lab. `QUICK = False` makes it again.
+
+# %%
+headline = papers.find_claim("school-of-reward-hacks.headline")
+measured = recorded.read()[headline.id]
+print(headline.sentence, headline.note, f"Over seeds 0 to 4: {measured.verdict}.", sep="\n\n")
+detail = measured.frame if QUICK else papers.measured(headline.id)[1].frame
+claim_detail(detail)
+
+# %% [markdown]
+# **Reading the picture.** A row is a way in one setting, a dot the mean over runs with its 95% interval. What spreads
+# does so through the feature that families share, and that feature was put in; where there is none, nothing spreads.
+# The published figures, of a language model after such demonstrations:
+
+# %%
+papers.paper("school-of-reward-hacks").published[0].frame
+
+# %% [markdown]
+# ## With and without
+#
+# Each claim is measured again without what it is about, and there it must fail. The fifth: GRPO finds the hack by
+# itself; with the sign of its advantages turned it does not. And a model that hacks comes to choose the lax grader; one
+# that refuses does not. (That nothing spreads without the shared feature was seen above.)
+
+# %%
+papers.table("school-of-reward-hacks.5", "school-of-reward-hacks.check-graders").drop("published")
+
+# %% [markdown]
+# By hand: the hack rate after 25 steps of GRPO on the proxy, and the same with its advantages turned round.
+
+
+# %%
+def hacked():
+    """Hack rate at the end of training, mean over runs."""
+    run = lab.train(world, "grpo", steps=25, seeds=8, lr=1.0, measure=None)
+    policy = world.init(range(8))
+    policy.parameters[...] = run.parameters()
+    return round(float(world.outcome(policy).hack.mean()), 3)
+
+
+print("with it   ", hacked())
+with replaced({"advantage:grpo": lambda rewards: rewards.mean(axis=-1, keepdims=True) - rewards}):
+    print("without it", hacked())
 
 # %% [markdown]
 # ## Exercises
