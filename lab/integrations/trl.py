@@ -11,8 +11,9 @@ processes the rules see the groups of all of them, and each process weighs its o
 
 What GRPOConfig says of the loss becomes an option of the variant's rules or is refused by name (`trl_settings`):
 epsilon, epsilon_high, delta, loss_type, importance_sampling_level, the constants of SAPO and VESPO, scale_rewards and
-multi_objective_aggregation. What stands beside the loss acts as in TRL: the entropy bonus and its control,
-top_entropy_quantile, off_policy_mask_threshold, vLLM's importance correction, the loss of a mixture's router.
+multi_objective_aggregation; without a variant all of them act as in TRL. What stands beside the loss acts as in TRL,
+too: the entropy bonus and its control, top_entropy_quantile, off_policy_mask_threshold, vLLM's importance correction,
+the loss of a mixture's router.
 """
 
 from __future__ import annotations

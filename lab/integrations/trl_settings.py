@@ -34,7 +34,9 @@ _BY_ROLLOUT = ("gspo", "gmpo")
 def asked(config: Any, variant: Variant, given: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a variant's rules that a configuration sets, named as in `Variant.with_options`.
 
-    A setting counts as set where it differs from TRL's default.
+    A setting counts as set where it differs from TRL's default. A variant that leaves the objective at `ppo_clip`, or
+    the advantage at GRPO's, gets the rule that `loss_type`, `importance_sampling_level` and
+    `multi_objective_aggregation` name.
 
     Args:
         config: A `trl.GRPOConfig`.
@@ -47,14 +49,43 @@ def asked(config: Any, variant: Variant, given: Mapping[str, Any]) -> dict[str, 
     changed = {
         name: value for name in (*_LOSS, *_REWARDS) if (value := getattr(config, name)) != _default(config, name)
     }
-    wanted = {f"objective.{k}": v for k, v in _of_the_objective(changed, _rule(variant, "objective")).items()}
-    wanted |= {f"advantage.{k}": v for k, v in _of_the_advantage(changed, _rule(variant, "advantage")).items()}
-    _check_factors(config, _rule(variant, "objective"))
+    chosen = _chosen(config, changed, variant)
+    made = variant.with_options(**chosen)
+    wanted: dict[str, Any] = dict(chosen)
+    wanted |= {f"objective.{k}": v for k, v in _of_the_objective(changed, _rule(made, "objective")).items()}
+    wanted |= {f"advantage.{k}": v for k, v in _of_the_advantage(changed, _rule(made, "advantage")).items()}
+    wanted |= {f"objective.{k}": v for k, v in _clip_of(config, chosen.get("objective")).items()}
+    _check_factors(config, _rule(made, "objective"))
     for name, value in wanted.items():
         other = given.get(name, given.get(name.partition(".")[2], value))
         if other != value:
             raise InputError(f"GRPOConfig asks for {name}={value!r}, options= for {other!r}; set one of them")
     return wanted
+
+
+def _chosen(config: Any, changed: Mapping[str, Any], variant: Variant) -> dict[str, str]:
+    """The rules that a configuration names in the place of those that the variant leaves as they are."""
+    found = {}
+    if variant.objective == "ppo_clip" and not variant.options["objective"]:
+        sequence = config.importance_sampling_level == "sequence"
+        if config.loss_type in _OTHER_LOSSES:
+            found["objective"] = config.loss_type
+        elif sequence:
+            found["objective"] = "gspo"
+    if "multi_objective_aggregation" in changed and _family(_rule(variant, "advantage"), "grpo"):
+        found["advantage"] = "gdpo@trl"
+    return found
+
+
+def _clip_of(config: Any, objective: str | None) -> dict[str, Any]:
+    """TRL's clip and average for an objective that the configuration has chosen, set or not."""
+    high = config.epsilon if config.epsilon_high is None else config.epsilon_high
+    if objective == "cispo":
+        return {"clip_low": 1.0, "clip_high": high - 1.0}
+    if objective != "gspo":
+        return {}
+    average = {"dapo": "token-mean", "luspo": "seq-mean-token-sum", **_AVERAGES}[config.loss_type]
+    return {"clip_low": config.epsilon, "clip_high": high, "aggregation": average}
 
 
 def _default(config: Any, name: str) -> Any:
@@ -71,7 +102,7 @@ def _rule(variant: Variant, kind: str) -> Rule:
 
 def _of_the_objective(changed: Mapping[str, Any], objective: Rule) -> dict[str, Any]:
     level, own = changed.get("importance_sampling_level"), _family(objective, *_BY_TOKEN, *_BY_ROLLOUT)
-    if level == "sequence" and own not in _BY_ROLLOUT:
+    if level == "sequence" and own not in (*_BY_ROLLOUT, "vespo"):
         raise _refused("importance_sampling_level", level, objective, "variant='gspo' has one ratio for a rollout")
     constants = {name: option for name, option in _CONSTANTS.items() if name in changed}
     for name, option in constants.items():
@@ -88,8 +119,6 @@ def _clip(changed: Mapping[str, Any], objective: Rule) -> dict[str, Any]:
         return {}
     name = "epsilon" if low is not None else "epsilon_high"
     if _family(objective, "cispo"):
-        if low is not None:
-            raise _refused(name, low, objective, "its cap is epsilon_high")
         return {"clip_low": 1.0, "clip_high": high - 1.0}
     if not {"clip_low", "clip_high"} <= objective.options.keys():
         raise _refused(name, changed[name], objective, "it has no clip")
@@ -101,7 +130,7 @@ def _loss(changed: Mapping[str, Any], objective: Rule, own: str | None) -> dict[
     kind = changed.get("loss_type")
     if kind in _AVERAGES and own not in _OTHER_LOSSES and "aggregation" in objective.options:
         return {"aggregation": _AVERAGES[kind]}
-    if kind == "luspo" and own == "gspo":
+    if kind == "luspo" and own in ("gspo", "ppo_clip"):
         return {"aggregation": "seq-mean-token-sum"}
     if kind is None or kind == own:
         return {}
@@ -114,8 +143,8 @@ def _of_the_advantage(changed: Mapping[str, Any], advantage: Rule) -> dict[str, 
     scale, several = changed.get("scale_rewards"), changed.get("multi_objective_aggregation")
     if several is not None and not _family(advantage, "gdpo"):
         raise _refused("multi_objective_aggregation", several, advantage, "variant='gdpo@trl' normalises each reward")
-    if scale is None or (scale == "none" and _family(advantage, "dr_grpo")):
-        return {}
+    if scale is None or several is not None or (scale == "none" and _family(advantage, "dr_grpo")):
+        return {}  # TRL itself reads one of the two alone
     if not _family(advantage, "grpo"):
         raise _refused("scale_rewards", scale, advantage, "it divides by what its paper says")
     return {"scale": scale}

@@ -74,6 +74,10 @@ def agrees(trainer, batch):
 
 SEQUENCE = {"importance_sampling_level": "sequence", "use_bias_correction_kl": False}
 SETTINGS = {
+    "named by the loss alone: cispo": (None, {"loss_type": "cispo"}),
+    "named by the loss alone: sapo": (None, {"loss_type": "sapo", "sapo_temperature_pos": 0.5}),
+    "named by the level alone": (None, {**SEQUENCE, "loss_type": "dr_grpo", "epsilon_high": 0.01}),
+    "luspo of tokens": (None, {"loss_type": "luspo"}),
     "dapo": ("ppo_clip", {"epsilon": 0.05, "epsilon_high": 0.1, "beta": 0.1}),
     "delta": ("ppo_clip", {"delta": 1.05, "epsilon": 0.02, "loss_type": "bnpo"}),
     "dr_grpo": ("ppo_clip", {"loss_type": "dr_grpo"}),
@@ -97,7 +101,8 @@ SETTINGS = {
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_setting_acts_as_in_trl(tiny, tmp_path, name):
     objective, settings = SETTINGS[name]
-    trainer, batch = prepared(tiny, tmp_path, Variant("own", objective=objective), **settings)
+    chosen = Variant("own", objective=objective) if objective else "grpo@trl"
+    trainer, batch = prepared(tiny, tmp_path, chosen, **settings)
     told = agrees(trainer, batch)
     assert ("policy_loss" in told[2]) == name.startswith("entropy")
 
@@ -124,16 +129,16 @@ def test_completions_are_logged_with_the_advantages_that_were_used(tiny, tmp_pat
     ("chosen", "settings", "words"),
     [
         ("sapo", {"epsilon": 0.1}, "epsilon=0.1.*'sapo'.*it has no clip"),
-        ("cispo", {"epsilon": 0.1}, "epsilon=0.1.*its cap is epsilon_high"),
         ("gspo", {"delta": 2.0}, "delta=2.0.*no option delta"),
         ("grpo", {"sapo_temperature_pos": 2.0}, "sapo_temperature_pos=2.0.*no option tau_pos"),
         ("grpo", {"vespo_k_neg": 2.0}, "vespo_k_neg=2.0.*no option k_neg"),
-        ("grpo", {"importance_sampling_level": "sequence"}, "'sequence'.*variant='gspo' has one ratio"),
-        ("grpo", {"loss_type": "sapo"}, "loss_type='sapo'.*variant='sapo' has it"),
+        ("sapo", {"importance_sampling_level": "sequence"}, "'sequence'.*variant='gspo' has one ratio"),
+        ("grpo", {"importance_sampling_level": "sequence", "delta": 2.0}, "delta=2.0.*no option delta"),
+        ("dapo", {"loss_type": "sapo"}, "loss_type='sapo'.*variant='sapo' has it"),
         ("sapo", {"loss_type": "grpo"}, "loss_type='grpo'.*averages in a way of its own"),
         ("gmpo", {"loss_type": "luspo"}, "loss_type='luspo'.*variant='luspo' has it"),
         ("rloo", {"scale_rewards": "batch"}, "scale_rewards='batch'.*advantage rule 'rloo'"),
-        ("grpo", {"multi_objective_aggregation": "normalize_then_sum"}, "variant='gdpo@trl' normalises each reward"),
+        ("rloo", {"multi_objective_aggregation": "normalize_then_sum"}, "variant='gdpo@trl' normalises each reward"),
         ("reg-grpo", {"top_entropy_quantile": 0.5}, "top_entropy_quantile=0.5.*possible with ppo_clip"),
         ("reg-grpo", {"off_policy_mask_threshold": 0.5}, "off_policy_mask_threshold=0.5.*possible with ppo_clip"),
         ("reg-grpo", {"use_vllm": True}, "vllm_importance_sampling_correction=True.*possible with ppo_clip"),
@@ -159,5 +164,13 @@ def test_settings_become_options(tmp_path):
         asked(config, variant("grpo@trl"), {"objective.clip_low": 0.3})
     assert asked(configured(tmp_path), variant("gspo"), {}) == {}
     assert asked(configured(tmp_path, scale_rewards="none"), variant("dr_grpo"), {}) == {}
+    named = asked(configured(tmp_path, importance_sampling_level="sequence", loss_type="luspo"), variant("gdpo"), {})
+    assert named == {
+        "objective": "gspo",
+        "objective.clip_low": 0.2,
+        "objective.clip_high": 0.2,
+        "objective.aggregation": "seq-mean-token-sum",
+    }
     several = configured(tmp_path, multi_objective_aggregation="normalize_then_sum")
     assert asked(several, variant("gdpo@trl"), {}) == {}
+    assert asked(several, variant("grpo@trl"), {}) == {"advantage": "gdpo@trl"}
