@@ -10,6 +10,7 @@ from lab.figures.agreement import agreement
 from lab.figures.claim_map import claim_map
 from lab.figures.group_map import KINDS, group_map
 from lab.figures.group_matrix import group_matrix, number
+from lab.figures.log_lines import log_lines
 from lab.figures.log_metrics import log_metrics
 from lab.figures.log_steps import log_steps
 from lab.figures.reward_transform import reward_transform
@@ -97,6 +98,16 @@ def test_steps_of_a_log_with_and_without_the_trainers_norm(found):
     assert [drawn.layout[f"yaxis{i}"].title.text for i in ("", 2, 3)] == ["reward", "no signal", "gradient norm"]
     without = log_steps(found["two_rewards"].steps.drop("grad_norm"))
     assert "yaxis3" not in without.layout
+
+
+def test_lines_of_a_log_with_a_band_and_strange_names():
+    rows = [("<think>", 1, 0.5, None, None), ("<think>", 2, 0.7, None, None), ("b", 1, 3.0, 1.0, 9.0)]
+    drawn = log_lines(pl.DataFrame(rows, schema=["line", "step", "value", "low", "high"], orient="row"), label="a<b")
+    assert [(t.name, t.mode) for t in drawn.data] == [
+        ("&lt;think&gt;", "lines+markers"), (None, "lines"), (None, "lines"), ("b", "lines+markers"),
+    ]  # fmt: skip
+    assert drawn.layout.yaxis.title.text == "a&lt;b"
+    assert (drawn.data[2].y, drawn.data[2].fill, drawn.layout.showlegend) == ((9.0,), "tonexty", True)
 
 
 VERDICTS = ["holds", "fails", "does not distinguish", "not measured yet", "shown", "not shown here", "reversed here"]

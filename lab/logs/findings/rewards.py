@@ -62,7 +62,7 @@ def _ranges(run: Facts, name: str) -> Evidence:
     steps = run.table.frame.group_by("step", maintain_order=True).agg(
         value.mean().alias("value"), value.min().alias("low"), value.max().alias("high")
     )
-    return curve(steps, printable(name))
+    return curve(steps, name)
 
 
 @check(

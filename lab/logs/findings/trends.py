@@ -122,13 +122,10 @@ def curve(lines: pl.DataFrame | Mapping[str, pl.DataFrame], label: str, *, log: 
         log: Whether the axis is logarithmic.
     """
     named = {LOGGED: lines} if isinstance(lines, pl.DataFrame) else lines
-    parts = [_line(name, frame) for name, frame in named.items()]
-    frame = pl.concat(parts).with_columns(metric=pl.lit(label))
-    return Evidence("curves", frame, {"metric": label, "label": label, "log": log, "unit": "step of the log"})
+    frame = pl.concat(_line(name, part) for name, part in named.items())
+    return Evidence("log_lines", frame, {"label": label, "log": log})
 
 
 def _line(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     band = (column(c) if c in frame.columns else pl.lit(None).alias(c) for c in ("low", "high"))
-    return frame.select(
-        pl.lit(name).alias("variant"), "step", pl.col("value").alias("mean"), *(each.cast(pl.Float64) for each in band)
-    )
+    return frame.select(pl.lit(name).alias("line"), "step", "value", *(each.cast(pl.Float64) for each in band))
