@@ -167,7 +167,11 @@ answer_2 = None
 # %%
 if answer_2 is not None:
     expected = occurrences(np.array([7, 7, 3, 7, -1])).tolist()
-    print("right" if list(answer_2) == expected else "not yet: each kind is counted by itself; nothing counts 0")
+    print(
+        "right"
+        if np.ravel(answer_2).tolist() == expected
+        else "not yet: each kind is counted by itself; nothing counts 0"
+    )
 
 # %% [markdown]
 # **3.** Write a reward that uses a message's label where there is one and the classifier elsewhere. It should tell

@@ -186,7 +186,8 @@ answer_2 = None
 
 # %%
 if answer_2 is not None:
-    below, above = (cell(answer_2 + d, 0.95)["gold + progress"] for d in (-0.01, 0.01))
+    chance = min(max(answer_2, 0.01), 0.99)
+    below, above = (cell(chance + d, 0.95)["gold + progress"] for d in (-0.01, 0.01))
     print("right" if below == 0 < above else f"not yet: just below it earns {below}, just above {above}")
 
 # %% [markdown]

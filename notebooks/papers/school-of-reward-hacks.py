@@ -185,7 +185,8 @@ answer_1 = None
 
 # %%
 if answer_1 is not None:
-    mixed = lab.studies.hacking_study([6], [answer_1], seeds=8, every=300).filter(step=300)["hack"].mean()
+    share = min(max(answer_1, 0.0), 1.0)
+    mixed = lab.studies.hacking_study([6], [share], seeds=8, every=300).filter(step=300)["hack"].mean()
     print("right" if abs(mixed - start.hack.mean()) < 0.02 else f"not yet: that share gives {mixed:.2f}")
 
 # %% [markdown]
