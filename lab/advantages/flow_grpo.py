@@ -39,5 +39,5 @@ def flow_grpo(rewards: Array, *, global_std: bool = True, eps: float = 1e-4, lim
 preset("advantage", "flow-grpo@group-std", "flow-grpo", "the deviation of each group",
        {"shift", "scale", "permutation", "silent", "groupwise", "bounded"},
        equation="A = clamp((R − mean) / (std + ε), ±5)", global_std=False)  # fmt: skip
-method("flow-grpo", advantage="flow-grpo", objective="ppo_clip", paper="baselines",
+method("flow-grpo", advantage="flow-grpo", objective="ppo_clip", max_grad_norm=1.0, paper="baselines",
        note="denoising steps are the actions, and the last one is left out")  # fmt: skip

@@ -28,6 +28,6 @@ def flow(
 
 HERE = Declared(
     flow, label="flow in the plane (torch)", provides=("mask", "latent", "reached", "instant_rewards"),
-    components=("near",), run={"optimizer": "adam", "lr": 0.001, "max_grad_norm": 1.0, "group_size": 64},
+    components=("near",), run={"optimizer": "adam", "lr": 0.001, "group_size": 64},
     shown=("prompts", "steps", "noise"), page={"runs": 2, "steps": 40}, heavy=True, extra="torch",
 )  # fmt: skip

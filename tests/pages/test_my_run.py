@@ -84,7 +84,7 @@ def test_uploads_have_a_limit_that_the_page_says(opened):
 def test_what_was_inferred_can_be_corrected(opened):
     test = opened(log="two_rewards")
     settled(test.number_input(key="my-run:group_size").set_value(4).run())
-    assert "192 groups" in test.markdown[0].value
+    assert "which the groups of the log split" in test.markdown[0].value and "of 4" in log(test)
     settled(test.text_input(key="my-run:rewards").set_value("digit_fraction").run())
     assert "digit_fraction × 1." in log(test) and "starts_with_digit ×" not in log(test)
     settled(test.text_input(key="my-run:weights").set_value("a, b").run())
