@@ -175,7 +175,7 @@ def follows_gradient(state: State) -> bool:
 def measured(state: State, wanted: Sequence[str]) -> tuple[str, ...]:
     """The measurements among those wanted that the state's world knows and that are not too dear."""
     world = made(state)
-    more = ("gold",) if world.can("gold") else () if world.exact else ("reward",)
+    more = (*(("gold",) if world.can("gold") else ()), *(() if world.exact else ("reward",)))
     return tuple(name for name in (*more, *wanted) if name not in place(state["world"]).here.dear)
 
 
