@@ -29,5 +29,6 @@ def flow(
 HERE = Declared(
     flow, label="flow in the plane (torch)", provides=("mask", "latent", "reached", "instant_rewards"),
     components=("near",), run={"optimizer": "adam", "lr": 0.001, "group_size": 64},
-    shown=("prompts", "steps", "noise"), page={"runs": 2, "steps": 40, "group_size": 16}, dear=("gold",), heavy=True, extra="torch",
+    shown=("prompts", "steps", "noise"), page={"runs": 2, "steps": 40, "group_size": 16}, dear=("gold",), heavy=True,
+    extra="torch",
 )  # fmt: skip
