@@ -1,6 +1,7 @@
 """What every test has: fixed draws in CI, a limit of time, its own cache of compiled code."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,19 @@ def own_rule() -> Iterator[Callable[..., str]]:
         registry._RULES[kind].update(known)
     composites._METHODS.clear()
     composites._METHODS.update(several)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A worker takes a file at a time, so that each kernel is compiled where it is used; of the claims, a paper."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrPaper(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            claim = re.search(r"record_says\[([a-z0-9-]+)\.", test)
+            return f"{file} {claim[1]}" if claim else file
+
+    return ByFileOrPaper(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
