@@ -94,7 +94,7 @@ def reading(here: pl.DataFrame, size: int, beside: float) -> str:
         climbs = f"**{near['variant']}** climbs one {near['distance']:.2f} away"
     said = (
         f"{place}: on average **{far['variant']}** climbs a reward that lies {far['distance']:.2f} from the true one "
-        f"(0: the same, 1: no relation){lift}"
+        f"(0: the same, 1: none at all, 1.41: no relation){lift}"
     )
     return f"{said}; {climbs}." if climbs else f"{said}."
 

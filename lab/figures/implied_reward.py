@@ -106,8 +106,9 @@ def implied_lift(frame: pl.DataFrame, *, theme: str, height: int = 380) -> go.Fi
 
 @figure(
     guide="STARC distance between the true reward and the one that the estimator implies, at the first policy: its "
-    "expected advantage of each response. 0 is good, 1 is no relation. Diamonds are exact, circles drawn, with 95% "
-    "intervals; a variant without a mark reads what this world lacks, or refuses such rewards.",
+    "expected advantage of each response. 0 is good, 1 a reward that is 0 everywhere, 1.41 no relation. Diamonds are "
+    "exact, circles drawn, with 95% intervals; a variant without a mark reads what this world lacks, or refuses such "
+    "rewards.",
     columns=("variant", "kind", "distance", "low", "high"),
 )
 def implied_distances(frame: pl.DataFrame, *, theme: str, height: int = 0) -> go.Figure:

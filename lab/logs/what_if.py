@@ -46,7 +46,7 @@ def what_if(found: Facts, rules: Sequence[str], *, transform: str = "") -> pl.Da
         variant; changed, flipped, silenced, woken, compared and share (rollouts, as in `Facts.changes`); groups,
         groups_woken and groups_silenced (they get an advantage where the log gives none, and the other way round);
         distance: how far the reward that is climbed lies from the logged one, 0 (the same) over 1.41 (no relation) to 2
-        (the opposite), null where no group has different rewards. It is the STARC distance over the log's own
+        (the opposite), 1 where it is 0 everywhere, null where no group has different rewards. It is the STARC distance over the log's own
         rollouts: an offset of each group and a positive factor do not count.
 
     Raises:
@@ -157,7 +157,7 @@ def _distance(true: Array, climbed: Array, group: NDArray[np.integer]) -> float 
     if not sizes[0] > SIGN_ZERO:
         return None
     if not sizes[1] > SIGN_ZERO:
-        return float(np.sqrt(2))  # a reward of zero has no relation to any other
+        return 1.0  # a reward of zero
     return float(np.linalg.norm(x / sizes[0] - y / sizes[1]))
 
 
