@@ -46,8 +46,8 @@ def what_if(found: Facts, rules: Sequence[str], *, transform: str = "") -> pl.Da
         variant; changed, flipped, silenced, woken, compared and share (rollouts, as in `Facts.changes`); groups,
         groups_woken and groups_silenced (they get an advantage where the log gives none, and the other way round);
         distance: how far the reward that is climbed lies from the logged one, 0 (the same) over 1.41 (no relation) to 2
-        (the opposite), 1 where it is 0 everywhere, null where no group has different rewards. It is the STARC distance over the log's own
-        rollouts: an offset of each group and a positive factor do not count.
+        (the opposite), 1 where it is 0 everywhere, null where no group has different rewards. It is the STARC distance
+        over the log's own rollouts: an offset of each group and a positive factor do not count.
 
     Raises:
         UnknownNameError: No such rule. InputError, MissingFieldError: The reward rule cannot use these rewards.

@@ -19,7 +19,8 @@ def test_the_sentence_names_the_furthest_and_who_climbs_the_true_reward():
     here = pl.DataFrame([row("a", 0.1, 0.2, 1.5), row("b", 0.1, 0.0, 1.0), row("a", 0.5, 0.9, 2.0)])
     assert reading(here, 8, 0.5) == (
         "One prompt succeeds in 10%, another in 50%, groups of 8: on average **a** climbs a reward that lies 0.20 from "
-        "the true one (0: the same, 1: none at all, 1.41: no relation); it counts a right answer to the first 1.5 times as much as one to "
+        "the true one (0: the same, 1: none at all, 1.41: no relation); it counts a right answer "
+        "to the first 1.5 times as much as one to "
         "the second, not once; **b** climbs the true reward."
     )
 
