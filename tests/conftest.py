@@ -51,14 +51,14 @@ def own_rule() -> Iterator[Callable[..., str]]:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A worker takes a file at a time, so that each kernel is compiled where it is used; of the claims, a paper."""
+    """A worker takes a file at a time, so that each kernel is compiled where it is used; of claims, notebooks one."""
     from xdist.scheduler import LoadFileScheduling
 
     class ByFileOrPaper(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file, _, test = nodeid.partition("::")
-            claim = re.search(r"record_says\[([a-z0-9-]+)\.", test)
-            return f"{file} {claim[1]}" if claim else file
+            part = re.search(r"(?:record_says|right_from_wrong)\[([\w-]+)", test)
+            return f"{file} {part[1]}" if part else file
 
     return ByFileOrPaper(config, log)
 

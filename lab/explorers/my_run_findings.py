@@ -91,11 +91,11 @@ def curves(found: Diagnosis, step: int | None = None) -> tuple[list[Panel], list
     if not found.steps.is_empty():
         options: dict[str, Any] = {} if step is None else {"step": step}
         panels.append(Panel(log_steps, found.steps, "Step by step", options, picks=at_step_of))
-        code.append(f"lab.figures.log_steps(found.steps{'' if step is None else f', step={step}'})")
+        code += ["steps = found.steps", f"lab.figures.log_steps(steps{'' if step is None else f', step={step}'})"]
     metrics = found.table.metrics
     if metrics.height and metrics.width > 1:
         panels.append(Panel(log_metrics, metrics, "What the trainer measured", wide=metrics.width > 3))
-        code.append("lab.figures.log_metrics(table.metrics)")
+        code += ["metrics = table.metrics", "lab.figures.log_metrics(metrics)"]
     return panels, code
 
 

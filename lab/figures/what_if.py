@@ -66,8 +66,8 @@ def _distances(drawn: go.Figure, frame: pl.DataFrame, theme: str) -> None:
 
 
 def _axes(drawn: go.Figure, rules: pl.DataFrame, height: int | None) -> None:
-    most = max(*(rules["changed"] / rules["compared"]).to_list(), 0.05)
-    groups = max(*(rules["groups_woken"] / rules["groups"]), *(rules["groups_silenced"] / rules["groups"]), 0.05)
+    most = max([*(rules["changed"] / rules["compared"]), 0.05])
+    groups = max([*(rules["groups_woken"] / rules["groups"]), *(rules["groups_silenced"] / rules["groups"]), 0.05])
     drawn.update_layout(barmode="relative", bargap=0.35, hovermode="closest",
                         height=height or 150 + 30 * rules.height)  # fmt: skip
     for place, words in enumerate(_TITLES, start=1):
