@@ -64,7 +64,8 @@ def test_a_paper_opens_with_its_headline(new_page: Opener, app_url: str) -> None
 def test_rules_and_published_figures(new_page: Opener, app_url: str) -> None:
     page = new_page(f"{app_url}/papers?paper=mc-grpo")
     for shown, words in {"rules": "def mc_grpo", "published figures": "Qwen3-1.7B"}.items():
-        page.get_by_text(shown, exact=True).click()
+        page.get_by_role("combobox", name="Show").click()
+        page.get_by_role("option", name=shown).click()
         expect(page.get_by_text(words).first).to_be_attached()
         settle(page)
         new_page.shot(page, f"papers-{shown.replace(' ', '-')}")
