@@ -10,19 +10,7 @@ import pytest
 import lab
 from lab.errors import InputError
 from lab.logs import SCALARS, bundled
-from tests.logs.writers import by_step, json_lines, ms_swift, ms_swift_ray, source
-
-SAME = [
-    "step",
-    "prompt",
-    "group",
-    "rollout",
-    "completion",
-    "digit_fraction",
-    "starts_with_digit",
-    "reward",
-    "advantage",
-]
+from tests.logs.writers import SAME, by_step, json_lines, ms_swift, ms_swift_ray, source
 
 
 def evaluation(size: int) -> list[dict[str, Any]]:

@@ -13,19 +13,7 @@ import lab
 from lab.errors import InputError
 from lab.logs import bundled
 from lab.logs.wire import wandb_records
-from tests.logs.writers import by_step, item, proto, source, wandb, wandb_file
-
-SAME = [
-    "step",
-    "prompt",
-    "group",
-    "rollout",
-    "completion",
-    "digit_fraction",
-    "starts_with_digit",
-    "reward",
-    "advantage",
-]
+from tests.logs.writers import SAME, by_step, item, proto, source, wandb, wandb_file
 
 
 def test_the_bundled_run() -> None:

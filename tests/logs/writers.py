@@ -21,6 +21,19 @@ from lab.shipped import shipped
 
 Row = dict[str, Any]
 
+#: Columns of `source` that each trainer's log gives back.
+SAME = [
+    "step",
+    "prompt",
+    "group",
+    "rollout",
+    "completion",
+    "digit_fraction",
+    "starts_with_digit",
+    "reward",
+    "advantage",
+]
+
 TRL_NAMES = {
     "zero_std": "frac_reward_zero_std",
     "clip_share": "clip_ratio/region_mean",

@@ -41,15 +41,14 @@ class View {
     this.values = [...data.reward];
     if (kept !== undefined && held.cell < this.values.length) this.values[held.cell] = kept;
     if (!held?.walk) this.at = data.at;
-    for (const [name, color] of Object.entries(data.colors)) this.host.style.setProperty(`--${name}`, color);
+    tint(this.host, data.colors);
     this.build();
     requestAnimationFrame(() => this.moved() && this.build());
   }
 
   // ---- geometry
   moved() {
-    const room = roomFor(this.host, BELOW);
-    return room !== this.room && !(Math.abs(room - this.room) < 3);
+    return roomMoved(this.host, BELOW, this.room);
   }
 
   // The largest sizes with which all of it, legend included, ends above the window's lower edge.

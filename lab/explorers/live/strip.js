@@ -42,7 +42,7 @@ class View {
     this.values = [...data.rewards];
     if (kept !== undefined) this.values[held] = kept;
     this.selected = data.selected;
-    for (const [name, color] of Object.entries(data.colors)) this.host.style.setProperty(`--${name}`, color);
+    tint(this.host, data.colors);
     const shape = JSON.stringify([data.shape, data.rules, data.components, data.low, data.high, data.ticks, data.scale]);
     if (shape !== this.shape || this.width !== this.host.clientWidth) {
       this.shape = shape;

@@ -21,6 +21,16 @@ function roomFor(host, below) {
   return top < innerHeight ? innerHeight - top - below : Infinity;
 }
 
+// Whether that height is no longer what it was.
+function roomMoved(host, below, was) {
+  const room = roomFor(host, below);
+  return room !== was && !(Math.abs(room - was) < 3);
+}
+
+function tint(host, colors) {
+  for (const [name, color] of Object.entries(colors)) host.style.setProperty(`--${name}`, color);
+}
+
 function bytes(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 }

@@ -28,15 +28,14 @@ class View {
 
   receive(data) {
     this.data = data;
-    for (const [name, color] of Object.entries(data.colors)) this.host.style.setProperty(`--${name}`, color);
+    tint(this.host, data.colors);
     this.build();
     requestAnimationFrame(() => this.moved() && this.build());
   }
 
   // ---- geometry
   moved() {
-    const room = roomFor(this.host, BELOW);
-    return room !== this.room && !(Math.abs(room - this.room) < 3);
+    return roomMoved(this.host, BELOW, this.room);
   }
 
   // Side by side where all words have room, else one below the other; rows as high as the window lets them be. As text,
