@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def flow(
     prompts: Annotated[int, Range(1, 64, slider=(1, 8)), "Prompts", "Each wants another mode of the data."] = 4,
     *,
-    steps: Annotated[int, Range(2, 1000, slider=(4, 40)), "Denoising steps", "Of a rollout."] = 10,
+    denoising: Annotated[int, Range(2, 1000, slider=(4, 40)), "Denoising steps", "Of a rollout."] = 10,
     noise: Annotated[float, Range(1e-3, 10, slider=(0.1, 1.5, 0.1)), "Noise", "Of the stochastic sampler."] = 0.7,
     modes: Annotated[int, Range(1, 64, slider=(2, 12)), "Modes", "Of the data, on a circle."] = 8,
     deviation: Annotated[float, Range(1e-3, 10, slider=(0.05, 0.5, 0.05)), "Deviation", "Of each mode."] = 0.15,
@@ -22,13 +22,13 @@ def flow(
     """A flow that turns noise into points of the plane, rewarded near one mode for each prompt."""
     from simulators.flow.world import Flow
 
-    return Flow(prompts, steps=steps, noise=noise, modes=modes, deviation=deviation, width=width,
+    return Flow(prompts, denoising=denoising, noise=noise, modes=modes, deviation=deviation, width=width,
                 pretraining=pretraining, seed=seed)  # fmt: skip
 
 
 HERE = Declared(
     flow, label="flow in the plane (torch)", provides=("mask", "latent", "reached", "instant_rewards"),
     components=("near",), run={"optimizer": "adam", "lr": 0.001, "group_size": 64},
-    shown=("prompts", "steps", "noise"), page={"runs": 2, "steps": 40, "group_size": 16}, dear=("gold",), heavy=True,
-    extra="torch",
+    shown=("prompts", "denoising", "noise"), page={"runs": 4, "steps": 40, "group_size": 16}, dear=("gold",),
+    heavy=True, extra="torch",
 )  # fmt: skip

@@ -41,7 +41,7 @@ class Flow(World):
 
     Args:
         prompts: number of prompts P.
-        steps: denoising steps of a rollout T.
+        denoising: steps of a rollout T.
         noise: a, of the stochastic sampler.
         modes: of the data, evenly on a circle of radius 2.
         deviation: of each mode.
@@ -68,7 +68,7 @@ class Flow(World):
     together = 4
 
     def __init__(
-        self, prompts: int = 4, *, steps: int = 10, noise: float = 0.7, modes: int = 8, deviation: float = 0.15,
+        self, prompts: int = 4, *, denoising: int = 10, noise: float = 0.7, modes: int = 8, deviation: float = 0.15,
         mass: Sequence[float] | None = None, width: int = 64, pretraining: int = 3000, seed: int = 0,
         precision: str = "float32",
     ) -> None:  # fmt: skip
@@ -76,7 +76,10 @@ class Flow(World):
             raise ValueError(f'precision={precision!r}; it is "float32" or "float64"')
         if not 0 < noise < np.inf:
             raise ValueError(f"noise={noise}; it must be above 0: without noise a step has no density")
-        self.prompts, self.steps = check_count("prompts", prompts, least=1), check_count("steps", steps, least=2)
+        self.prompts, self.steps = (
+            check_count("prompts", prompts, least=1),
+            check_count("denoising", denoising, least=2),
+        )
         torch.set_num_threads(1)  # runs are the parallel work, and numbers do not depend on the cores
         self.mixture = Mixture(check_count("modes", modes, least=1), deviation=deviation, mass=mass)
         self.wanted = self.mixture.centres[2 * np.arange(prompts) % modes]
@@ -90,7 +93,7 @@ class Flow(World):
         self._start = torch.from_numpy(start).to(getattr(torch, precision))
 
     def __repr__(self) -> str:
-        return f"Flow(prompts={self.prompts}, steps={self.steps}, noise={self.noise}, parameters={self.model.size})"
+        return f"Flow(prompts={self.prompts}, denoising={self.steps}, noise={self.noise}, parameters={self.model.size})"
 
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The pretrained weights [S, N] for S seeds: a tensor."""

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.serving import Opener, settle
+from tests.browser.serving import SETTLE_SECONDS, Opener, settle
 
 SMALL = "world=small&changes=shortcut&state=6&reward=0_0_0_0_-1_0_0_0_1&distances=val-l2-l2~epic-l2-l2"
 
@@ -17,6 +17,7 @@ def cell(page: Page, state: int) -> Locator:
 @pytest.fixture
 def bench(new_page: Opener, app_url: str) -> Page:
     page = new_page(f"{app_url}/reward_distances?{SMALL}")
+    expect(page.get_by_text("Working …")).to_have_count(0, timeout=1000 * SETTLE_SECONDS)
     expect(cell(page, 8)).to_be_visible()
     return page
 

@@ -24,11 +24,11 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def world():
-    return Flow(3, steps=5, **SMALL)
+    return Flow(3, denoising=5, **SMALL)
 
 
 def test_it_is_a_world():
-    report = lab.check_world(Flow(2, steps=3, width=8, pretraining=0))
+    report = lab.check_world(Flow(2, denoising=3, width=8, pretraining=0))
     assert report.holds, report
 
 
@@ -108,7 +108,7 @@ def test_the_mixture_and_its_measures():
 @pytest.mark.parametrize(
     ("given", "words"),
     [({"modes": 0}, "modes"), ({"mass": [0] * 8}, "one is above 0"), ({"mass": [1, 2]}, "8 weights"),
-     ({"steps": 1}, "steps"), ({"noise": 0.0}, "no density"), ({"deviation": 0.0}, "deviation"),
+     ({"denoising": 1}, "denoising"), ({"noise": 0.0}, "no density"), ({"deviation": 0.0}, "deviation"),
      ({"precision": "half"}, "float64")],
 )  # fmt: skip
 def test_what_cannot_flow_is_refused(given, words):
@@ -124,7 +124,7 @@ def test_a_reward_far_out_is_none(world):
 @pytest.mark.slow
 def test_the_pretrained_flow_has_the_data_and_both_samplers_their_law_and_it_learns():
     """flow-substrate.1 to .3: energy distance at most .01, at least 93% near a mode; reward from .2 to .95."""
-    world = Flow(steps=40)
+    world = Flow(denoising=40)
     policy, rng = world.init([0]), np.random.default_rng(0)
     data = world.mixture.centres[rng.integers(8, size=4096)] + 0.15 * rng.standard_normal((4096, 2))
     for drawn in (world.samples(policy, 4096, 40)[0, 0], world.rollout(policy, 4096, 0).extra["reached"][0, 0, :, -1]):
