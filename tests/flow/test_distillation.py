@@ -56,12 +56,15 @@ def test_what_gives_no_direction_is_refused(norm, group, words):
 
 
 def test_a_density_and_its_slope():
-    """(1 − t) E[x_0 | x_t] = x_t + σ² ∇log p for one Gaussian and for eight; the integral over the plane is 1."""
+    """(1 − t) E[x_0 | x_t] = x_t + t² ∇log p, so that of two laws the slopes differ by (1 − t)/t² (real − fake)."""
     centres, t, deviation = np.array([[2.0, 0.0], [-1.0, 1.0], [0.0, 0.5]]), 0.4, 0.3
     x = torch.tensor([[0.1, 0.2], [1.0, -1.0]], dtype=torch.float64, requires_grad=True)
     log, came = log_densities(x, t, centres, deviation)
     (slope,) = torch.autograd.grad(log.sum(), x)
     assert torch.allclose((1 - t) * came, x + t**2 * slope, rtol=1e-10)
+    other, theirs = log_densities(x, t, centres[::-1][:2].copy(), 0.0)
+    (away,) = torch.autograd.grad(other.sum(), x)
+    assert torch.allclose(slope - away, (1 - t) / t**2 * (came - theirs), rtol=1e-8)
     axis = torch.linspace(-6, 6, 121, dtype=torch.float64)
     plane = torch.cartesian_prod(axis, axis)
     assert float(log_densities(plane, t, centres, deviation)[0].exp().sum()) * 0.01 == pytest.approx(1, abs=1e-6)
