@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simulators.errors import check_count
+from simulators.errors import check_count, one_of
 from simulators.flow.network import Velocity
+from simulators.flow.pretraining import matching_loss, noised
 from simulators.flow.world import Flow
 from simulators.records import Floats
 
@@ -73,12 +74,11 @@ def direction(x: Tensor, real: Tensor, fake: Tensor, norm: str = "group_mean", g
 
     Source: DMD2, edm_guidance.py; arXiv 2603.28460, abstract; golden file flow-substrate-dmd.json.
     """
-    if norm not in NORMS:
-        raise ValueError(f"norm={norm!r}; it is one of {', '.join(NORMS)}")
+    scaled = one_of("norm", norm, NORMS)
     if check_count("group", group, least=1) > x.shape[-2] or x.shape[-2] % group:
         raise ValueError(f"group={group}; {x.shape[-2]} samples are not cut into whole groups of that size")
     away, difference = (each.unflatten(-2, (-1, group)) for each in (x - real, fake - real))
-    return torch.nan_to_num(NORMS[norm](away, difference).flatten(-3, -2))
+    return torch.nan_to_num(scaled(away, difference).flatten(-3, -2))
 
 
 class Distilled(NamedTuple):
@@ -160,8 +160,8 @@ def distil(
         x, prompt = draw.student(model, student, batch, steps)
         t, noise = 0.02 + 0.96 * draw.uniform(batch), draw.normal(batch, 2)
         with torch.no_grad():
-            noised = (1 - t[..., None]) * x + t[..., None] * noise
-            real, own = (noised - t[..., None] * model(who, noised, t, prompt) for who in (teacher, fake))
+            at = noised(x, noise, t)
+            real, own = (at - t[..., None] * model(who, at, t, prompt) for who in (teacher, fake))
             slope = direction(x, real, own, norm, group) / x[0].numel()
         (found,) = torch.autograd.grad(x, student, slope)
         size = found.norm(dim=1, keepdim=True)
@@ -178,9 +178,7 @@ def _follow(
     with torch.no_grad():
         x, prompt = draw.student(model, student, _FAKE_BATCH, steps)
     t, noise = draw.uniform(_FAKE_BATCH), draw.normal(_FAKE_BATCH, 2)
-    noised = (1 - t[..., None]) * x + t[..., None] * noise
-    loss = (model(fake, noised, t, prompt) - (noise - x)).square().mean((1, 2)).sum()
-    (fake.grad,) = torch.autograd.grad(loss, fake)
+    (fake.grad,) = torch.autograd.grad(matching_loss(model, fake, x, noise, t, prompt).sum(), fake)
     optimizer.step()
 
 

@@ -8,9 +8,28 @@ from torch import Tensor
 from simulators.flow.mixture import Mixture
 from simulators.flow.network import Velocity
 
-__all__ = ["match"]
+__all__ = ["match", "matching_loss", "noised"]
 
 _BATCH, _LR = 512, 2e-3
+
+
+def noised(data: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """x_t = (1 − t) x_0 + t ε [..., D] of data and noise [..., D] at times [...]."""
+    return (1 - t[..., None]) * data + t[..., None] * noise
+
+
+def matching_loss(model: Velocity, weights: Tensor, data: Tensor, noise: Tensor, t: Tensor, prompt: Tensor) -> Tensor:
+    """Mean squared distance of the velocity at noised data from ε − x_0, of each run [S].
+
+    Args:
+        model: The network.
+        weights: [S, N].
+        data: x_0 [S, B, 2].
+        noise: ε [S, B, 2].
+        t: Times [S, B].
+        prompt: Of each sample [S, B].
+    """
+    return (model(weights, noised(data, noise, t), t, prompt) - (noise - data)).square().mean((1, 2))
 
 
 def match(model: Velocity, mixture: Mixture, steps: int, seed: int) -> Tensor:
@@ -35,9 +54,8 @@ def match(model: Velocity, mixture: Mixture, steps: int, seed: int) -> Tensor:
         data = centres[mode] + mixture.deviation * torch.randn(_BATCH, 2, generator=draw)
         noise, t = torch.randn(_BATCH, 2, generator=draw), torch.rand(_BATCH, generator=draw)
         prompt = torch.randint(model.prompts, (1, _BATCH), generator=draw)
-        x = (1 - t[:, None]) * data + t[:, None] * noise
         optimizer.zero_grad()
-        (model(weights, x[None], t[None], prompt)[0] - (noise - data)).square().mean().backward()
+        matching_loss(model, weights, data[None], noise[None], t[None], prompt).sum().backward()
         optimizer.step()
         schedule.step()
     return weights.detach()[0]

@@ -76,10 +76,8 @@ class Flow(World):
             raise ValueError(f'precision={precision!r}; it is "float32" or "float64"')
         if not 0 < noise < np.inf:
             raise ValueError(f"noise={noise}; it must be above 0: without noise a step has no density")
-        self.prompts, self.steps = (
-            check_count("prompts", prompts, least=1),
-            check_count("denoising", denoising, least=2),
-        )
+        self.prompts = check_count("prompts", prompts, least=1)
+        self.steps = check_count("denoising", denoising, least=2)
         torch.set_num_threads(1)  # runs are the parallel work, and numbers do not depend on the cores
         self.mixture = Mixture(check_count("modes", modes, least=1), deviation=deviation, mass=mass)
         self.wanted = self.mixture.centres[2 * np.arange(prompts) % modes]

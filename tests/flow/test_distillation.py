@@ -47,7 +47,7 @@ def test_a_group_of_one_is_dmd_and_a_group_that_is_there_already_is_finite():
 
 @pytest.mark.parametrize(
     ("norm", "group", "words"),
-    [("batch", 2, "one of sample, group_mean"), ("none", 3, "whole groups"), ("none", 8, "whole groups"),
+    [("batch", 2, "unknown norm 'batch'; known: group_mean"), ("none", 3, "whole groups"), ("none", 8, "whole groups"),
      ("none", 0, "group")],
 )  # fmt: skip
 def test_what_gives_no_direction_is_refused(norm, group, words):

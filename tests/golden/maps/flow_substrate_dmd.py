@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
@@ -17,14 +15,8 @@ def compare(tally: Tally, where: str, case: Case) -> None:
     x, real, fake = (torch.tensor(case["inputs"][name]) for name in ("x", "pred_real", "pred_fake"))
     found = direction(x, real, fake, "sample", 1)
     near = (x - (x - found)).double()  # what the source takes for the direction in its loss
-    ours = {
-        "grad": found.double(), "loss": 0.5 * near.square().mean(), "dloss_dx": near / near.numel(),
-    }  # fmt: skip
+    ours = {"grad": found.double(), "loss": 0.5 * near.square().mean(), "dloss_dx": near / near.numel()}
     if set(case["outputs"]) - ours.keys():
         raise UnknownOutputError(f"{where}: outputs {sorted(case['outputs'])}")
     for name, theirs in case["outputs"].items():
-        one(tally, f"{where} {name}", _call(np.asarray(ours[name])), theirs, FLOAT32)
-
-
-def _call(found: np.ndarray) -> Callable[[], np.ndarray]:
-    return lambda: found
+        one(tally, f"{where} {name}", lambda n=name: np.asarray(ours[n]), theirs, FLOAT32)
