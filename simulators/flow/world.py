@@ -6,7 +6,7 @@ keeps the marginals of the deterministic one and gives each step a density, so t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simulators.errors import check_count
+from simulators.errors import check_count, unknown_name
 from simulators.flow.mixture import Mixture, normals
 from simulators.flow.network import Velocity
 from simulators.flow.pretraining import match
 from simulators.flow.sampling import log_density, ode, schedule
+from simulators.flow.scores import NOISED, SCORES, noised
 from simulators.random import uniforms
 from simulators.records import Floats, Policy, Rollouts, World, declare_field
 from simulators.runs import asked, seeded
@@ -63,8 +64,9 @@ class Flow(World):
     """
 
     name = "flow"
-    provides: tuple[str, ...] = ("mask", "latent", "reached", "instant_rewards")
+    provides: tuple[str, ...] = ("mask", "latent", "reached", "instant_rewards", *NOISED)
     components: tuple[str, ...] = ("near",)
+    scores: tuple[str, ...] = tuple(SCORES)
     together = 4
 
     def __init__(
@@ -96,7 +98,11 @@ class Flow(World):
     def init(self, seeds: Sequence[int] | NDArray[Any]) -> Policy:
         """The pretrained weights [S, N] for S seeds: a tensor."""
         keys = seeded(seeds)
-        return Policy(self._start.repeat(len(keys), 1), keys)
+        return Policy(self.start(len(keys)), keys)
+
+    def start(self, runs: int) -> Tensor:
+        """The pretrained weights of S runs [S, N]."""
+        return self._start.repeat(runs, 1)
 
     def reward(self, x: Floats) -> Floats:
         """Reward of samples [..., P, G, 2] of the prompts; 0 where a sample is not finite."""
@@ -116,7 +122,8 @@ class Flow(World):
             group_size: G.
             step: This and `attempt` tell the draws.
             attempt: Number of the draw, for a step that samples again.
-            fields: "instant_rewards" [S, P, G, T], the reward of x − t v(x, t) after each step.
+            fields: "instant_rewards" [S, P, G, T], the reward of x − t v(x, t) after each step; those of
+                `scores.NOISED`, of which one brings all.
         """
         groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=40 * self.steps)
         noise = self._noise(policy.seeds, groups, self.steps + 1, step=step, attempt=attempt)
@@ -132,29 +139,32 @@ class Flow(World):
         extra = {"latent": latent, "reached": reached}
         if "instant_rewards" in fields:
             extra["instant_rewards"] = self._instant(policy, reached)
+        if set(NOISED) & set(fields):
+            fresh = self._noise(policy.seeds, groups, self.steps, self.steps + 1, step=step, attempt=attempt)
+            extra |= noised(self, policy, x, fresh)
         actions = np.broadcast_to(np.arange(self.steps), mask.shape).copy()
         rollouts = Rollouts(self.reward(x)[..., None], actions, logp, mask.copy(), extra=extra)
         policy.memo.update(rollouts=rollouts, moves=policy.parameters._version)
         return rollouts
 
-    def _noise(self, seeds: NDArray[np.uint64], groups: int, draws: int, **counters: int) -> Floats:
-        """Normals [S, P, G, draws, 2]."""
+    def _noise(self, seeds: NDArray[np.uint64], groups: int, draws: int, first: int = 0, **counters: int) -> Floats:
+        """Normals [S, P, G, draws, 2], behind the `first` ones."""
         u = uniforms(
             seeds[:, None, None, None, None], **counters, prompt=np.arange(self.prompts)[:, None, None, None],
-            rollout=np.arange(groups)[:, None, None], draw=np.arange(2 * draws).reshape(draws, 2),
+            rollout=np.arange(groups)[:, None, None], draw=np.arange(2 * first, 2 * (first + draws)).reshape(draws, 2),
         )  # fmt: skip
         return normals(u)
 
     def velocity(self, policy: Policy, x: Floats, t: float) -> Floats:
         """Velocities at samples of the prompts [S, P, G, 2] and a time."""
         with torch.no_grad():
-            return self._velocities(policy.parameters, x, t).double().numpy()
+            return self.velocities(policy.parameters, x, t).double().numpy()
 
-    def _velocities(self, parameters: Tensor, x: Floats, t: Any) -> Tensor:
+    def velocities(self, parameters: Tensor, x: Floats, t: Any) -> Tensor:
         """Velocities [S, P, ..., 2] at samples [S, P, ..., 2] and times that broadcast to them, differentiable."""
         shape = x.shape[:-1]
         prompt = np.broadcast_to(np.arange(self.prompts).reshape(-1, *[1] * (len(shape) - 2)), shape)
-        given = [np.ascontiguousarray(np.broadcast_to(each, shape)) for each in (t, prompt)]
+        given = [np.array(np.broadcast_to(each, shape)) for each in (t, prompt)]
         when, one_of = (torch.from_numpy(each).flatten(1) for each in given)
         at = torch.from_numpy(x).to(parameters.dtype).flatten(1, -2)
         return self.model(parameters, at, when.to(parameters.dtype), one_of).unflatten(1, shape[1:])
@@ -162,7 +172,7 @@ class Flow(World):
     def _instant(self, policy: Policy, reached: Floats) -> Floats:
         times = np.array([step.t + step.d for step in self.schedule])
         with torch.no_grad():
-            v = self._velocities(policy.parameters, reached, times).double().numpy()
+            v = self.velocities(policy.parameters, reached, times).double().numpy()
         ends = reached - times[:, None] * v
         return np.moveaxis(self.reward(np.moveaxis(ends, 3, 0)), 0, 3)
 
@@ -171,7 +181,7 @@ class Flow(World):
         if (rollouts.actions != np.arange(self.steps)).any():
             raise ValueError("the action of a denoising step is its number; what was drawn stands in 'reached'")
         latent, reached = rollouts.extra["latent"], rollouts.extra["reached"]
-        v = self._velocities(parameters, latent, [step.t for step in self.schedule])
+        v = self.velocities(parameters, latent, [step.t for step in self.schedule])
         steps = [torch.tensor([getattr(s, part) for s in self.schedule], dtype=v.dtype)[:, None]
                  for part in ("keep", "push", "deviation")]  # fmt: skip
         before, after = (torch.from_numpy(each).to(v.dtype) for each in (latent, reached))
@@ -185,9 +195,24 @@ class Flow(World):
 
     def gradient(self, policy: Policy, rollouts: Rollouts, weights: Floats) -> Tensor:
         """Σ w ∇log π by autograd, the weights [S, P, G, T] held fixed: a tensor [S, N]."""
+        return self.pull(policy, rollouts, {"logp": weights})
+
+    def _score(self, name: str, parameters: Tensor, rollouts: Rollouts) -> Tensor:
+        return self.densities(parameters, rollouts) if name == "logp" else SCORES[name](self, parameters, rollouts)
+
+    @torch.no_grad()
+    def scores_of(self, policy: Policy, rollouts: Rollouts, names: Sequence[str]) -> dict[str, Floats]:
+        """Scores by name [S, P, G, L]: "logp", and those of `simulators.flow.scores`."""
+        for name in set(names) - {"logp", *SCORES}:
+            raise unknown_name("score of the flow world", name, ("logp", *SCORES))
+        return {name: self._score(name, policy.parameters, rollouts).double().numpy() for name in names}
+
+    def pull(self, policy: Policy, rollouts: Rollouts, weights: Mapping[str, Floats]) -> Tensor:
+        """Σ w ∇score over the scores that are weighed, by autograd: a tensor [S, N]."""
         parameters = policy.parameters.detach().requires_grad_()
-        w = torch.from_numpy(np.ascontiguousarray(weights)).to(parameters.dtype)
-        (found,) = torch.autograd.grad((w * self.densities(parameters, rollouts)).sum(), parameters)
+        held = {n: torch.from_numpy(np.ascontiguousarray(w)).to(parameters.dtype) for n, w in weights.items()}
+        total = sum((w * self._score(n, parameters, rollouts)).sum() for n, w in held.items())
+        (found,) = torch.autograd.grad(total, parameters)
         return found
 
     def kl(self, policy: Policy, other: Policy) -> Floats:
@@ -196,7 +221,7 @@ class Flow(World):
             self.rollout(policy, 8, 0)
         latent, times = policy.memo["rollouts"].extra["latent"], [step.t for step in self.schedule]
         with torch.no_grad():
-            ours, theirs = (self._velocities(p.parameters, latent, times).double().numpy() for p in (policy, other))
+            ours, theirs = (self.velocities(p.parameters, latent, times).double().numpy() for p in (policy, other))
         push = np.array([step.push for step in self.schedule])[:, None]
         return ((push * (ours - theirs) / self._deviations[:, None]) ** 2 / 2).sum(-1).sum(-1).mean((1, 2))
 

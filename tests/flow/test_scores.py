@@ -1,0 +1,61 @@
+"""Scores of the flow world beside log π: values, gradients, and the objectives that weigh them."""
+
+import numpy as np
+import pytest
+import torch
+
+from simulators import Flow
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ADVLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield Flow(3, denoising=4, width=8, pretraining=3, precision="float64")
+
+
+@pytest.fixture
+def drawn(world):
+    policy = world.init([1, 2])
+    policy.parameters[1] *= 1.1
+    return policy, world.rollout(policy, 3, 0, fields=("noised",))
+
+
+def test_noised_samples_keep_the_rollout_as_it_was(world, drawn):
+    policy, rollouts = drawn
+    plain = world.rollout(policy, 3, 0)
+    assert (plain.extra["reached"] == rollouts.extra["reached"]).all() and "noised" not in plain.extra
+    t, x = rollouts.extra["noised_at"], rollouts.extra["noised"]
+    assert t[0, 0, 0].tolist() == [1, 0.75, 0.5, 0.25]
+    noise = (x - (1 - t[..., None]) * rollouts.extra["reached"][..., -1:, :]) / t[..., None]
+    assert abs(noise.mean()) < 0.2 and noise.std() == pytest.approx(1, abs=0.2)
+    assert not np.isin(noise[..., 0, :], rollouts.extra["latent"][..., 0, :]).any()
+
+
+def test_the_velocity_is_that_of_the_network_and_its_pull_that_of_autograd(world, drawn):
+    policy, rollouts = drawn
+    v = world.scores_of(policy, rollouts, ["logp", "velocity"])
+    assert (v["logp"] == world.log_prob(policy, rollouts)).all()
+    held = rollouts.extra
+    assert np.allclose(v["velocity"], held["velocity_old"].reshape(2, 3, 3, 8), rtol=0, atol=1e-14)
+    assert np.allclose(v["velocity"][0], held["velocity_start"].reshape(2, 3, 3, 8)[0], rtol=0, atol=1e-14)
+    w = np.random.default_rng(0).normal(size=(2, 3, 3, 8))
+    found, h = world.pull(policy, rollouts, {"velocity": w}), 1e-6
+    policy.parameters[:, 40] += h
+    above = world.scores_of(policy, rollouts, ["velocity"])["velocity"]
+    policy.parameters[:, 40] -= 2 * h
+    below = world.scores_of(policy, rollouts, ["velocity"])["velocity"]
+    assert found[:, 40].numpy() == pytest.approx((w * (above - below)).sum((1, 2, 3)) / (2 * h), rel=1e-6)
+
+
+def test_several_scores_add(world, drawn):
+    policy, rollouts = drawn
+    w = np.random.default_rng(0).normal(size=(2, 3, 3, 8))
+    both = world.pull(policy, rollouts, {"velocity": w, "logp": w[..., :4]})
+    alone = world.pull(policy, rollouts, {"velocity": w}) + world.gradient(policy, rollouts, w[..., :4])
+    assert torch.allclose(both, alone, rtol=1e-10, atol=1e-12)
+
+
+def test_an_unknown_score_is_refused(world, drawn):
+    with pytest.raises(ValueError, match="velocity"):
+        world.scores_of(*drawn, ["speed"])
