@@ -13,18 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simulators.records import Floats, Policy, Rollouts, declare_field
+from simulators.flow.fields import NOISED
+from simulators.records import Floats, Policy, Rollouts
 
 if TYPE_CHECKING:
     from simulators.flow.world import Flow
 
-__all__ = ["NOISED", "SCORES", "noised", "velocity"]
-
-declare_field("noised", "SPGTD", "the rollout's sample with fresh noise, (1 − t) x_0 + t ε, at each time of the grid")
-declare_field("noised_at", "SPGT", "time t of each noised sample, 0 data and 1 noise")
-declare_field("velocity_old", "SPGTD", "velocity at the noised samples under the policy that sampled")
-declare_field("velocity_start", "SPGTD", "velocity at the noised samples under the pretrained weights")
-NOISED = ("noised", "noised_at", "velocity_old", "velocity_start")
+__all__ = ["SCORES", "noised", "velocity"]
 
 
 def velocity(world: Flow, parameters: Tensor, rollouts: Rollouts) -> Tensor:
@@ -37,7 +32,7 @@ SCORES: Mapping[str, Callable[[Flow, Tensor, Rollouts], Tensor]] = MappingProxyT
 
 
 def noised(world: Flow, policy: Policy, ends: Floats, noise: Floats) -> dict[str, Any]:
-    """The fields of `NOISED`.
+    """The fields of `fields.NOISED`.
 
     Args:
         world: The world.

@@ -15,21 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simulators.errors import check_count, unknown_name
+from simulators.flow.fields import NOISED
 from simulators.flow.mixture import Mixture, normals
 from simulators.flow.network import Velocity
 from simulators.flow.pretraining import match
 from simulators.flow.sampling import log_density, ode, schedule
-from simulators.flow.scores import NOISED, SCORES, noised
+from simulators.flow.scores import SCORES, noised
 from simulators.random import uniforms
-from simulators.records import Floats, Policy, Rollouts, World, declare_field
+from simulators.records import Floats, Policy, Rollouts, World
 from simulators.runs import asked, seeded
 from simulators.weights import cached
 
 __all__ = ["Flow"]
 
-declare_field("latent", "SPGTD", "sample before each denoising step")
-declare_field("reached", "SPGTD", "sample after each denoising step")
-declare_field("instant_rewards", "SPGT", "reward of the sample that a straight step from there would give")
 
 _VERSION = 1  # of the weights: changed whenever pretraining gives others
 _EVALUATED, _GRID = 1 << 20, 20  # draws and steps of the deterministic sampler that is looked at
@@ -123,7 +121,7 @@ class Flow(World):
             step: This and `attempt` tell the draws.
             attempt: Number of the draw, for a step that samples again.
             fields: "instant_rewards" [S, P, G, T], the reward of x − t v(x, t) after each step; those of
-                `scores.NOISED`, of which one brings all.
+                `fields.NOISED`, of which one brings all.
         """
         groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=40 * self.steps)
         noise = self._noise(policy.seeds, groups, self.steps + 1, step=step, attempt=attempt)

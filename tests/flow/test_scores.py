@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+import lab
+from lab.errors import MissingFieldError, UnknownNameError
+from lab.objectives.diffusion_nft import optimality
 from simulators import Flow
 
 
@@ -59,3 +62,37 @@ def test_several_scores_add(world, drawn):
 def test_an_unknown_score_is_refused(world, drawn):
     with pytest.raises(ValueError, match="velocity"):
         world.scores_of(*drawn, ["speed"])
+
+
+def test_diffusion_nft_is_the_denoising_loss_weighted_with_the_advantages_on_policy():
+    """At v = v_old: 5 (r L⁺ + (1 − r) L⁻) has the slope A/5 · 5 t (x̂ − x_0) · 2 / (w D), by the definition."""
+    rng = np.random.default_rng(0)
+    v, noised, reached = rng.normal(size=(3, 1, 2, 3, 4, 2))
+    t, a = rng.uniform(0.1, 1, size=(1, 2, 3, 4)), rng.normal(size=(1, 2, 3))
+    asked = {"reached": reached, "noised": noised, "noised_at": t, "velocity_old": v, "velocity_start": v}
+    found = lab.objectives.weights("diffusion-nft", t, a, scores={"velocity": v.reshape(1, 2, 3, 8)}, **asked)
+    away = noised - t[..., None] * v - reached[..., -1:, :]
+    plain = a[..., None, None] * t[..., None] * away / np.abs(away).mean(-1, keepdims=True) / 24
+    assert found["velocity"].reshape(v.shape) == pytest.approx(plain, rel=1e-12)
+
+
+def test_the_modes_of_the_advantages():
+    a = np.array([-7.0, -1.0, 0.0, 2.0])
+    right = {"all": [0, 0.4, 0.5, 0.7], "positive_only": [0.5, 0.5, 0.5, 0.7], "negative_only": [0, 0.4, 0.5, 0.5],
+             "one_only": [0.5, 0.5, 0.5, 0.6], "binary": [0.4, 0.4, 0.5, 0.6]}  # fmt: skip
+    assert {mode: optimality(a, mode).tolist() for mode in right} == {m: pytest.approx(r) for m, r in right.items()}
+    with pytest.raises(UnknownNameError, match="positive_only"):
+        optimality(a, "positive")
+
+
+def test_a_world_without_velocities_is_told_so():
+    with pytest.raises(MissingFieldError, match="flow"):
+        lab.train("bandit", "diffusion-nft", steps=1, seeds=1)
+
+
+@pytest.mark.slow
+def test_diffusion_nft_raises_the_reward():
+    """flow-substrate.4: from 0.2 to at least 0.8 in 100 iterations."""
+    trace = lab.train("flow", "diffusion-nft", steps=100, seeds=[0], measure=["gold"], every=99)
+    first, last = trace.frame["gold"].to_list()
+    assert 0.15 < first < 0.25 and last > 0.8
