@@ -14,8 +14,9 @@ from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array
 from simulators.flow import fields  # noqa: F401  (what is read below)
 
-__all__ = ["MODES", "Pair", "diffusion_nft", "optimality"]
+__all__ = ["MODES", "Pair", "diffusion_nft", "drawn", "optimality"]
 
+_VELOCITY = ("velocity_x", "velocity_y")
 _STRENGTH, _FLOOR = 5.0, 1e-5  # factor of the loss, and least mean error in its denominator: the source's
 #: What becomes of an advantage first, by name; the second argument is the limit.
 MODES: Mapping[str, Callable[[Array, float], Array]] = {
@@ -65,12 +66,29 @@ class Pair(NamedTuple):
         return cls(found[0], found[2], found[1], found[3])
 
 
+def drawn(pair: Pair, r: Array, away: Array, beta: float, kl: float) -> tuple[Array, Array]:
+    """The loss of each noised sample [...], 5 (r L+ + (1 - r) L-)/β + λ mean_d away², and its slope in v [..., D].
+
+    Args:
+        pair: The two losses.
+        r: The share that is taken for good, broadcast to [...].
+        away: How far the velocity is from the first policy's [..., D].
+        beta: β.
+        kl: λ.
+    """
+    both, slope = (
+        _STRENGTH / beta * (r * pair.positive + (1 - r) * pair.negative),
+        _STRENGTH / beta * (r[..., None] * pair.positive_slope + (1 - r)[..., None] * pair.negative_slope),
+    )
+    return both + kl * (away**2).mean(-1), slope + 2 * kl * away / away.shape[-1]
+
+
 @formula(
     "diffusion-nft",
     paper="baselines",
     equation="w = −∂/∂v mean 5 (r L⁺ + (1 − r) L⁻)/β − 2 λ (v − v_ref)/(B D) on ∇v,  r = clip(A/10 + ½, 0, 1)",
     reads=(),
-    scores=("velocity",),
+    scores=_VELOCITY,
 )
 def diffusion_nft(
     t: Terms, *, scores: Mapping[str, Array], reached: Array, noised: Array, noised_at: Array, velocity_old: Array,
@@ -84,7 +102,7 @@ def diffusion_nft(
 
     Args:
         t: Terms of the batch.
-        scores: "velocity" at the noised samples [..., P, G, T D].
+        scores: "velocity_x" and "velocity_y" at the noised samples [..., P, G, T].
         reached: Samples after each step, of which the last counts [..., P, G, T, D].
         noised: Noised samples [..., P, G, T, D].
         noised_at: Their times [..., P, G, T].
@@ -96,25 +114,20 @@ def diffusion_nft(
         limit: Largest magnitude of an advantage.
 
     Returns:
-        Weights on the gradient of each velocity [..., P, G, T D].
+        Weights on the gradient of each coordinate of the velocity [..., P, G, T].
 
     Source: DiffusionNFT, arXiv 2509.16117, scripts/train_nft_sd3.py; golden file flow-substrate-nft.json.
     """
-    v = scores["velocity"].reshape(noised.shape)
-    pair = Pair.of(v, velocity_old, reached[..., -1:, :], noised, noised_at, beta)
+    v = np.stack([scores[name] for name in _VELOCITY], axis=-1)
     r = optimality(t.per_rollout, mode, limit)[..., None]
-    batch = math.prod(noised_at.shape[-3:])
+    pair = Pair.of(v, velocity_old, reached[..., -1:, :], noised, noised_at, beta)
+    losses, slopes = drawn(pair, r, v - velocity_start, beta, velocity_kl)
 
     def weights() -> dict[str, Array]:
-        slope = r[..., None] * pair.positive_slope + (1 - r)[..., None] * pair.negative_slope
-        held = 2 * velocity_kl * (v - velocity_start) / noised.shape[-1]
-        return {"velocity": -((_STRENGTH / beta * slope + held) / batch).reshape(scores["velocity"].shape)}
+        w = -slopes / math.prod(noised_at.shape[-3:])
+        return {name: w[..., d] for d, name in enumerate(_VELOCITY)}
 
-    def loss() -> Array:
-        each = _STRENGTH / beta * (r * pair.positive + (1 - r) * pair.negative)
-        return np.asarray((each + velocity_kl * ((v - velocity_start) ** 2).mean(-1)).mean((-3, -2, -1)))
-
-    return Formula(weights, loss)
+    return Formula(weights, lambda: np.asarray(losses.mean((-3, -2, -1))))
 
 
 method("diffusion-nft", advantage="flow-grpo", objective="diffusion-nft", max_grad_norm=1.0, paper="baselines",

@@ -27,7 +27,7 @@ def flow(
 
 
 HERE = Declared(
-    flow, label="flow in the plane (torch)", scores=("velocity",),
+    flow, label="flow in the plane (torch)", scores=("velocity_x", "velocity_y"),
     provides=("mask", "latent", "reached", "instant_rewards", "noised", "noised_at", "velocity_old", "velocity_start"),
     components=("near",), run={"optimizer": "adam", "lr": 0.001, "group_size": 64},
     shown=("prompts", "denoising", "noise"), page={"runs": 4, "steps": 40, "group_size": 16}, dear=("gold",),

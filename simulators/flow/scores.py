@@ -1,37 +1,49 @@
 """Scores of the flow world beside log π: functions of its weights, of which the world gives values and gradients.
 
-Each takes (world, parameters [S, N], rollouts) and gives a tensor [S, P, G, L], L being its own.
+Each is a column of what a function of (world, parameters [S, N], rollouts) gives: a tensor [S, P, G, L, columns].
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from simulators.flow.fields import NOISED
+from simulators.flow.sampling import Step
 from simulators.records import Floats, Policy, Rollouts
 
-if TYPE_CHECKING:
-    from simulators.flow.world import Flow
-
-__all__ = ["SCORES", "noised", "velocity"]
+__all__ = ["SCORES", "Network", "noised", "velocity"]
 
 
-def velocity(world: Flow, parameters: Tensor, rollouts: Rollouts) -> Tensor:
-    """Velocities at the noised samples [S, P, G, 2T], the coordinates of a time beside one another."""
-    return world.velocities(parameters, rollouts.extra["noised"], rollouts.extra["noised_at"]).flatten(-2)
+class Network(Protocol):
+    """What a score needs of the flow world."""
+
+    schedule: list[Step]
+
+    def velocities(self, parameters: Tensor, x: Floats, t: Any) -> Tensor:
+        """Velocities [S, P, ..., 2] at samples [S, P, ..., 2] and times that broadcast to them."""
+
+    def start(self, runs: int) -> Tensor:
+        """The pretrained weights of S runs [S, N]."""
 
 
-#: The scores by name.
-SCORES: Mapping[str, Callable[[Flow, Tensor, Rollouts], Tensor]] = MappingProxyType({"velocity": velocity})
+def velocity(world: Network, parameters: Tensor, rollouts: Rollouts) -> Tensor:
+    """Velocities at the noised samples [S, P, G, T, 2]."""
+    return world.velocities(parameters, rollouts.extra["noised"], rollouts.extra["noised_at"])
 
 
-def noised(world: Flow, policy: Policy, ends: Floats, noise: Floats) -> dict[str, Any]:
+#: The scores by name: a function and the column of it.
+SCORES: Mapping[str, tuple[Callable[[Network, Tensor, Rollouts], Tensor], int]] = MappingProxyType(
+    {"velocity_x": (velocity, 0), "velocity_y": (velocity, 1)}
+)
+
+
+def noised(world: Network, policy: Policy, ends: Floats, noise: Floats) -> dict[str, Any]:
     """The fields of `fields.NOISED`.
 
     Args:

@@ -6,7 +6,8 @@ keeps the marginals of the deterministic one and gives each step a density, so t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -195,21 +196,27 @@ class Flow(World):
         """Σ w ∇log π by autograd, the weights [S, P, G, T] held fixed: a tensor [S, N]."""
         return self.pull(policy, rollouts, {"logp": weights})
 
-    def _score(self, name: str, parameters: Tensor, rollouts: Rollouts) -> Tensor:
-        return self.densities(parameters, rollouts) if name == "logp" else SCORES[name](self, parameters, rollouts)
+    def _scores(self, names: Iterable[str], parameters: Tensor, rollouts: Rollouts) -> dict[str, Tensor]:
+        """Scores by name, differentiable; columns of one function are worked out together."""
+        once = cache(lambda of: of(self, parameters, rollouts))
+        return {
+            n: self.densities(parameters, rollouts) if n == "logp" else once(SCORES[n][0])[..., SCORES[n][1]]
+            for n in names
+        }
 
     @torch.no_grad()
     def scores_of(self, policy: Policy, rollouts: Rollouts, names: Sequence[str]) -> dict[str, Floats]:
         """Scores by name [S, P, G, L]: "logp", and those of `simulators.flow.scores`."""
         for name in set(names) - {"logp", *SCORES}:
             raise unknown_name("score of the flow world", name, ("logp", *SCORES))
-        return {name: self._score(name, policy.parameters, rollouts).double().numpy() for name in names}
+        found = self._scores(names, policy.parameters, rollouts)
+        return {name: np.ascontiguousarray(score.double().numpy()) for name, score in found.items()}
 
     def pull(self, policy: Policy, rollouts: Rollouts, weights: Mapping[str, Floats]) -> Tensor:
         """Σ w ∇score over the scores that are weighed, by autograd: a tensor [S, N]."""
         parameters = policy.parameters.detach().requires_grad_()
         held = {n: torch.from_numpy(np.ascontiguousarray(w)).to(parameters.dtype) for n, w in weights.items()}
-        total = sum((w * self._score(n, parameters, rollouts)).sum() for n, w in held.items())
+        total = sum((held[n] * score).sum() for n, score in self._scores(held, parameters, rollouts).items())
         (found,) = torch.autograd.grad(total, parameters)
         return found
 

@@ -37,25 +37,26 @@ def test_noised_samples_keep_the_rollout_as_it_was(world, drawn):
 
 def test_the_velocity_is_that_of_the_network_and_its_pull_that_of_autograd(world, drawn):
     policy, rollouts = drawn
-    v = world.scores_of(policy, rollouts, ["logp", "velocity"])
+    v = world.scores_of(policy, rollouts, ["logp", "velocity_x", "velocity_y"])
     assert (v["logp"] == world.log_prob(policy, rollouts)).all()
     held = rollouts.extra
-    assert np.allclose(v["velocity"], held["velocity_old"].reshape(2, 3, 3, 8), rtol=0, atol=1e-14)
-    assert np.allclose(v["velocity"][0], held["velocity_start"].reshape(2, 3, 3, 8)[0], rtol=0, atol=1e-14)
-    w = np.random.default_rng(0).normal(size=(2, 3, 3, 8))
-    found, h = world.pull(policy, rollouts, {"velocity": w}), 1e-6
+    for d, name in enumerate(("velocity_x", "velocity_y")):
+        assert np.allclose(v[name], held["velocity_old"][..., d], rtol=0, atol=1e-14)
+        assert np.allclose(v[name][0], held["velocity_start"][0, ..., d], rtol=0, atol=1e-14)
+    w = np.random.default_rng(0).normal(size=(2, 3, 3, 4))
+    found, h = world.pull(policy, rollouts, {"velocity_y": w}), 1e-6
     policy.parameters[:, 40] += h
-    above = world.scores_of(policy, rollouts, ["velocity"])["velocity"]
+    above = world.scores_of(policy, rollouts, ["velocity_y"])["velocity_y"]
     policy.parameters[:, 40] -= 2 * h
-    below = world.scores_of(policy, rollouts, ["velocity"])["velocity"]
+    below = world.scores_of(policy, rollouts, ["velocity_y"])["velocity_y"]
     assert found[:, 40].numpy() == pytest.approx((w * (above - below)).sum((1, 2, 3)) / (2 * h), rel=1e-6)
 
 
 def test_several_scores_add(world, drawn):
     policy, rollouts = drawn
-    w = np.random.default_rng(0).normal(size=(2, 3, 3, 8))
-    both = world.pull(policy, rollouts, {"velocity": w, "logp": w[..., :4]})
-    alone = world.pull(policy, rollouts, {"velocity": w}) + world.gradient(policy, rollouts, w[..., :4])
+    w = np.random.default_rng(0).normal(size=(2, 3, 3, 4))
+    both = world.pull(policy, rollouts, {"velocity_y": w, "logp": w})
+    alone = world.pull(policy, rollouts, {"velocity_y": w}) + world.gradient(policy, rollouts, w)
     assert torch.allclose(both, alone, rtol=1e-10, atol=1e-12)
 
 
@@ -69,11 +70,13 @@ def test_diffusion_nft_is_the_denoising_loss_weighted_with_the_advantages_on_pol
     rng = np.random.default_rng(0)
     v, noised, reached = rng.normal(size=(3, 1, 2, 3, 4, 2))
     t, a = rng.uniform(0.1, 1, size=(1, 2, 3, 4)), rng.normal(size=(1, 2, 3))
-    asked = {"reached": reached, "noised": noised, "noised_at": t, "velocity_old": v, "velocity_start": v}
-    found = lab.objectives.weights("diffusion-nft", t, a, scores={"velocity": v.reshape(1, 2, 3, 8)}, **asked)
+    scores = {"velocity_x": v[..., 0], "velocity_y": v[..., 1]}
+    asked = {"scores": scores, "reached": reached, "noised": noised, "noised_at": t, "velocity_old": v,
+             "velocity_start": v}  # fmt: skip
+    found = lab.objectives.weights("diffusion-nft", t, a, **asked)
     away = noised - t[..., None] * v - reached[..., -1:, :]
     plain = a[..., None, None] * t[..., None] * away / np.abs(away).mean(-1, keepdims=True) / 24
-    assert found["velocity"].reshape(v.shape) == pytest.approx(plain, rel=1e-12)
+    assert np.stack([found["velocity_x"], found["velocity_y"]], -1) == pytest.approx(plain, rel=1e-12)
 
 
 def test_the_modes_of_the_advantages():
