@@ -13,6 +13,12 @@ from .collapse import (
 from .collapse import (
     signal_study as signal_study,
 )
+from .denoising import (
+    denoising_study as denoising_study,
+)
+from .denoising import (
+    reward_landscape as reward_landscape,
+)
 from .distance_regret import (
     distance_study as distance_study,
 )
