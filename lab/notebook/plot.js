@@ -25,9 +25,11 @@ async function render({ model, el }) {
   host.style.width = "100%";
   el.appendChild(host);
   const [Plotly, figure] = [await library(model), await sent(model, "figure")];
-  const draw = () => {
-    const { data, layout } = figure.get("value");
-    return Plotly.react(host, data, layout, CONFIG);
+  const draw = async () => {
+    const { data, layout, frames } = figure.get("value");
+    await Plotly.react(host, data, layout, CONFIG);
+    await Plotly.deleteFrames(host); // react leaves those of the figure before
+    if (frames?.length) await Plotly.addFrames(host, frames);
   };
   figure.on("change:value", draw);
   await draw();
