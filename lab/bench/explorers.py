@@ -73,7 +73,8 @@ def moved(asked: Explorer, state: Mapping[str, Any]) -> Iterator[dict[str, Any]]
 def another(each: Property, value: Any, options: Any = None) -> Any:
     """The value beside this one; None for what is edited in the picture or written."""
     if isinstance(each, Whole | Number):
-        return value + each.step if value + each.step <= each.high else value - each.step
+        nearby = value + each.step if value + each.step <= each.high else value - each.step
+        return round(nearby, 12)  # 0.7 + 0.1 is 0.8, as the control writes it
     if isinstance(each, Flag):
         return not value
     if isinstance(each, Choice):
