@@ -40,6 +40,7 @@ def _further(groups: tuple[int, ...], rng: np.random.Generator) -> dict[str, Arr
         "turn_rewards": np.take_along_axis(rng.integers(0, 5, tokens) / 4, turn, axis=-1),
         "token_rewards": rng.normal(size=tokens), "hidden": rng.normal(size=(*tokens, 3)),
         "prediction_error": rng.normal(size=(*tokens, 3)), "pair_scores": rng.normal(size=(*groups, groups[-1])),
+        "instant_rewards": rng.random(tokens),
     }  # fmt: skip
 
 
