@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simulators.flow import pretraining
 from simulators.flow.fields import NOISED
 from simulators.flow.sampling import Step
 from simulators.records import Floats, Policy, Rollouts
@@ -53,7 +54,8 @@ def noised(world: Network, policy: Policy, ends: Floats, noise: Floats) -> dict[
         noise: ε, standard normal [S, P, G, T, 2].
     """
     times = np.broadcast_to([step.t for step in world.schedule], noise.shape[:-1]).copy()
-    x = (1 - times[..., None]) * ends[..., None, :] + times[..., None] * noise
+    data, fresh, t = (torch.from_numpy(each) for each in (ends[..., None, :], noise, times))
+    x = pretraining.noised(data, fresh, t).numpy()
     with torch.no_grad():
         old, start = (
             world.velocities(each, x, times).double().numpy() for each in (policy.parameters, world.start(len(ends)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from streamlit.testing.v1 import AppTest
 
@@ -122,4 +123,6 @@ def _same(one: Any, other: Any) -> bool:
         return isinstance(other, pl.DataFrame) and one.equals(other)
     if isinstance(one, dict):
         return isinstance(other, dict) and one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
+    if isinstance(other, np.ndarray):
+        return bool(np.array_equal(one, other))
     return list(one) == list(other) if isinstance(one, list | tuple) else bool(one == other)
