@@ -1,5 +1,6 @@
 """Flow matching in the plane: a generative model that is small enough to be drawn."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from simulators.declared import Declared, Range
@@ -18,16 +19,19 @@ def flow(
     width: Annotated[int, Range(1, 4096), "Width", "Of the network's three hidden layers."] = 64,
     pretraining: Annotated[int, Range(0, 100_000), "Pretraining", "Steps; the weights are kept on the disk."] = 3000,
     seed: Annotated[int, Range(0, 2**63 - 1), "Seed", "Of the pretrained weights."] = 0,
+    pool: Annotated[int, Range(0, 4096), "Pool", "Samples per prompt, made once; 0: the policy draws its own."] = 0,
 ) -> "Flow":
     """A flow that turns noise into points of the plane, rewarded near one mode for each prompt."""
+    from simulators.flow.pool import Pool
     from simulators.flow.world import Flow
 
-    return Flow(prompts, denoising=denoising, noise=noise, modes=modes, deviation=deviation, width=width,
+    made = partial(Pool, pool=pool) if pool else Flow
+    return made(prompts, denoising=denoising, noise=noise, modes=modes, deviation=deviation, width=width,
                 pretraining=pretraining, seed=seed)  # fmt: skip
 
 
 HERE = Declared(
-    flow, label="flow in the plane (torch)", scores=("velocity_x", "velocity_y"),
+    flow, label="flow in the plane (torch)", scores=("velocity_x", "velocity_y", "denoising_loss", "implicit_reward"),
     provides=("mask", "latent", "reached", "instant_rewards", "noised", "noised_at", "velocity_old", "velocity_start"),
     components=("near",), run={"optimizer": "adam", "lr": 0.001, "group_size": 64},
     shown=("prompts", "denoising", "noise"), page={"runs": 4, "steps": 40, "group_size": 16}, dear=("gold",),

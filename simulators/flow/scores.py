@@ -18,7 +18,7 @@ from simulators.flow.fields import NOISED
 from simulators.flow.sampling import Step
 from simulators.records import Floats, Policy, Rollouts
 
-__all__ = ["SCORES", "Network", "noised", "velocity"]
+__all__ = ["SCORES", "Network", "denoising", "noised", "velocity"]
 
 
 class Network(Protocol):
@@ -38,9 +38,27 @@ def velocity(world: Network, parameters: Tensor, rollouts: Rollouts) -> Tensor:
     return world.velocities(parameters, rollouts.extra["noised"], rollouts.extra["noised_at"])
 
 
+def denoising(world: Network, parameters: Tensor, rollouts: Rollouts) -> Tensor:
+    """How far the velocities are from ε − x_0, squared, and how much further the pretrained ones [S, P, G, T, 2].
+
+    β times the second is DPO's implicit reward, β (‖v − v_start‖² − ‖v − v_θ‖²) with v = ε − x_0: what a flow that is
+    the best one for a reward and a KL penalty of strength β would have been rewarded with.
+    """
+    held, now = rollouts.extra, velocity(world, parameters, rollouts)
+    x, start, ends = (torch.from_numpy(held[n]).to(now.dtype) for n in ("noised", "velocity_start", "reached"))
+    t = torch.from_numpy(held["noised_at"]).to(now.dtype)[..., None]
+    away, before = (((x - ends[..., -1:, :]) / t - v).square().sum(-1) for v in (now, start))
+    return torch.stack((away, before - away), dim=-1)
+
+
 #: The scores by name: a function and the column of it.
 SCORES: Mapping[str, tuple[Callable[[Network, Tensor, Rollouts], Tensor], int]] = MappingProxyType(
-    {"velocity_x": (velocity, 0), "velocity_y": (velocity, 1)}
+    {
+        "velocity_x": (velocity, 0),
+        "velocity_y": (velocity, 1),
+        "denoising_loss": (denoising, 0),
+        "implicit_reward": (denoising, 1),
+    }
 )
 
 

@@ -136,15 +136,19 @@ class Flow(World):
         mask = np.broadcast_to(np.arange(self.steps) < self.steps - 1, latent.shape[:-1])
         logp = np.where(mask, log_density(reached, mean, self._deviations[:, None]), 0.0)
         extra = {"latent": latent, "reached": reached}
-        if "instant_rewards" in fields:
-            extra["instant_rewards"] = self._instant(policy, reached)
-        if set(NOISED) & set(fields):
-            fresh = self._noise(policy.seeds, groups, self.steps, self.steps + 1, step=step, attempt=attempt)
-            extra |= noised(self, policy, x, fresh)
+        extra |= self._asides(policy, reached, fields, step=step, attempt=attempt)
         actions = np.broadcast_to(np.arange(self.steps), mask.shape).copy()
         rollouts = Rollouts(self.reward(x)[..., None], actions, logp, mask.copy(), extra=extra)
         policy.memo.update(rollouts=rollouts, moves=policy.parameters._version)
         return rollouts
+
+    def _asides(self, policy: Policy, reached: Floats, fields: Sequence[str], **counters: int) -> dict[str, Floats]:
+        """The optional fields that are asked for, of what `policy` reached after each step [S, P, G, T, 2]."""
+        found = {"instant_rewards": self._instant(policy, reached)} if "instant_rewards" in fields else {}
+        if set(NOISED) & set(fields):
+            fresh = self._noise(policy.seeds, reached.shape[2], self.steps, self.steps + 1, **counters)
+            found |= noised(self, policy, reached[..., -1, :], fresh)
+        return found
 
     def _noise(self, seeds: NDArray[np.uint64], groups: int, draws: int, first: int = 0, **counters: int) -> Floats:
         """Normals [S, P, G, draws, 2], behind the `first` ones."""

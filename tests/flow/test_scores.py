@@ -52,6 +52,25 @@ def test_the_velocity_is_that_of_the_network_and_its_pull_that_of_autograd(world
     assert found[:, 40].numpy() == pytest.approx((w * (above - below)).sum((1, 2, 3)) / (2 * h), rel=1e-6)
 
 
+def test_the_implicit_reward_is_how_much_nearer_the_velocity_came_to_noise_minus_data(world, drawn):
+    policy, rollouts = drawn
+    names = ["denoising_loss", "implicit_reward", "velocity_x", "velocity_y"]
+    found, held = world.scores_of(policy, rollouts, names), rollouts.extra
+    t, x0 = held["noised_at"][..., None], held["reached"][..., -1:, :]
+    target = (held["noised"] - (1 - t) * x0) / t - x0
+    now = np.stack([found["velocity_x"], found["velocity_y"]], axis=-1)
+    losses = [((target - v) ** 2).sum(-1) for v in (now, held["velocity_start"])]
+    assert found["denoising_loss"] == pytest.approx(losses[0], rel=1e-10)
+    assert found["implicit_reward"] == pytest.approx(losses[1] - losses[0], rel=1e-9, abs=1e-12)
+    assert np.abs(found["implicit_reward"][0]).max() < 1e-12 < np.abs(found["implicit_reward"][1]).max()
+    w = np.random.default_rng(0).normal(size=t.shape[:-1])
+    pull = world.pull(policy, rollouts, {"implicit_reward": w})
+    assert torch.allclose(pull, -world.pull(policy, rollouts, {"denoising_loss": w}), rtol=1e-12, atol=1e-14)
+    slope = -2 * w[..., None] * (now - target)
+    chained = world.pull(policy, rollouts, {"velocity_x": slope[..., 0], "velocity_y": slope[..., 1]})
+    assert torch.allclose(pull, chained, rtol=1e-9, atol=1e-12)
+
+
 def test_several_scores_add(world, drawn):
     policy, rollouts = drawn
     w = np.random.default_rng(0).normal(size=(2, 3, 3, 4))
