@@ -1,12 +1,23 @@
 """Flow matching in the plane: a generative model that is small enough to be drawn."""
 
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from simulators.declared import Declared, Range
+from simulators.declared import Declared, OneOf, Range
 
 if TYPE_CHECKING:
     from simulators.flow.world import Flow
+
+
+def _rewards() -> Iterable[str]:
+    from simulators.flow.rewards import REWARDS
+
+    return REWARDS
+
+
+WORDS = {"near": "near the prompt's mode", "right": "to the right", "ring": "on a ring, last prompt only",
+         "up": "upwards", "typical": "near any mode"}  # fmt: skip
 
 
 def flow(
@@ -20,6 +31,7 @@ def flow(
     pretraining: Annotated[int, Range(0, 100_000), "Pretraining", "Steps; the weights are kept on the disk."] = 3000,
     seed: Annotated[int, Range(0, 2**63 - 1), "Seed", "Of the pretrained weights."] = 0,
     pool: Annotated[int, Range(0, 4096), "Pool", "Samples per prompt, made once; 0: the policy draws its own."] = 0,
+    rewards: Annotated[str | Sequence[str], OneOf(_rewards, WORDS, several=True), "Rewards"] = "near",
 ) -> "Flow":
     """A flow that turns noise into points of the plane, rewarded near one mode for each prompt."""
     from simulators.flow.pool import Pool
@@ -27,7 +39,7 @@ def flow(
 
     made = partial(Pool, pool=pool) if pool else Flow
     return made(prompts, denoising=denoising, noise=noise, modes=modes, deviation=deviation, width=width,
-                pretraining=pretraining, seed=seed)  # fmt: skip
+                pretraining=pretraining, seed=seed, rewards=rewards)  # fmt: skip
 
 
 HERE = Declared(

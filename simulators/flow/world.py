@@ -20,6 +20,7 @@ from simulators.flow.fields import NOISED
 from simulators.flow.mixture import Mixture, normals
 from simulators.flow.network import Velocity
 from simulators.flow.pretraining import match
+from simulators.flow.rewards import chosen, rewarded
 from simulators.flow.sampling import log_density, ode, schedule
 from simulators.flow.scores import SCORES, noised
 from simulators.random import uniforms
@@ -37,7 +38,8 @@ _EVALUATED, _GRID = 1 << 20, 20  # draws and steps of the deterministic sampler 
 class Flow(World):
     """A pretrained flow whose prompts each want another mode.
 
-    The reward of prompt c is exp(−‖x − m_c‖² / 2), m_c being every other mode.
+    The reward of prompt c is exp(−‖x − m_c‖² / 2), m_c being every other mode; others of `simulators.flow.rewards` may
+    stand beside it or in its place.
 
     Args:
         prompts: number of prompts P.
@@ -49,15 +51,17 @@ class Flow(World):
         width: of the network's hidden layers.
         pretraining: its steps.
         seed: of its weights.
+        rewards: names of K rewards, or several joined by "+".
         precision: "float32" or "float64".
 
     Attributes:
+        components: names of the rewards [K].
         mixture: the data.
         wanted: where the reward of each prompt is 1 [P, 2].
         schedule: the T steps.
 
     Raises:
-        ValueError: sizes below one, no noise, a mixture without mass.
+        ValueError: sizes below one, no noise, a mixture without mass, an unknown reward or one that is named twice.
 
     Source: flow-substrate card.
     """
@@ -71,14 +75,14 @@ class Flow(World):
     def __init__(
         self, prompts: int = 4, *, denoising: int = 10, noise: float = 0.7, modes: int = 8, deviation: float = 0.15,
         mass: Sequence[float] | None = None, width: int = 64, pretraining: int = 3000, seed: int = 0,
-        precision: str = "float32",
+        rewards: str | Sequence[str] = "near", precision: str = "float32",
     ) -> None:  # fmt: skip
         if precision not in ("float32", "float64"):
             raise ValueError(f'precision={precision!r}; it is "float32" or "float64"')
         if not 0 < noise < np.inf:
             raise ValueError(f"noise={noise}; it must be above 0: without noise a step has no density")
         self.prompts = check_count("prompts", prompts, least=1)
-        self.steps = check_count("denoising", denoising, least=2)
+        self.steps, self.components = check_count("denoising", denoising, least=2), chosen(rewards)
         torch.set_num_threads(1)  # runs are the parallel work, and numbers do not depend on the cores
         self.mixture = Mixture(check_count("modes", modes, least=1), deviation=deviation, mass=mass)
         self.wanted = self.mixture.centres[2 * np.arange(prompts) % modes]
@@ -103,10 +107,13 @@ class Flow(World):
         """The pretrained weights of S runs [S, N]."""
         return self._start.repeat(runs, 1)
 
+    def rewarded(self, x: Floats) -> Floats:
+        """Rewards of samples [..., P, G, 2] of the prompts, [..., P, G, K]; 0 where a sample is not finite."""
+        return rewarded(self.components, x, self.wanted, self.mixture)
+
     def reward(self, x: Floats) -> Floats:
-        """Reward of samples [..., P, G, 2] of the prompts; 0 where a sample is not finite."""
-        distance = ((x - self.wanted[:, None]) ** 2).sum(-1)
-        return np.exp(-np.where(np.isfinite(distance), distance, np.inf) / 2)
+        """Sum of the rewards of samples [..., P, G, 2] of the prompts."""
+        return np.asarray(self.rewarded(x).sum(-1))
 
     @torch.no_grad()
     def rollout(
@@ -138,7 +145,7 @@ class Flow(World):
         extra = {"latent": latent, "reached": reached}
         extra |= self._asides(policy, reached, fields, step=step, attempt=attempt)
         actions = np.broadcast_to(np.arange(self.steps), mask.shape).copy()
-        rollouts = Rollouts(self.reward(x)[..., None], actions, logp, mask.copy(), extra=extra)
+        rollouts = Rollouts(self.rewarded(x), actions, logp, mask.copy(), extra=extra)
         policy.memo.update(rollouts=rollouts, moves=policy.parameters._version)
         return rollouts
 
