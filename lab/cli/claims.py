@@ -28,7 +28,9 @@ def claims(
         bool, typer.Option("--stale", help="List what the record of the lab lacks; measure none.")
     ] = False,
     record: Annotated[bool, typer.Option("--record", help="Measure what the record lacks, and enter it.")] = False,
-    again: Annotated[bool, typer.Option("--all", help="With --record: all, whatever stands in it.")] = False,
+    again: Annotated[
+        bool, typer.Option("--all", help="With --record: all with every seed, whatever stands in it.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="With --record: papers at once; one per core.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,7 +40,8 @@ def claims(
     that needs a package which is not installed neither holds nor fails.
 
     The lab has a record of all claims over five seeds. --stale names those whose code has changed since, with exit
-    status 1 if there are any; --record measures them. It may be stopped, and goes on where it was.
+    status 1 if there are any; --record measures them, with the first seed alone where that gives the very numbers
+    it gave before. It may be stopped, and goes on where it was.
 
     \b
     Examples:

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -66,7 +67,7 @@ class Metric:
     function: Callable[..., Any]
     n: int | None = None
 
-    @property
+    @cached_property
     def reads(self) -> tuple[str, ...]:
         """Names of what its function takes."""
         return tuple(inspect.signature(self.function).parameters)

@@ -207,12 +207,39 @@ def test_what_is_stale_is_measured_and_what_fails_stops_no_other(
     assert not {"ngrpo.1", "bnpo.3"} & recorded.stale(known).keys()
 
     calls: list[list[str]] = []
-    monkeypatch.setattr(making, "measure", calls.append)
+    monkeypatch.setattr(making, "measure", lambda claims: calls.append([*claims]))
     making.record(names[:2], tmp_path)
     assert calls == []
     making.record(names[:2], tmp_path, again=True)
     assert sorted(calls) == [["bnpo.3"], ["ngrpo.1"]]
     assert {"ngrpo.1", "bnpo.3"} <= recorded.stale(recorded.read(tmp_path)).keys(), "to be gone on with"
+
+
+def test_seeds_are_measured_again_unless_the_first_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, asked = papers.find_claim("ngrpo.1"), []
+
+    def of(value: float) -> Callable[[int], Measurement]:
+        return lambda seed: asked.append(seed) or Measurement(value + seed, True)
+
+    def again(known: Entry | None, value: float = 1.0) -> Entry:
+        asked.clear()
+        monkeypatch.setitem(papers.record.CLAIMS, "ngrpo.1", replace(claim, measure=of(value), without=None))
+        found = making.measure({"ngrpo.1": known})
+        assert found is not None
+        return found.entries[0]
+
+    first = again(None)
+    assert asked == [0, 1, 2, 3, 4] and [each.value for each in first.runs] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    reshaped = replace(
+        first, fingerprint="old", day="2026-01-01", runs=tuple(replace(r, seconds=9) for r in first.runs)
+    )
+    kept = again(reshaped)
+    assert asked == [0] and kept.fingerprint == first.fingerprint and kept.day == first.day
+    assert kept.runs[1:] == reshaped.runs[1:] and kept.runs[0].seconds < 9
+    assert again(replace(reshaped, fingerprint="")).runs[4].seconds < 9 and asked == [0, 1, 2, 3, 4]
+    for other in ({"versions": {"python": "2"}}, {"criterion": "another"}, {"detail": ({"size": 1},)}):
+        assert again(replace(reshaped, **other)) and len(asked) == 5
+    assert again(reshaped, 1.5).runs[4].value == 5.5 and len(asked) == 5
 
 
 def test_the_record_is_of_this_code() -> None:

@@ -1,4 +1,8 @@
-"""Making the record: claims measured with every seed, a process per paper, each paper saved as soon as it is known."""
+"""Making the record: claims measured with every seed, a process per paper, each paper saved as soon as it is known.
+
+Where code has changed and the first seed gives the very numbers that it gave before, to the last bit, only the shape of
+the code is new: what other seeds gave stays.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +53,7 @@ def record(
     Args:
         names: Identifiers of claims.
         folder: Of the record.
-        again: All of them, whatever stands in the record.
+        again: All of them with every seed, whatever stands in the record.
         jobs: Papers at once, each a process; None: one per core.
         progress: Called with (claims done, claims in all), first with 0 done.
 
@@ -63,11 +67,12 @@ def record(
     for slug in {path.stem for path in folder.glob("*.json")}:
         _enter(Found(slug, [], {}), known, folder)
     papers = _by_paper([name for name in CLAIMS if name in wanted and name in due], known)
+    asked = [{name: known.get(name) for name in paper} for paper in papers]
     done, total = 0, sum(map(len, papers))
     lacking: dict[str, str] = {}
     report = progress or (lambda done, total: None)
     report(done, total)
-    with closing(Processes(jobs).map(measure, papers, lambda: None)) as results:
+    with closing(Processes(jobs).map(measure, asked, lambda: None)) as results:
         for found in results:
             if found is not None:
                 _enter(found, known, folder)
@@ -99,29 +104,42 @@ def _enter(found: Found, known: dict[str, Entry], folder: Path) -> None:
         (folder / f"{found.slug}.json").unlink(missing_ok=True)
 
 
-def measure(names: Sequence[str]) -> Found | None:
-    """Entries of claims of one paper; None where the process that wants them is to end."""
+def measure(claims: Mapping[str, Entry | None]) -> Found | None:
+    """Entries of claims of one paper, given what the record has of each; None where whoever wants them is to end."""
     import lab
 
     lab.variants()  # what is imported later would be taken for what the first claim ran
     lab.worlds()
-    runs: dict[str, list[Run]] = {name: [] for name in names}
-    first: dict[str, tuple[Measurement, Reach]] = {}
+    entries: dict[str, Entry] = {}
     lacking: dict[str, str] = {}
+    kept: set[str] = set()
     for seed in SEEDS:
-        for name in names:
+        for name, known in claims.items():
             if halted():
                 return None
-            if name not in lacking:
-                try:
-                    run, *seen = _measured(CLAIMS[name], seed, watched=seed == SEEDS[0])
-                except Exception as error:  # a claim that cannot be measured stops no other
-                    lacking[name] = f"{type(error).__name__}: {error}"
-                    continue
-                runs[name].append(run)
-                first.setdefault(name, tuple(seen))  # type: ignore[arg-type]
-    entries = [_entry(CLAIMS[name], runs[name], *first[name]) for name in names if name not in lacking]
-    return Found(_slug(names[0]), entries, lacking)
+            if name in kept or name in lacking:
+                continue
+            try:
+                run, found, reach = _measured(CLAIMS[name], seed, watched=seed == SEEDS[0])
+            except Exception as error:  # a claim that cannot be measured stops no other
+                lacking[name] = f"{type(error).__name__}: {error}"
+                entries.pop(name, None)
+            else:
+                before = entries.get(name) or _entry(CLAIMS[name], found, reach)
+                entries[name] = replace(before, runs=(*before.runs, run))
+                if known is not None and _same(entries[name], known):
+                    entries[name] = replace(entries[name], runs=(run, *known.runs[1:]))
+                    kept.add(name)
+    return Found(_slug(next(iter(claims))), [*entries.values()], lacking)
+
+
+def _same(entry: Entry, known: Entry) -> bool:
+    """Whether a first run is that of a known entry but for the code and the time that it took."""
+    if not known.fingerprint or len(entry.runs) != 1 or len(known.runs) != len(SEEDS):
+        return False
+    first = replace(known.runs[0], seconds=entry.runs[0].seconds)
+    same = replace(known, fingerprint=entry.fingerprint, day=entry.day, reach=entry.reach, runs=(first,))
+    return repr(entry) == repr(same)
 
 
 def _measured(claim: Claim, seed: int, watched: bool) -> tuple[Run, Measurement, Reach]:
@@ -140,11 +158,12 @@ def _measured(claim: Claim, seed: int, watched: bool) -> tuple[Run, Measurement,
     return Run(seed, float(found.value), interval, border, verdict, other, failed, seconds), found, reach
 
 
-def _entry(claim: Claim, runs: list[Run], found: Measurement, reach: Reach) -> Entry:
+def _entry(claim: Claim, found: Measurement, reach: Reach) -> Entry:
+    """An entry that has no run yet."""
     day = datetime.now(UTC).date().isoformat()
     versions = {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
     detail = tuple({name: _short(value) for name, value in row.items()} for row in found.detail)
-    return Entry(claim.id, claim.criterion, fingerprint(reach), day, versions, tuple(runs), detail, reach)
+    return Entry(claim.id, claim.criterion, fingerprint(reach), day, versions, (), detail, reach)
 
 
 def _version(package: str) -> str:
