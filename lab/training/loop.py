@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lab import advantages, objectives
 from lab.advantages.credit import Credit
-from lab.errors import InputError
+from lab.errors import InputError, check_whole
 from lab.measures.advantage import FLOORS, per_rollout
 from lab.methods import Variant
 from lab.objectives.door import Weights
@@ -273,10 +273,7 @@ class Walk:
     def _shares(self, parts: Sequence[Moment]) -> Array:
         """Share of each part [K, S], from the gradient that it has by itself."""
         assert self.combine is not None
-        pulls = [on_host(acting(self._pull(part.rollouts, part.weights))) for part in parts]
-        gradients = np.stack([pull.reshape(len(pull), -1) for pull in pulls])
-        if not np.isfinite(gradients).all():
-            self._not_finite()
+        gradients = self._gradients(parts)
         given = self._given(self.combine, parts[0].rollouts)
         shares = np.asarray(self._answer(self.combine, gradients, given), dtype=np.float64)
         if shares.shape != gradients.shape[:2]:
@@ -285,6 +282,18 @@ class Walk:
                 f"must be one share for each component and run, {gradients.shape[:2]}"
             )
         return shares
+
+    def _gradients(self, parts: Sequence[Moment]) -> Array:
+        """The gradient of each part [K, S, N]; [K, S, 0] between the steps at which the rule asks for them."""
+        assert self.combine is not None
+        every = self.variant.given("combine").get("every", 1)
+        if self.step % check_whole("every", every, 1):
+            return np.empty((len(parts), len(self.policy.seeds), 0))
+        pulls = [on_host(acting(self._pull(part.rollouts, part.weights))) for part in parts]
+        gradients = np.stack([pull.reshape(len(pull), -1) for pull in pulls])
+        if not np.isfinite(gradients).all():
+            self._not_finite()
+        return gradients
 
     def _weights(
         self, rollouts: Rollouts, rewards: Array, credit: Credit, mask: Any, logp_new: Array, *, kl: bool = True

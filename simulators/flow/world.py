@@ -220,8 +220,12 @@ class Flow(World):
         """Scores by name [S, P, G, L]: "logp", and those of `simulators.flow.scores`."""
         for name in set(names) - {"logp", *SCORES}:
             raise unknown_name("score of the flow world", name, ("logp", *SCORES))
-        found = self._scores(names, policy.parameters, rollouts)
-        return {name: np.ascontiguousarray(score.double().numpy()) for name, score in found.items()}
+        of, asked_of, held = policy.memo.get("scores", (None, None, {}))  # several rewards ask for the same
+        if of is not rollouts or asked_of != (policy.parameters._version, *names):
+            found = self._scores(names, policy.parameters, rollouts)
+            held = {name: np.ascontiguousarray(score.double().numpy()) for name, score in found.items()}
+            policy.memo["scores"] = rollouts, (policy.parameters._version, *names), held
+        return held
 
     def pull(self, policy: Policy, rollouts: Rollouts, weights: Mapping[str, Floats]) -> Tensor:
         """Σ w ∇score over the scores that are weighed, by autograd: a tensor [S, N]."""

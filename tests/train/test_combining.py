@@ -186,7 +186,7 @@ def test_by_name_on_disk_resumed_and_in_the_table(tmp_path: Any) -> None:
     straight = run(config, "b", runs=tmp_path)
     assert half.path == whole.path and whole.complete and whole.frame.equals(straight.frame)
     table = lab.variants()
-    assert table.filter(pl.col("combine") != "")["name"].to_list() == ["mgda"]
+    assert table.filter(pl.col("combine") != "")["name"].to_list() == ["mgda", "marble", "marble@amortised"]
     assert table.filter(name="mgda")["combine"].item() == "min-norm"
 
 
