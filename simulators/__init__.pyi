@@ -6,6 +6,7 @@ from .flow.world import Flow as Flow
 from .graphs.world import Graphs as Graphs
 from .hidden_lm.world import HiddenLM as HiddenLM
 from .judged.world import Judged as Judged
+from .learned_reward.world import LearnedReward as LearnedReward
 from .lengths.world import Lengths as Lengths
 from .mdp.mdp import MDP as MDP
 from .preferences.world import Preferences as Preferences

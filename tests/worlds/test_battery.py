@@ -14,6 +14,7 @@ from simulators.records import Policy
 
 SMALL = {
     "small-lm": {"layers": 1, "width": 8, "heads": 1, "accuracy": 0.0, "prompts": 2},
+    "learned-reward": {"comparisons": 64, "prompts": 2},
     "flow": {"width": 8, "pretraining": 0, "prompts": 2, "denoising": 3},
 }
 

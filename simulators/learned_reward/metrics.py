@@ -1,0 +1,83 @@
+"""How well a learned reward agrees with the gold one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from simulators.learned_reward.gold import Gold
+from simulators.records import Floats
+
+__all__ = ["accuracy", "auc", "calibration", "rank_agreement", "reliability"]
+
+#: Responses [1, N, D] -> scores of each model [S, N].
+Scorer = Callable[[Floats], Floats]
+_SEED, _BINS = 31_337, 15
+
+
+def _pairs(scorer: Scorer, gold: Gold, number: int) -> tuple[Floats, Floats]:
+    """Margins of the models [S, n] and of the gold [n] on fresh pairs, the same for every model."""
+    rng = np.random.default_rng(_SEED)
+    first, second = gold.draw(rng, number), gold.draw(rng, number)
+    return scorer(first[None]) - scorer(second[None]), gold(first) - gold(second)
+
+
+def accuracy(scorer: Scorer, gold: Gold, number: int = 10_000) -> Floats:
+    """Share of fresh pairs that each model ranks as the gold does [S]; a tie of the model counts half.
+
+    Source: preference-substrate card, metrics.
+    """
+    ours, true = _pairs(scorer, gold, number)
+    return np.where(ours == 0, 0.5, (ours > 0) == (true > 0)).mean(-1)
+
+
+def reliability(
+    scorer: Scorer, gold: Gold, number: int = 20_000, *, beta: float = 2.0, bins: int = _BINS
+) -> tuple[Floats, Floats, Floats]:
+    """Confidence, share that is right, and share of the pairs, in equal bins of confidence from 1/2 to 1 [S, bins].
+
+    Args:
+        scorer: The models.
+        gold: What annotators mean.
+        number: Fresh pairs, whose labels are drawn without flips.
+        beta: Sharpness of the annotators.
+        bins: Number of bins; an empty one has NaN for confidence and share.
+    """
+    ours, true = _pairs(scorer, gold, number)
+    preferred = np.random.default_rng(_SEED + 1).random(number) < 0.5 * (1 + np.tanh(0.5 * beta * true))
+    confidence = 0.5 * (1 + np.tanh(0.5 * np.abs(ours)))
+    right = (ours > 0) == preferred
+    place = np.minimum(((confidence - 0.5) * 2 * bins).astype(int), bins - 1)
+    inside = place[..., None] == np.arange(bins)
+    count = inside.sum(1)
+    with np.errstate(invalid="ignore"):
+        return (
+            (confidence[..., None] * inside).sum(1) / count, (right[..., None] & inside).sum(1) / count, count / number
+        )  # fmt: skip
+
+
+def calibration(scorer: Scorer, gold: Gold, number: int = 20_000, *, beta: float = 2.0) -> Floats:
+    """Expected calibration error of each model [S]: Σ share |confidence − right| over 15 bins.
+
+    Source: preference-substrate card, metrics.
+    """
+    confidence, right, share = reliability(scorer, gold, number, beta=beta)
+    return np.asarray(np.nansum(share * np.abs(confidence - right), axis=-1))
+
+
+def rank_agreement(scorer: Scorer, gold: Gold, number: int = 4000) -> Floats:
+    """Spearman's rank correlation with the gold on base responses [S]."""
+    x = gold.draw(np.random.default_rng(_SEED), number)
+    ranks = [np.argsort(np.argsort(each)) for each in (gold(x), *scorer(x[None]))]
+    return np.asarray(np.corrcoef(ranks))[0, 1:]
+
+
+def auc(score: Floats, positive: Floats) -> Floats:
+    """Probability that a positive one scores higher than another one [S], ties half; both [S, N]."""
+    found = []
+    for own, yes in zip(np.atleast_2d(score), np.atleast_2d(positive).astype(bool), strict=True):
+        ordered = np.sort(own[~yes])
+        below, upto = np.searchsorted(ordered, own[yes], "left"), np.searchsorted(ordered, own[yes], "right")
+        found.append((below + upto).mean() / 2 / max(len(ordered), 1))
+    return np.array(found)
