@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import plotly.graph_objects as go
@@ -36,24 +37,25 @@ def implied_over_success(frame: pl.DataFrame, *, theme: str, columns: int = 3, h
     sizes = frame["group_size"].unique().sort().to_list()
     known = frame.drop_nulls("distance")
     top = max(0.1, 1.08 * float(known["high"].max() or 0.0))  # type: ignore[arg-type]
-    drawn, across = go.Figure(), min(columns, len(variants))
+    across = min(columns, len(variants))
     rows = -(-len(variants) // across)
+    traces, titles = list[dict[str, Any]](), []
+    layout: dict[str, Any] = {
+        "height": height or 110 + 250 * rows, "hovermode": "closest", "margin": {"t": 66, "l": 52}, "legend": ON_TOP,
+    }  # fmt: skip
     for place, variant in enumerate(variants):
         one, axis = known.filter(pl.col("variant") == variant), str(place + 1) if place else ""
         x = {"range": [0, 1], "tickvals": [0, 0.5, 1], "title": "success p"}
         y = {"range": [-0.02 * top, top], "nticks": 6, "showticklabels": place % across == 0, "title": "distance"}
         below = _BELOW if rows < 3 else 0.12
-        drawn.update_layout(panel(place, len(variants), across, x, y, beside=_BESIDE, below=below))
+        layout |= panel(place, len(variants), across, x, y, beside=_BESIDE, below=below)
         words = variant if one.height else f"{variant}: not defined here"
-        drawn.add_annotation(heading(f"<b>{words}</b>", axis, theme))
-        _lines(drawn, one, sizes, axis, theme)
-    drawn.update_layout(
-        height=height or 110 + 250 * rows, hovermode="closest", margin={"t": 66, "l": 52}, legend=ON_TOP
-    )
-    return drawn
+        titles.append(heading(f"<b>{words}</b>", axis, theme))
+        traces += _lines(one, sizes, axis, theme)
+    return go.Figure(data=traces, layout=layout | {"annotations": titles})
 
 
-def _lines(drawn: go.Figure, one: pl.DataFrame, sizes: list[int], axis: str, theme: str) -> None:
+def _lines(one: pl.DataFrame, sizes: list[int], axis: str, theme: str) -> Iterator[dict[str, Any]]:
     """One variant's lines in its panel; the legend has every group size once."""
     for size, color in zip(sizes, ramp(len(sizes), theme), strict=True):
         part = one.filter(pl.col("group_size") == size).sort("success")
@@ -61,14 +63,14 @@ def _lines(drawn: go.Figure, one: pl.DataFrame, sizes: list[int], axis: str, the
         look: dict[str, Any] = {"line": {"color": color, "width": 2, "dash": "dot" if guessed else "solid"}}
         if guessed:
             look |= {"error_y": whiskers(part, "distance", color), "marker": {"size": 6, "color": color}}
-        drawn.add_scatter(
-            x=part["success"].to_numpy(), y=part["distance"].to_numpy(), mode="lines+markers" if guessed else "lines",
-            xaxis=f"x{axis}", yaxis=f"y{axis}", name=f"G = {size}", legendgroup=str(size), showlegend=False,
-            hovertemplate=f"p = %{{x:.2f}}, G = {size}: %{{y:.3f}}<extra></extra>", **look,
-        )  # fmt: skip
+        group = {"type": "scatter", "name": f"G = {size}", "legendgroup": str(size)}
+        yield group | look | {
+            "x": part["success"].to_numpy(), "y": part["distance"].to_numpy(), "xaxis": f"x{axis}", "yaxis": f"y{axis}",
+            "mode": "lines+markers" if guessed else "lines", "showlegend": False,
+            "hovertemplate": f"p = %{{x:.2f}}, G = {size}: %{{y:.3f}}<extra></extra>",
+        }  # fmt: skip
         if not axis:
-            drawn.add_scatter(x=[None], y=[None], mode="lines", line={"color": color, "width": 2},
-                              name=f"G = {size}", legendgroup=str(size))  # fmt: skip
+            yield group | {"x": [None], "y": [None], "mode": "lines", "line": {"color": color, "width": 2}}
 
 
 @figure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -78,31 +79,28 @@ def curves(
         unit: What a step is.
     """
     chosen = frame.filter(pl.col("metric") == metric)
-    drawn = go.Figure()
+    traces: list[dict[str, Any]] = []
     for variant in variants or chosen["variant"].unique(maintain_order=True).to_list():
-        _line(drawn, chosen.filter(pl.col("variant") == variant).sort("step"), variant, theme, points)
-    drawn.update_layout(
-        height=height, showlegend=legend, xaxis_title=unit, yaxis={"title": label, "type": "log" if log else "linear"}
-    )
-    if percent:
-        drawn.update_yaxes(tickformat=".0%", range=[-0.02, 1.02])
-    return drawn
+        traces += _line(chosen.filter(pl.col("variant") == variant).sort("step"), variant, theme, points)
+    share = {"tickformat": ".0%", "range": [-0.02, 1.02]} if percent else {}
+    axes = {"xaxis": {"title": unit}, "yaxis": {"title": label, "type": "log" if log else "linear"} | share}
+    return go.Figure(data=traces, layout={"height": height, "showlegend": legend} | axes)
 
 
-def _line(drawn: go.Figure, one: pl.DataFrame, variant: str, theme: str, points: int) -> None:
-    """Adds band and line of one variant. The band is thinned like the line, so that they end at the same steps."""
+def _line(one: pl.DataFrame, variant: str, theme: str, points: int) -> list[dict[str, Any]]:
+    """Band and line of one variant. The band is thinned like the line, so that they end at the same steps."""
     look = style(variant, theme)
     mean = one["mean"].cast(pl.Float64).to_numpy()
     kept = thin(mean, points // 2)
     step = one["step"].to_numpy()[kept]
     low, high = (one[name].cast(pl.Float64).to_numpy()[kept] for name in ("low", "high"))
-    quiet = {"x": step, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-    drawn.add_scatter(y=low, legendgroup=variant, **quiet)
-    drawn.add_scatter(y=high, legendgroup=variant, fill="tonexty", fillcolor=fade(look.color, 0.16), **quiet)
-    drawn.add_scatter(
-        x=step, y=mean[kept], mode="lines", name=variant, line=look.line, legendgroup=variant,
-        customdata=np.stack([low, high], -1), hovertemplate="%{y:.4g}  (%{customdata[0]:.4g} to %{customdata[1]:.4g})",
-    )  # fmt: skip
+    every = {"type": "scatter", "x": step, "mode": "lines", "legendgroup": variant}
+    quiet = every | {"line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    line = every | {
+        "y": mean[kept], "name": variant, "line": look.line, "customdata": np.stack([low, high], -1),
+        "hovertemplate": "%{y:.4g}  (%{customdata[0]:.4g} to %{customdata[1]:.4g})",
+    }  # fmt: skip
+    return [quiet | {"y": low}, quiet | {"y": high, "fill": "tonexty", "fillcolor": fade(look.color, 0.16)}, line]
 
 
 def reference(drawn: go.Figure, y: float, words: str, theme: str) -> None:

@@ -162,30 +162,33 @@ def regret_cloud(
         columns: Panels side by side.
         height: In pixels; 0: by the number of panels.
     """
-    drawn, colors, across = go.Figure(), palette(theme), min(columns, correlations.height)
+    colors, across = palette(theme), min(columns, correlations.height)
     rows = -(-correlations.height // across)
+    traces: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {"height": height or 90 + 260 * rows, "hovermode": "closest", "margin": {"t": 56, "l": 56}}
+    titles = []
     for place, row in enumerate(correlations.iter_rows(named=True)):
         name, axis = row["distance"], str(place + 1) if place else ""
         x = {"rangemode": "tozero", "nticks": 6, "title": "distance"}
         y = {"range": [-0.03, 1.03], "tickformat": ".0%", "title": "regret"}
         below = _BELOW if rows < 3 else 0.13
-        drawn.update_layout(panel(place, correlations.height, across, x, y, beside=_BESIDE, below=below))
-        drawn.add_scatter(
-            x=frame[name].to_numpy(), y=frame["regret"].to_numpy(), mode="markers", xaxis=f"x{axis}", yaxis=f"y{axis}",
-            marker={"size": 5, "color": fade(distance_color(name, theme), 0.45)}, showlegend=False,
-            hovertemplate="distance %{x:.3f}, regret %{y:.1%}<extra></extra>",
-        )  # fmt: skip
+        layout |= panel(place, correlations.height, across, x, y, beside=_BESIDE, below=below)
+        point = {"type": "scatter", "mode": "markers", "xaxis": f"x{axis}", "yaxis": f"y{axis}", "showlegend": False}
+        traces.append(point | {
+            "x": frame[name].to_numpy(), "y": frame["regret"].to_numpy(),
+            "marker": {"size": 5, "color": fade(distance_color(name, theme), 0.45)},
+            "hovertemplate": "distance %{x:.3f}, regret %{y:.1%}<extra></extra>",
+        })  # fmt: skip
         if here is not None and name in here:
-            drawn.add_scatter(
-                x=[here[name]], y=[here["regret"]], mode="markers", xaxis=f"x{axis}", yaxis=f"y{axis}",
-                marker={"size": 15, "symbol": "star", "color": colors.flip}, showlegend=False, cliponaxis=False,
-                hovertemplate="this pair: distance %{x:.3f}, regret %{y:.1%}<extra></extra>",
-            )  # fmt: skip
+            traces.append(point | {
+                "x": [here[name]], "y": [here["regret"]], "cliponaxis": False,
+                "marker": {"size": 15, "symbol": "star", "color": colors.flip},
+                "hovertemplate": "this pair: distance %{x:.3f}, regret %{y:.1%}<extra></extra>",
+            })  # fmt: skip
         words = " · ".join(
             f"{sign} {row[kind]:.2f} [{row[f'{kind}_low']:.2f}, {row[f'{kind}_high']:.2f}]"
             for sign, kind in (("r", "pearson"), ("ρ", "spearman"))
         )
         text = f"<b>{name}</b><br><span style='color:{colors.muted}'>{words}</span>"
-        drawn.add_annotation(heading(text, axis, theme, 13), align="left")
-    drawn.update_layout(height=height or 90 + 260 * rows, hovermode="closest", margin={"t": 56, "l": 56})
-    return drawn
+        titles.append(heading(text, axis, theme, 13) | {"align": "left"})
+    return go.Figure(data=traces, layout=layout | {"annotations": titles})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
@@ -32,42 +34,39 @@ def chain_policies(frame: pl.DataFrame, *, theme: str, height: int = 0) -> go.Fi
         theme: "light" or "dark".
         height: In pixels; 0: by the number of rows.
     """
-    colors, drawn = palette(theme), go.Figure()
+    colors, traces, titles = palette(theme), list[dict[str, Any]](), []
     hues = {"forward": colors.hues[0], "back": colors.hues[1], "search": colors.flip}
     variants = frame["variant"].unique(maintain_order=True).to_list()
-    rows = len(variants)
+    rows, positions = len(variants), frame["position"].unique().sort().to_list()
+    layout: dict[str, Any] = {
+        "height": height or _HEAD + _FOOT + _ROW * rows, "barmode": "stack", "bargap": 0.12, "hovermode": "x unified",
+        "margin": {"l": 8, "r": 8, "t": _HEAD, "b": _FOOT}, "legend": ON_TOP,
+        "xaxis": {"title": "position (the goal lies behind the last one)", "tickvals": positions, "showgrid": False,
+                  "anchor": "free", "position": 0, "range": [positions[0] - 0.6, positions[-1] + 0.6]},
+    }  # fmt: skip
     for row, variant in enumerate(variants):
         axis, one = str(row + 1) if row else "", frame.filter(pl.col("variant") == variant)
         for action, color in hues.items():
             taken = one.filter(pl.col("action") == action)
-            drawn.add_bar(
-                x=taken["position"].to_numpy(), y=taken["share"].to_numpy(), marker_color=fade(color, 0.85),
-                name={"search": "stays (search)"}.get(action, action), legendgroup=action, showlegend=row == 0,
-                yaxis=f"y{axis}", hovertemplate="%{y:.0%}",
-            )  # fmt: skip
+            traces.append({
+                "type": "bar", "x": taken["position"].to_numpy(), "y": taken["share"].to_numpy(), "yaxis": f"y{axis}",
+                "marker": {"color": fade(color, 0.85)}, "name": {"search": "stays (search)"}.get(action, action),
+                "legendgroup": action, "showlegend": row == 0, "hovertemplate": "%{y:.0%}",
+            })  # fmt: skip
         best = one.filter(pl.col("optimal"))
-        drawn.add_scatter(
-            x=best["position"].to_numpy(), y=np.full(best.height, 1.17), mode="text", yaxis=f"y{axis}",
-            text=[_SIGNS[a] for a in best["action"]], textfont={"color": colors.text, "size": 15}, showlegend=False,
-            hoverinfo="skip", cliponaxis=False,
-        )  # fmt: skip
+        traces.append({
+            "type": "scatter", "x": best["position"].to_numpy(), "y": np.full(best.height, 1.17), "mode": "text",
+            "yaxis": f"y{axis}", "text": [_SIGNS[a] for a in best["action"]], "showlegend": False,
+            "textfont": {"color": colors.text, "size": 15}, "hoverinfo": "skip", "cliponaxis": False,
+        })  # fmt: skip
         top = 1 - row / rows
         domain = [max(0.0, top - (1 - _GAP) / rows), top - _TITLE / rows]
-        drawn.update_layout({
-            f"yaxis{axis}": {"domain": domain, "range": [0, 1.35], "visible": False, "fixedrange": True},
+        layout[f"yaxis{axis}"] = {"domain": domain, "range": [0, 1.35], "visible": False, "fixedrange": True}
+        titles.append({
+            "text": f"<b>{variant}</b>", "xref": "paper", "yref": "paper", "x": 0, "y": domain[1], "xanchor": "left",
+            "yanchor": "bottom", "font": {"color": colors.text, "size": 14},
         })  # fmt: skip
-        drawn.add_annotation(
-            text=f"<b>{variant}</b>", xref="paper", yref="paper", x=0, y=domain[1], xanchor="left", yanchor="bottom",
-            font={"color": colors.text, "size": 14},
-        )  # fmt: skip
-    positions = frame["position"].unique().sort().to_list()
-    drawn.update_layout(
-        height=height or _HEAD + _FOOT + _ROW * rows, barmode="stack", bargap=0.12, hovermode="x unified",
-        margin={"l": 8, "r": 8, "t": _HEAD, "b": _FOOT}, legend=ON_TOP,
-        xaxis={"title": "position (the goal lies behind the last one)", "tickvals": positions, "showgrid": False,
-               "anchor": "free", "position": 0, "range": [positions[0] - 0.6, positions[-1] + 0.6]},
-    )  # fmt: skip
-    return drawn
+    return go.Figure(data=traces, layout=layout | {"annotations": titles})
 
 
 @figure(
