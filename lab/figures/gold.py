@@ -40,53 +40,57 @@ def parting_steps(
         height: In pixels; 0: by the number of panels.
     """
     variants = frame["variant"].unique(maintain_order=True).to_list()
-    drawn, across = go.Figure(), min(columns, len(variants))
+    across = min(columns, len(variants))
     rows = -(-len(variants) // across)
+    traces, shapes, titles = list[dict[str, Any]](), list[dict[str, Any]](), []
+    layout: dict[str, Any] = {"height": height or 110 + 270 * rows, "margin": {"t": 66, "l": 52}, "legend": ON_TOP}
     for place, variant in enumerate(variants):
         one = frame.filter(pl.col("variant") == variant)
         axis = str(place + 1) if place else ""
         x = {"nticks": 6, "title": "step"}
         y = {"range": [-0.03, 1.05], "nticks": 6, "showticklabels": place % across == 0, "title": "expected reward"}
         below = _BELOW if rows < 3 else 0.12
-        drawn.update_layout(panel(place, len(variants), across, x, y, beside=_BESIDE, below=below))
+        layout |= panel(place, len(variants), across, x, y, beside=_BESIDE, below=below)
         for metric, dash in ((gold, "solid"), (proxy, "dash")):
-            _line(drawn, one.filter(pl.col("metric") == metric).sort("step"), metric == gold, dash, axis, theme)
-        words = _mark(drawn, parted.filter(pl.col("variant") == variant).row(0, named=True), axis, theme)
+            traces += _line(one.filter(pl.col("metric") == metric).sort("step"), metric == gold, dash, axis, theme)
+        row = parted.filter(pl.col("variant") == variant).row(0, named=True)
+        words = "they don't part" if row["step"] is None else f"they part at step {row['step']}"
+        if row["step"] is not None:
+            line, best = _mark(row, axis, theme)
+            shapes, traces = [*shapes, line], [*traces, best]
         text = f"<b>{variant}</b> <span style='color:{palette(theme).muted}'>{words}</span>"
-        drawn.add_annotation(heading(text, axis, theme))
-    drawn.update_layout(height=height or 110 + 270 * rows, margin={"t": 66, "l": 52}, legend=ON_TOP)
-    return drawn
+        titles.append(heading(text, axis, theme))
+    return go.Figure(data=traces, layout=layout | {"shapes": shapes, "annotations": titles})
 
 
-def _line(drawn: go.Figure, one: pl.DataFrame, gold: bool, dash: str, axis: str, theme: str) -> None:
+def _line(one: pl.DataFrame, gold: bool, dash: str, axis: str, theme: str) -> list[dict[str, Any]]:
     """Band and line of one reward in one panel; the first panel's lines stand in the legend."""
     color, name = palette(theme).hues[0 if gold else 1], "gold reward" if gold else "proxy reward"
     mean = one["mean"].cast(pl.Float64).to_numpy()
     kept = thin(mean, _MOST_POINTS // 2)
     step, mean = one["step"].to_numpy()[kept], mean[kept]
     low, high = (one[end].cast(pl.Float64).to_numpy()[kept] for end in ("low", "high"))
-    place = {"x": step, "mode": "lines", "xaxis": f"x{axis}", "yaxis": f"y{axis}", "legendgroup": name}
-    quiet = {**place, "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-    drawn.add_scatter(y=low, **quiet)
-    drawn.add_scatter(y=high, fill="tonexty", fillcolor=fade(color, 0.16), **quiet)
-    drawn.add_scatter(
-        y=mean, name=name, showlegend=not axis, line={"color": color, "dash": dash, "width": 2},
-        customdata=np.stack([low, high], -1), hovertemplate="%{y:.3f}  (%{customdata[0]:.3f} to %{customdata[1]:.3f})",
-        **place,
-    )  # fmt: skip
+    place = {
+        "type": "scatter", "x": step, "mode": "lines", "xaxis": f"x{axis}", "yaxis": f"y{axis}", "legendgroup": name,
+    }  # fmt: skip
+    quiet = place | {"line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    line = place | {
+        "y": mean, "name": name, "showlegend": not axis, "line": {"color": color, "dash": dash, "width": 2},
+        "customdata": np.stack([low, high], -1),
+        "hovertemplate": "%{y:.3f}  (%{customdata[0]:.3f} to %{customdata[1]:.3f})",
+    }  # fmt: skip
+    return [quiet | {"y": low}, quiet | {"y": high, "fill": "tonexty", "fillcolor": fade(color, 0.16)}, line]
 
 
-def _mark(drawn: go.Figure, row: dict[str, Any], axis: str, theme: str) -> str:
-    """The parting step and the best gold before it; returns the words for the panel's title."""
-    if row["step"] is None:
-        return "they don't part"
-    colors = palette(theme)
-    line = {"color": colors.flip, "width": 1.5}
-    drawn.add_shape(type="line", xref=f"x{axis}", yref=f"y{axis} domain", x0=row["step"], x1=row["step"], y0=0, y1=1,
-                    line=line)  # fmt: skip
-    drawn.add_scatter(
-        x=[row["best"]], y=[row["gold_best"]], mode="markers", xaxis=f"x{axis}", yaxis=f"y{axis}", name="best gold",
-        marker={"size": 13, "symbol": "circle-open", "color": colors.flip, "line": {"width": 2}}, legendgroup="best",
-        showlegend=False, hovertemplate="best gold, step %{x}: %{y:.3f}<extra></extra>",
-    )  # fmt: skip
-    return f"they part at step {row['step']}"
+def _mark(row: dict[str, Any], axis: str, theme: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A line at the parting step, and a ring around the best gold before it."""
+    flip, at = palette(theme).flip, row["step"]
+    line = {"type": "line", "xref": f"x{axis}", "yref": f"y{axis} domain", "x0": at, "x1": at, "y0": 0, "y1": 1,
+            "line": {"color": flip, "width": 1.5}}  # fmt: skip
+    ring = {
+        "type": "scatter", "x": [row["best"]], "y": [row["gold_best"]], "mode": "markers", "name": "best gold",
+        "xaxis": f"x{axis}", "yaxis": f"y{axis}", "legendgroup": "best", "showlegend": False,
+        "marker": {"size": 13, "symbol": "circle-open", "color": flip, "line": {"width": 2}},
+        "hovertemplate": "best gold, step %{x}: %{y:.3f}<extra></extra>",
+    }  # fmt: skip
+    return line, ring

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 import polars as pl
-from plotly.subplots import make_subplots
 
 from lab.figures.figure import figure
 from lab.figures.lines import thin
+from lab.figures.marks import heading, panel
 from lab.figures.theme import palette
 from lab.text import printable
 
@@ -19,6 +20,7 @@ __all__ = ["log_metrics"]
 _BUCKETS = 150
 _MOST = 9
 _LETTERS = 34
+_CENTRED = {"x": 0.5, "y": 1.0, "xanchor": "center", "showarrow": False, "font": {"size": 13}}
 
 
 @figure(
@@ -40,22 +42,22 @@ def log_metrics(
     chosen = list(metrics or _telling(frame))
     columns = 1 if len(chosen) < 2 else 2 if len(chosen) < 5 else 3
     titles = [html.escape(printable(name.replace("_", " "))[:_LETTERS]) for name in chosen]
-    rows = max(-(-len(chosen) // columns), 1)
-    drawn = make_subplots(rows=rows, cols=columns, subplot_titles=titles, horizontal_spacing=0.07,
-                          vertical_spacing=0.3 / rows)  # fmt: skip
+    rows = -(-len(chosen) // columns)
+    traces, words = list[dict[str, Any]](), []
+    layout: dict[str, Any] = {"height": height, "showlegend": False, "hovermode": "closest", "margin": {"t": 40}}
     for i, name in enumerate(chosen):
-        value = frame[name].cast(pl.Float64).to_numpy()
+        value, axis = frame[name].cast(pl.Float64).to_numpy(), str(i + 1) if i else ""
         kept = thin(value, _BUCKETS)
-        mode = "lines+markers" if len(kept) <= 40 else "lines"
-        drawn.add_scatter(x=frame["step"].to_numpy()[kept], y=value[kept], mode=mode, marker={"size": 5},
-                          line={"color": palette(theme).hues[0], "width": 2}, name=titles[i],
-                          hovertemplate="step %{x}: %{y:.4g}<extra></extra>", row=i // columns + 1,
-                          col=i % columns + 1)  # fmt: skip
-    drawn.update_layout(height=height, showlegend=False, hovermode="closest", margin={"t": 40})
-    drawn.update_annotations(font={"size": 13})
-    drawn.update_xaxes(tickformat="d", nticks=5)
-    drawn.update_yaxes(nticks=4)
-    return drawn
+        traces.append({
+            "type": "scatter", "x": frame["step"].to_numpy()[kept], "y": value[kept], "marker": {"size": 5},
+            "mode": "lines+markers" if len(kept) <= 40 else "lines", "xaxis": f"x{axis}", "yaxis": f"y{axis}",
+            "line": {"color": palette(theme).hues[0], "width": 2}, "name": titles[i],
+            "hovertemplate": "step %{x}: %{y:.4g}<extra></extra>",
+        })  # fmt: skip
+        x, y = {"tickformat": "d", "nticks": 5}, {"nticks": 4}
+        layout |= panel(i, len(chosen), columns, x, y, beside=0.07, below=0.3 / rows)
+        words.append(heading(titles[i], axis, theme) | _CENTRED)
+    return go.Figure(data=traces, layout=layout | {"annotations": words})
 
 
 def _telling(frame: pl.DataFrame) -> list[str]:
