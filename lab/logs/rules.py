@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,8 +46,12 @@ MOST = 0.9
 
 def reads_lengths(name: str) -> bool:
     """Whether a rule's advantages depend on how long the responses are (tried on six rollouts)."""
-    if "mask" not in rule(name).fields:
-        return False
+    return "mask" in rule(name).fields and _uneven(rule(name).name, rule(name).function)
+
+
+@cache
+def _uneven(name: str, function: Callable[..., Any]) -> bool:
+    """Whether lengths move the advantages of a rule; `function` is the rule that goes by that name."""
     rewards = np.array([[0.0, 1.0, 3.0], [2.0, 0.0, 1.0]])
     lengths = np.array([[1, 4, 2], [3, 1, 4]])
     masks = (np.ones((2, 3, 4), dtype=bool), np.arange(4) < lengths[..., None])
@@ -118,7 +123,7 @@ def _credit(table: RolloutTable, name: str, batch: Batch, precision: str, counts
         fields["mask"] = np.arange(max(counts.max(), 1)) < lengths[..., None]
     weights = table.reward_weights
     with np.errstate(over="ignore", invalid="ignore"):
-        made = credit(name, batch.rewards, weights=weights, precision=precision, missing="skip", **fields)
+        made = credit(name, batch.rewards.copy(), weights=weights, precision=precision, missing="skip", **fields)
     advantage = per_rollout(np.asarray(made.advantage, dtype=np.float64), fields.get("mask"), batch.advantages.ndim)
     kept: Array = advantage if made.keep is None else np.where(made.keep, advantage, np.nan)
     return kept[batch.present]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ Array = NDArray[np.float64]
 
 _BROKEN = {"step": pl.Int64, "group": pl.Int64, "rollout": pl.Int64, "column": pl.String, "value": pl.String}
 _MOST_PADDING = 32  # places for each rollout, where groups of different sizes are laid out side by side
-_ROOM = 10_000  # places that are always there
+_ROOM = 10_000  # places that are always there, and rollouts that are laid out once
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,15 @@ class RolloutTable:
         Raises:
             InputError: The log has no such step.
         """
+        if step in self._by_step:
+            return self._by_step[step]
         rows = self.frame.filter(pl.col("step") == step)
         if rows.is_empty():
             steps = self.steps
             known = f"{len(steps)} steps, {steps[0]} to {steps[-1]}" if len(steps) else "no rollouts of any step"
             raise InputError(f"step {step} is not in the log; it has {known}")
-        return self._batch(rows)
+        found = self._batch(rows)
+        return self._by_step.setdefault(step, found) if self._short else found
 
     def batches(self) -> Iterator[Batch]:
         """All steps, those with the same number of prompts and the same largest group together; mostly one batch.
@@ -153,9 +157,25 @@ class RolloutTable:
         Raises:
             InputError: The groups of a step are of such different sizes that they cannot be laid out side by side.
         """
+        yield from self._few if self._short else self._laid_out()
+
+    def _laid_out(self) -> Iterator[Batch]:
         alike = [pl.col(c).max().over("step").alias(f"_{c}") for c in ("group", "rollout")]
         for _, rows in self.frame.group_by(alike, maintain_order=True):
             yield self._batch(rows)
+
+    @property
+    def _short(self) -> bool:
+        """Whether rollouts are few enough to keep how they are laid out, for the next rule that is tried on them."""
+        return self.frame.height <= _ROOM
+
+    @cached_property
+    def _few(self) -> tuple[Batch, ...]:
+        return tuple(self._laid_out())
+
+    @cached_property
+    def _by_step(self) -> dict[int, Batch]:
+        return {}
 
     def _batch(self, rows: pl.DataFrame) -> Batch:
         step = rows["step"].rle_id().to_numpy()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Implied:
         that implies the true reward comes out at 0 within its interval.
         """
         prompts, responses = self.true.shape
-        mdp = MDP(np.full((prompts, responses, prompts), 1 / prompts), discount=0.0)
+        mdp = _contextual(prompts, responses)
         rewards = self.reward[None] if self.without is None else np.concatenate([self.reward[None], self.without])
         square = distances.compute(name, mdp, _of_actions(rewards), _of_actions(self.true)) ** 2
         if self.without is None:
@@ -70,6 +71,12 @@ class Implied:
         half = student_quantile(blocks - 1) * each.std(ddof=1) / np.sqrt(blocks)
         found = np.sqrt(np.maximum(each.mean() + half * np.array([0.0, -1.0, 1.0]), 0.0))
         return float(found[0]), float(found[1]), float(found[2])
+
+
+@cache
+def _contextual(prompts: int, responses: int) -> MDP:
+    """The world of one step whose next prompt is drawn evenly, whatever was answered."""
+    return MDP(np.full((prompts, responses, prompts), 1 / prompts), discount=0.0)
 
 
 def _of_actions(reward: Array) -> Array:
@@ -133,8 +140,12 @@ def implied_reward(
 
     Source: the lab's own definition; STARC (arXiv 2309.15257).
     """
-    world = world_of(world)
-    v, start = named(variant), world.init([seed]) if policy is None else policy
+    return _implied(world_of(world), named(variant), policy, group_size, groups, seed)
+
+
+def _implied(world: World, v: Variant, policy: Policy | None, group_size: int, groups: int, seed: int) -> Implied:
+    """As `implied_reward`, whose size was looked at."""
+    start = world.init([seed]) if policy is None else policy
     if len(start.seeds) != 1:
         raise InputError(f"the policy has {len(start.seeds)} runs; an implied reward is that of one")
     if not world.exact:
@@ -309,7 +320,7 @@ def implied_reward_study(
 def _cell(world: World, v: Variant, size: int, groups: int, seed: int) -> tuple[Any, ...]:
     """Kind, distance, low, high and lift of one place of the study."""
     try:
-        found = implied_reward(world, v, group_size=size, groups=groups, seed=seed)
+        found = _implied(world, v, None, size, groups, seed)
     except (InputError, MissingFieldError):
         return (None,) * 5
     here, there = found.reward[:, 1] - found.reward[:, 0]
