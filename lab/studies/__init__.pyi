@@ -38,6 +38,21 @@ from .implied_reward import (
     implied_reward_study as implied_reward_study,
 )
 from .messages import message_study as message_study
+from .over_optimisation import (
+    BEST_OF_N as BEST_OF_N,
+)
+from .over_optimisation import (
+    best_of_n_curve as best_of_n_curve,
+)
+from .over_optimisation import (
+    gao_fit as gao_fit,
+)
+from .over_optimisation import (
+    optimisation_curve as optimisation_curve,
+)
+from .over_optimisation import (
+    turning_points as turning_points,
+)
 from .potentials import potential_study as potential_study
 from .redistribution import (
     redistributed_episode as redistributed_episode,
@@ -49,6 +64,15 @@ from .redistribution import (
     redistribution_training as redistribution_training,
 )
 from .reward_hacking import hacking_study as hacking_study
+from .reward_models import (
+    RewardModelStudy as RewardModelStudy,
+)
+from .reward_models import (
+    reward_model_names as reward_model_names,
+)
+from .reward_models import (
+    reward_model_study as reward_model_study,
+)
 from .reward_pairs import (
     reward_map as reward_map,
 )
