@@ -48,16 +48,16 @@ def test_a_turn_that_runs_do_not_agree_on_is_none():
 
 @pytest.fixture(scope="module")
 def world():
-    return lab.world("learned-reward", comparisons=60, prompts=2)
+    return lab.world("learned-reward", comparisons=20, prompts=2)
 
 
 def test_training_and_best_of_n_start_where_the_initial_policy_is(world):
-    trained = optimisation_curve(world, ["grpo", "dr_grpo"], seeds=[3, 5], steps=6, looks=3, group_size=4)
-    picked = best_of_n_curve(world, seeds=[3, 5], most=8, pool=4096)
+    trained = optimisation_curve(world, ["grpo", "dr_grpo"], seeds=[3, 5], steps=2, looks=2, group_size=4)
+    picked = best_of_n_curve(world, seeds=[3, 5], most=8, pool=2048)
     assert trained.columns == picked.columns and trained.schema == picked.schema
     assert trained["seed"].unique().sort().to_list() == picked["seed"].unique().sort().to_list() == [3, 5]
     first = pl.concat([trained.filter(step=0), picked.filter(step=1)])
-    assert (first["kl"] == 0).all() and first["gold"].abs().max() < 0.06 and first["proxy"].abs().max() < 0.06
+    assert (first["kl"] == 0).all() and first["gold"].abs().max() < 0.08 and first["proxy"].abs().max() < 0.08
     assert picked.filter(seed=3)["kl"].to_list() == pytest.approx(
         [0, np.log(2) - 0.5, np.log(4) - 0.75, np.log(8) - 7 / 8]
     )

@@ -30,9 +30,10 @@ def known(monkeypatch):
 def test_the_gold_reward_itself_is_right_everywhere_and_as_often_as_it_says(known):
     study = lab.studies.reward_model_study(["right", "wrong"], seeds=3, comparisons=50)
     rows = {(r["model"], r["measure"]): r["mean"] for r in study.agreement.iter_rows(named=True)}
-    assert rows["right", "accuracy"] == rows["right", "rank agreement"] == 1
+    assert rows["right", "accuracy"] == 1 and rows["right", "rank agreement"] == pytest.approx(1)
     assert rows["wrong", "accuracy"] == 0 and rows["wrong", "rank agreement"] == pytest.approx(-1)
-    assert rows["right", "calibration error"] < 0.02 < 0.6 < rows["wrong", "calibration error"]
+    assert rows["right", "calibration error"] < 0.02
+    assert rows["wrong", "calibration error"] > 0.6
     assert rows["right", "wrong labels"] == rows["wrong", "wrong labels"]
     assert (study.by_distance.filter(model="right")["right"] == 1).all()
     assert trust(study.reliability.filter(model="right")) == "is about as often right as it says"
