@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from lab import reward_models  # noqa: F401  # their names are settings of a world
 from lab.errors import InputError, MissingExtraError, UnknownNameError, nearest
 from lab.registry import fold
 from simulators.declared import Declared, OneOf

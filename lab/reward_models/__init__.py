@@ -1,5 +1,20 @@
-"""Reward models: from preferences, from returns, or from what training on it leads to, to a reward."""
+"""Reward models: from preferences, from returns, or from what training on it leads to, to a reward.
 
+Those of responses are known by name: `fit(name, comparisons, seed)` gives a function that scores responses.
+"""
+
+from lab.reward_models import pairwise, secrets_rm  # noqa: F401  # they are known by name once imported
 from lab.reward_models.bradley_terry import Learned, bradley_terry, learned_reward, prefer
+from lab.reward_models.door import Score, find, fit, names, reward_model
 
-__all__ = ["Learned", "bradley_terry", "learned_reward", "prefer"]
+__all__ = [
+    "Learned",
+    "Score",
+    "bradley_terry",
+    "find",
+    "fit",
+    "learned_reward",
+    "names",
+    "prefer",
+    "reward_model",
+]
