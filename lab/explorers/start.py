@@ -12,6 +12,12 @@ from lab.figures.groups import advantage_bars
 
 RULES = ["grpo", "dr_grpo", "rloo"]
 ANSWERS = 8
+LEVEL = "share of right answers"
+GUIDE = (
+    "Each column is an answer: above, its reward, 1 where it is right and 0 where it is wrong; below, its advantage. "
+    "The line is the mean reward of the group, which is the share of right answers; an answer above it becomes "
+    "likelier, one below it rarer. A row without bars teaches nothing."
+)
 
 
 def explorer() -> Explorer:
@@ -38,12 +44,13 @@ def picture(state: State) -> Picture:
     table = studies.advantage_table([state["rule"]], rewards, true_mean=state["right"] / ANSWERS)
     return Picture(
         sentence=reading(table["advantage"].to_list(), state["right"], state["rule"]),
-        panels=[Panel(advantage_bars, table, "The rewards of eight answers, and the advantage of each")],
+        panels=[Panel(advantage_bars, table, "The rewards of eight answers, and the advantage of each",
+                      {"level": LEVEL}, GUIDE)],
         code="\n".join([
             "import lab", "",
             f"rewards = {rewards}",
             f"table = lab.studies.advantage_table([{state['rule']!r}], rewards, true_mean={state['right'] / ANSWERS})",
-            "lab.figures.advantage_bars(table)",
+            f"lab.figures.advantage_bars(table, level={LEVEL!r})",
         ]),
         frame=table,
     )  # fmt: skip

@@ -19,7 +19,9 @@ __all__ = ["advantage_bars"]
     "bars teaches nothing.",
     columns=("variant", "prompt", "rollout", "reward", "true_advantage", "advantage", "flipped"),
 )
-def advantage_bars(frame: pl.DataFrame, *, theme: str, scale: float = 3.0, row_height: int = 84) -> go.Figure:
+def advantage_bars(
+    frame: pl.DataFrame, *, theme: str, scale: float = 3.0, row_height: int = 84, level: str = "true mean"
+) -> go.Figure:
     """Rewards and advantages of a few groups, a row per variant.
 
     Args:
@@ -27,13 +29,14 @@ def advantage_bars(frame: pl.DataFrame, *, theme: str, scale: float = 3.0, row_h
         theme: "light" or "dark".
         scale: Largest advantage drawn to scale; longer bars are cut there, their value stays written.
         row_height: Height of a variant's row in pixels.
+        level: What the line among the rewards is called.
     """
     variants = frame["variant"].unique(maintain_order=True).to_list()
     rows = len(variants) + 1
     drawn = make_subplots(
         rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.03, row_heights=[2] + [1] * (rows - 1)
     )
-    _rewards(drawn, frame.filter(pl.col("variant") == variants[0]), theme)
+    _rewards(drawn, frame.filter(pl.col("variant") == variants[0]), level, theme)
     for row, variant in enumerate(variants, start=2):
         _bars(drawn, frame.filter(pl.col("variant") == variant), row, scale, theme)
         drawn.update_yaxes(range=[-1.4 * scale, 1.4 * scale], tickvals=[-scale, 0, scale], row=row, col=1)
@@ -47,15 +50,15 @@ def _places(frame: pl.DataFrame) -> list[list[str]]:
     return [[f"prompt {p}" for p in frame["prompt"]], [f"{g}" for g in frame["rollout"]]]
 
 
-def _rewards(drawn: go.Figure, one: pl.DataFrame, theme: str) -> None:
-    """Points for the rewards and a line at the true mean (any rollout's reward minus its true advantage)."""
+def _rewards(drawn: go.Figure, one: pl.DataFrame, level: str, theme: str) -> None:
+    """Points for the rewards and a line at what is expected (any rollout's reward minus its true advantage)."""
     colors = palette(theme)
     marks = {"size": 11, "color": colors.text}
     drawn.add_scatter(x=_places(one), y=one["reward"], mode="markers", marker=marks, name="reward", row=1, col=1,
                       hovertemplate="reward %{y:.4g}<extra></extra>")  # fmt: skip
     drawn.update_yaxes(title="reward", row=1, col=1)
     truth = one["reward"][0] - one["true_advantage"][0]
-    drawn.add_hline(y=truth, line={"color": colors.truth, "width": 1}, annotation_text="true mean",
+    drawn.add_hline(y=truth, line={"color": colors.truth, "width": 1}, annotation_text=level,
                     annotation_position="top right", row=1, col=1)  # fmt: skip
 
 

@@ -244,12 +244,12 @@ class Page:
         return f"{url}?{urlencode(written(self.properties, self.state), safe='@~_,')}"
 
     def _questions(self) -> None:
-        """Some questions in one line, and all of them behind a button."""
+        """Some questions in one line, the chosen one first so that no window hides it; all are behind a button."""
         here = written(self.properties, self.state)
         lit = next((name for name, state in self.presets.items() if written(self.properties, state) == here), None)
-        seen = list(self.presets)[:IN_SIGHT]
+        seen = sorted(self.presets, key=lambda name: name != lit)[:IN_SIGHT]
         with st.container(horizontal=True, wrap=False, key="questions", gap="small", vertical_alignment="center"):
-            with st.popover("Questions" if lit is None or lit in seen else lit, icon=":material/help:"):
+            with st.popover("Questions", icon=":material/help:"):
                 self._pills("All questions", "further", list(self.presets), lit)
             self._pills("Questions", "preset", seen, lit)
 

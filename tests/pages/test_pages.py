@@ -91,7 +91,8 @@ def test_every_preset_is_a_question_with_an_answer_and_its_data_are_those_of_a_n
         assert question.endswith("?")
         settled(test.pills[place].set_value(question).run())
         assert problems(test) == [], question
-        assert [each.value for each in test.pills[:2] if each.value][:1] == [question], "the chosen question stays lit"
+        lit, row = test.pills[:2]
+        assert lit.value == row.value == row.options[0] == question, "the chosen question is lit and stands first"
         assert len(sentence(test)) > 20
         if there is not None:
             there._questions.value = question
