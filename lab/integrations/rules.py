@@ -95,7 +95,7 @@ class Rules:
 
     def weigh(
         self, logp_new: Array, scored: Scored, *, logp: Array, mask: Array, logp_ref: Array | None = None,
-        kl_beta: float = 0.0, kl_ratio: bool = False, max_length: int | None = None,
+        kl_beta: float = 0.0, kl_ratio: str = "", max_length: int | None = None,
     ) -> tuple[Array, float]:  # fmt: skip
         """Weights on ∇log π [P, G, T] of the objective, and its loss.
 
@@ -106,8 +106,8 @@ class Rules:
             mask: tokens of the policy's own [P, G, T].
             logp_ref: log-probabilities under the reference policy, for a KL penalty.
             kl_beta: its coefficient.
-            kl_ratio: whether k3, the estimate of the penalty, is multiplied with the token's ratio ρ, which makes up
-                for sampling from another policy.
+            kl_ratio: "token" or "sequence" multiplies k3, the estimate of the penalty, with the ratio ρ of the token or
+                of the rollout, which makes up for sampling from another policy; "" leaves it as it is.
             max_length: most tokens of a response, for sums over a constant.
         """
         known: Mapping[str, Any] = {
@@ -126,12 +126,32 @@ class Rules:
             value = -float((w * logp_new).sum())
         if not (kl_beta and kl_ratio):
             return w, value
-        # ρ k3 with k3 = e^d − d − 1 and d = log π_ref/π has the derivative −ρ d, which is ρ times that of k2
-        ratio = np.exp(np.clip(logp_new - logp, -20, 20))
-        slope, each = (objectives.penalty(self.objective, given, logp_new, kind, kl_beta, logp_ref)
-                       for kind in ("k2", "k1"))  # fmt: skip
         assert logp_ref is not None
-        return w + ratio * slope, value - float((each * ratio * objectives.kl_value("k3", logp_new, logp_ref)).sum())
+        constant = objectives.penalty(self.objective, given, logp_new, "k1", kl_beta, logp_ref)
+        held, cost = _with_ratio(constant, logp_new, logp, logp_ref, mask if kl_ratio == "sequence" else None)
+        return w + held, value + cost
+
+    def clipped(
+        self, logp_new: Array, advantage: Array, *, logp: Array, mask: Array, clip_scale: Array | None = None
+    ) -> tuple[Array, Array] | None:
+        """Shares of each rollout's tokens [P, G] that are clipped, with a negative and with a positive advantage.
+
+        Arguments as in `weigh`; None where the objective has no clip, or needs more than these to tell.
+        """
+        known = {"logp": logp, "clip_scale": clip_scale, "mask": mask}
+        rule = self.objective
+        if rule.coupled or "clipped" not in rule.extras or not known.keys() >= set(rule.required):
+            return None
+        given = {f: _alone(x) for f, x in known.items() if x is not None and f in rule.fields} | self._own
+        sign = np.sign(advantage if advantage.ndim == 3 else advantage[..., None])
+        low, high = (mask & (sign == side) for side in (-1, 1))
+
+        def share(valid: Array) -> Array:
+            alone = {**given, "mask": _alone(valid)}
+            of_those = objectives.clip_share(rule.name, _alone(logp_new), _alone(advantage), **alone)
+            return np.asarray(of_those).reshape(valid.shape[:2]) * valid.sum(-1) / np.maximum(mask.sum(-1), 1)
+
+        return share(low), share(high)
 
     def needs_whole_groups(self) -> bool:
         """Whether the objective couples the rollouts of a group, so that its batch must hold whole groups."""
@@ -147,6 +167,27 @@ class Rules:
             f"objective {self.objective.name!r} couples the rollouts of a group, but this step's batch holds "
             "parts of groups; set steps_per_generation=1, and per_device_train_batch_size to whole groups"
         )
+
+
+def _alone(array: Array) -> Array:
+    """[P, G, ...] -> each rollout as a run of its own [P G, 1, 1, ...]."""
+    return array.reshape(-1, 1, 1, *array.shape[2:])
+
+
+def _with_ratio(c: Array, new: Array, old: Array, ref: Array, rollouts: Array | None) -> tuple[Array, float]:
+    """Weights on ∇log π [P, G, T] and the loss of the penalty −Σ c ρ k3, k3 = e^d − d − 1 with d = log π_ref/π.
+
+    ρ is the token's ratio; with a mask of the rollouts' tokens, that of the rollout: exp of the mean of its log ratios.
+    """
+    d, log_ratio = np.clip(ref - new, -20, 20), np.clip(new - old, -20, 20)
+    k3 = np.exp(d) - d - 1
+    through_ratio = c * k3
+    if rollouts is not None:
+        share = rollouts / np.maximum(rollouts.sum(-1, keepdims=True), 1)
+        log_ratio = (share * log_ratio).sum(-1, keepdims=True)
+        through_ratio = share * through_ratio.sum(-1, keepdims=True)
+    ratio = np.exp(log_ratio)
+    return ratio * (c * (1 - np.exp(d)) + through_ratio), -float((ratio * c * k3).sum())
 
 
 def _useful(total: Array, rule: Rule, options: Mapping[str, Any]) -> Array:

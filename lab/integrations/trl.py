@@ -6,8 +6,9 @@
 Sampling, rewards, optimizer, logging and checkpoints are TRL's. What comes between rewards and gradient is the lab's:
 the loss that is differentiated is −Σ w log π with the weights w of the variant's objective held fixed, and the loss
 that is logged is the objective's own. A KL penalty is switched on by TRL's `beta`, because TRL holds the reference
-model, and multiplied with the ratio where `use_bias_correction_kl` says so, as it does by default. With several
-processes the rules see the groups of all of them, and each process weighs its own rollouts.
+model, and multiplied with the ratio of the token or, with `importance_sampling_level="sequence"`, of the rollout, where
+`use_bias_correction_kl` says so, as it does by default. With several processes the rules see the groups of all of
+them, and each process weighs its own rollouts.
 
 What GRPOConfig says of the loss becomes an option of the variant's rules or is refused by name (`trl_settings`):
 epsilon, epsilon_high, delta, loss_type, importance_sampling_level, the constants of SAPO and VESPO, scale_rewards and
@@ -121,6 +122,7 @@ class GRPOTrainer(Plain):
             loss = loss + self.router_aux_loss_coef * router / accumulated
             self._note("aux_loss", self.accelerator.gather_for_metrics(router).mean().item())
         self._log(entropy.detach(), mask, weights)
+        self._log_distance(inputs, logp.detach(), mask)
         return loss
 
     def _policy_loss(
@@ -138,7 +140,8 @@ class GRPOTrainer(Plain):
             grouped(now.double()), Scored(rewards, grouped(advantage), keep, scale), mask=grouped(mask),
             logp=grouped(inputs.get("old_per_token_logps", now).double()),
             logp_ref=grouped(inputs.get("ref_per_token_logps")), kl_beta=self.beta,
-            kl_ratio=self.args.use_bias_correction_kl, max_length=self.max_completion_length,
+            kl_ratio=self.importance_sampling_level if self.args.use_bias_correction_kl else "",
+            max_length=self.max_completion_length,
         )  # fmt: skip
         w = torch.empty_like(now)
         w[order] = torch.from_numpy(weights.reshape(now.shape)).to(now)
@@ -212,8 +215,40 @@ class GRPOTrainer(Plain):
         self._metrics["train" if self.model.training else "eval"][name].append(value)
 
     def _log(self, entropy: Tensor, mask: Tensor, weights: Tensor) -> None:
-        self._note("entropy", float((entropy * mask).sum() / mask.sum().clamp(min=1)))
-        self._note("lab/zero_weight", float(((weights == 0) & mask).sum() / mask.sum().clamp(min=1)))
+        self._note("entropy", self._mean(entropy, mask))
+        self._note("lab/zero_weight", self._mean((weights == 0).to(entropy), mask))
+
+    def _log_distance(self, inputs: dict[str, Any], now: Tensor, mask: Tensor) -> None:
+        """The estimate of the KL penalty and the shares of clipped tokens, under TRL's names."""
+        old = inputs.get("old_per_token_logps", now)
+        if self.beta:
+            d, ratio = inputs["ref_per_token_logps"] - now, self._ratio(now - old, mask)
+            self._note("kl", self._mean((d.exp() - d - 1) * ratio, mask))
+        scale = inputs.get("lab_clip_scale")
+        shares = self.rules.clipped(
+            _grouped(now.double(), 1), _grouped(inputs["advantages"], 1), logp=_grouped(old, 1), mask=_grouped(mask, 1),
+            clip_scale=None if scale is None else _grouped(scale, 1),
+        )  # fmt: skip
+        if shares is not None:
+            low, high = (torch.from_numpy(x)[:, 0].to(now) for x in shares)
+            for name, share in (("low", low), ("high", high), ("region", low + high)):
+                self._note(f"clip_ratio/{name}_mean", self._mean(share, mask.sum(1)))
+            self._note("clip_ratio/low_min", float(self.accelerator.gather(low).min()))
+            self._note("clip_ratio/high_max", float(self.accelerator.gather(high).max()))
+
+    def _ratio(self, log_ratio: Tensor, mask: Tensor) -> Tensor | float:
+        """What the KL penalty is multiplied with."""
+        if not self.args.use_bias_correction_kl:
+            return 1.0
+        if self.importance_sampling_level == "sequence":
+            log_ratio = (log_ratio * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+        return log_ratio.exp()
+
+    def _mean(self, values: Tensor, weight: Tensor) -> float:
+        """Mean of [rows] or [rows, T] over the rows of all processes."""
+        own = torch.stack([(values * weight).sum(), weight.sum().to(values)])
+        total, count = self.accelerator.reduce(own, reduction="sum")
+        return float(total / count.clamp(min=1))
 
 
 def _mask(batch: dict[str, Any]) -> Tensor:

@@ -67,3 +67,11 @@ def test_verl_gets_the_groups_that_a_filter_keeps() -> None:
     weights, _ = estimator("ngrpo")(rewards, torch.ones(8, 3), np.repeat(["a", "b"], 4))
     assert (weights[:4] != 0).all()
     assert (weights[4:] == 0).all()
+
+
+def test_clipped_tokens_are_told_by_the_sign_of_their_advantage() -> None:
+    ratio = np.array([[[0.5, 1.5, 1.0, 0.5]], [[1.5, 0.5, 1.5, 9.0]], [[1.0, 1.0, 1.0, 1.0]]])
+    mask = np.array([[[1, 1, 1, 1]], [[1, 1, 1, 0]], [[0, 0, 0, 0]]], dtype=bool)
+    low, high = Rules("grpo@trl").clipped(np.log(ratio), np.array([[-1.0], [2.0], [1.0]]), logp=0 * ratio, mask=mask)
+    assert low.tolist() == [[0.5], [0.0], [0.0]] and high.ravel() == pytest.approx([0.0, 2 / 3, 0.0])
+    assert Rules("sapo").clipped(np.log(ratio), np.ones((3, 1)), logp=0 * ratio, mask=mask) is None

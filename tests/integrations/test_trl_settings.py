@@ -57,7 +57,10 @@ def measured(trainer, batch, compute):
     loss = compute(trainer.model, batch)
     loss.backward()
     gradient = torch.cat([p.grad.reshape(-1) for p in trainer.model.parameters() if p.grad is not None])
-    told = {k: v for k, v in trainer._metrics["train"].items() if k in ("policy_loss", "entropy_coef", "aux_loss")}
+    names = {"policy_loss", "entropy_coef", "aux_loss", "entropy", "kl"}
+    if trainer.loss_type in CLIPS and trainer.importance_sampling_level == "token":
+        names |= {f"clip_ratio/{part}" for part in ("low_mean", "low_min", "high_mean", "high_max", "region_mean")}
+    told = {name: values for name, values in trainer._metrics["train"].items() if name in names}
     return loss.item(), gradient, told
 
 
@@ -72,6 +75,7 @@ def agrees(trainer, batch):
     return theirs
 
 
+CLIPS = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo")
 SEQUENCE = {"importance_sampling_level": "sequence", "use_bias_correction_kl": False}
 SETTINGS = {
     "named by the loss alone: cispo": (None, {"loss_type": "cispo"}),
@@ -92,6 +96,10 @@ SETTINGS = {
                                             "entropy_coef_delta": 0.02, "entropy_coef_max": 0.31}),
     "entropy above its target": ("ppo_clip", {"use_adaptive_entropy": True, "entropy_target": 0.5, "entropy_coef": 0.3,
                                               "entropy_coef_min": 0.29}),
+    "kl times the ratio of a rollout": ("gspo", {"importance_sampling_level": "sequence", "loss_type": "grpo",
+                                                 "beta": 0.3, "epsilon": 0.3}),
+    "the same, summed over tokens": ("gspo", {"importance_sampling_level": "sequence", "loss_type": "luspo",
+                                              "beta": 0.3, "epsilon": 0.3}),
     "some tokens of a rollout": ("gspo", {**SEQUENCE, "top_entropy_quantile": 0.4, "loss_type": "grpo",
                                           "epsilon": 0.3}),
     "off-policy mask": ("ppo_clip", {"off_policy_mask_threshold": 0.005, "epsilon": 0.3}),
