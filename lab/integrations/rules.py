@@ -117,18 +117,19 @@ class Rules:
         given = {f: known[f] for f in self.objective.fields if f in known and f != "logp_ref"} | self._own
         if self.objective.options.get("max_length", 0) is None:
             given.setdefault("max_length", max_length)
-        penalty = {"kl": self.variant.kl or "k3", "kl_beta": kl_beta} if kl_beta and not kl_ratio else {}
+        estimate = "k3" if kl_ratio else self.variant.kl or "k3"
+        penalty = {"kl": estimate, "kl_beta": kl_beta} if kl_beta and estimate != "k3" else {}
         shared = {**given, **penalty, "logp_ref": logp_ref}
         w = objectives.weights(self.objective.name, logp_new, scored.advantage, **shared)
         if "loss" in self.objective.extras:
             value = float(np.sum(objectives.loss(self.objective.name, logp_new, scored.advantage, **shared)))
         else:
             value = -float((w * logp_new).sum())
-        if not (kl_beta and kl_ratio):
+        if not kl_beta or estimate != "k3":
             return w, value
         assert logp_ref is not None
         constant = objectives.penalty(self.objective, given, logp_new, "k1", kl_beta, logp_ref)
-        held, cost = _with_ratio(constant, logp_new, logp, logp_ref, mask if kl_ratio == "sequence" else None)
+        held, cost = _k3(constant, logp_new - logp, logp_ref - logp_new, mask, kl_ratio)
         return w + held, value + cost
 
     def clipped(
@@ -174,19 +175,20 @@ def _alone(array: Array) -> Array:
     return array.reshape(-1, 1, 1, *array.shape[2:])
 
 
-def _with_ratio(c: Array, new: Array, old: Array, ref: Array, rollouts: Array | None) -> tuple[Array, float]:
+def _k3(c: Array, log_ratio: Array, d: Array, mask: Array, by: str) -> tuple[Array, float]:
     """Weights on ∇log π [P, G, T] and the loss of the penalty −Σ c ρ k3, k3 = e^d − d − 1 with d = log π_ref/π.
 
-    ρ is the token's ratio; with a mask of the rollouts' tokens, that of the rollout: exp of the mean of its log ratios.
+    Unlike verl's, TRL's k3 has no limit. ρ is the "token"'s ratio, that of the "sequence", exp of the mean of its log
+    ratios, or 1.
     """
-    d, log_ratio = np.clip(ref - new, -20, 20), np.clip(new - old, -20, 20)
+    d, log_ratio = np.clip(d, -20, 20), np.clip(log_ratio, -20, 20)
     k3 = np.exp(d) - d - 1
-    through_ratio = c * k3
-    if rollouts is not None:
-        share = rollouts / np.maximum(rollouts.sum(-1, keepdims=True), 1)
+    through_ratio = c * k3 if by else np.zeros_like(k3)
+    if by == "sequence":
+        share = mask / np.maximum(mask.sum(-1, keepdims=True), 1)
         log_ratio = (share * log_ratio).sum(-1, keepdims=True)
         through_ratio = share * through_ratio.sum(-1, keepdims=True)
-    ratio = np.exp(log_ratio)
+    ratio = np.exp(log_ratio) if by else 1.0
     return ratio * (c * (1 - np.exp(d)) + through_ratio), -float((ratio * c * k3).sum())
 
 

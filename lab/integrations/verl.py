@@ -52,13 +52,16 @@ def estimator(wanted: str | Variant, **options: Any) -> Callable[..., tuple[Tens
         **options: Options of its rules.
 
     Raises:
-        InputError: On call, for groups of different sizes.
+        InputError: On call, for groups of different sizes, and where verl's `algorithm` asks for what has no place in
+            the rule.
     """
-    rules = Rules(wanted, **options)
+    as_given = Rules(wanted, **options)
 
     def advantages(
         token_level_rewards: Tensor, response_mask: Tensor, index: Any, config: Any = None, **_: Any
     ) -> tuple[Tensor, Tensor]:
+        asked = _asked(config or {}, as_given)
+        rules = Rules(as_given.variant, **asked) if asked else as_given
         order, size = _groups(np.asarray(index))
         mask = response_mask.bool().cpu().numpy()[order].reshape(-1, size, response_mask.shape[1])
         rewards = token_level_rewards.sum(-1).double().cpu().numpy()[order].reshape(-1, size, 1)
@@ -70,6 +73,27 @@ def estimator(wanted: str | Variant, **options: Any) -> Callable[..., tuple[Tens
         return result, result
 
     return advantages
+
+
+def _asked(config: Any, rules: Rules) -> dict[str, Any]:
+    """Options of the advantage rule that verl's `algorithm` sets, beside those that it leaves at their defaults."""
+    rule = rules.variant.rule("advantage")
+    assert rule is not None
+    if config.get("gdpo_reward_keys"):
+        raise InputError(
+            f"algorithm.gdpo_reward_keys: verl gives these rewards to its own estimator 'gdpo' alone; advantage rule "
+            f"{rule.name!r} would see their sum"
+        )
+    if config.get("norm_adv_by_std_in_grpo", True):
+        return {}
+    if "scale" in rule.options:
+        return {"advantage.scale": "none"}
+    if {"scale", "bounded"} & set(rule.properties):
+        raise InputError(
+            f"algorithm.norm_adv_by_std_in_grpo=False has no place in advantage rule {rule.name!r}, which divides by "
+            "what its paper says; lab/dr_grpo divides by nothing"
+        )
+    return {}
 
 
 def _groups(index: Any) -> tuple[Any, int]:

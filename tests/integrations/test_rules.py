@@ -75,3 +75,22 @@ def test_clipped_tokens_are_told_by_the_sign_of_their_advantage() -> None:
     low, high = Rules("grpo@trl").clipped(np.log(ratio), np.array([[-1.0], [2.0], [1.0]]), logp=0 * ratio, mask=mask)
     assert low.tolist() == [[0.5], [0.0], [0.0]] and high.ravel() == pytest.approx([0.0, 2 / 3, 0.0])
     assert Rules("sapo").clipped(np.log(ratio), np.ones((3, 1)), logp=0 * ratio, mask=mask) is None
+
+
+@pytest.mark.parametrize("by", ["", "token", "sequence"])
+def test_weights_of_a_penalty_are_the_slope_of_its_loss_far_from_the_reference_too(by: str) -> None:
+    rng = np.random.default_rng(0)
+    new, old, ref = (rng.normal(size=(1, 2, 3)) - 2 for _ in range(3))
+    ref[0, 0, 0] = new[0, 0, 0] + 4
+    mask = np.array([[[True, True, True], [True, True, False]]])
+    rules, step = Rules("gpg"), 1e-6
+    scored = rules.score(np.array([[[1.0], [0.0]]]), mask)
+
+    def weighed(at: np.ndarray) -> tuple[np.ndarray, float]:
+        return rules.weigh(at, scored, logp=old, mask=mask, logp_ref=ref, kl_beta=0.5, kl_ratio=by)
+
+    slope = np.zeros_like(new)
+    for here in np.ndindex(new.shape):
+        moved = step * (np.arange(new.size) == np.ravel_multi_index(here, new.shape)).reshape(new.shape)
+        slope[here] = (weighed(new + moved)[1] - weighed(new - moved)[1]) / (2 * step)
+    assert weighed(new)[0] == pytest.approx(-slope, rel=1e-5, abs=1e-7)

@@ -38,6 +38,23 @@ def test_groups_of_different_sizes_are_refused():
         verl.estimator("grpo")(rewards, mask, np.array(list("aabbb")))
 
 
+def test_what_verl_asks_of_an_estimator_is_done_or_refused_by_name():
+    rewards, mask = batch(8)
+    index = np.repeat([0, 1], 4)
+    bare = {"norm_adv_by_std_in_grpo": False}
+    centred = rewards.sum(-1).reshape(2, 4) - rewards.sum(-1).reshape(2, 4).mean(-1, keepdim=True)
+    wanted = centred.reshape(8, 1) * mask
+    for name in ("grpo@verl", "dapo", "dr_grpo"):
+        assert torch.allclose(verl.estimator(name)(rewards, mask, index, config=bare)[0], wanted, atol=1e-6)
+    told = verl.estimator("grpo@verl")(rewards, mask, index, config={"norm_adv_by_std_in_grpo": True})[0]
+    assert torch.allclose(told, verl.estimator("grpo@verl")(rewards, mask, index)[0])
+    assert not torch.allclose(told, wanted, atol=1e-3)
+    with pytest.raises(InputError, match="norm_adv_by_std_in_grpo=False has no place in advantage rule 'ngrpo'"):
+        verl.estimator("ngrpo")(rewards, mask, index, config=bare)
+    with pytest.raises(InputError, match=r"gdpo_reward_keys.*'gdpo' would see their sum"):
+        verl.estimator("gdpo")(rewards, mask, index, config={"gdpo_reward_keys": ["format", "accuracy"]})
+
+
 def test_all_usable_rules_are_registered_under_their_names():
     known = {}
 
