@@ -32,7 +32,7 @@ def explorer() -> Explorer:
     here = declaration(WORLD)
     return Explorer(
         name="over-optimisation", label="Over-optimisation", room=REWARDS,
-        title="When does a learned reward stop being worth climbing?",
+        title="When is a learned reward climbed too far?",
         properties=[
             Choices(name="variants", label="Variants", options=names(), default=["grpo"], most=3),
             *[places.setter(here.settings[name], name) for name in here.shown],
