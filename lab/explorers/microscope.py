@@ -9,7 +9,7 @@ import polars as pl
 
 import lab
 from lab import advantages
-from lab.errors import LabError
+from lab.errors import LabError, worlds_with
 from lab.explorers.contract import (
     LOOK,
     Action,
@@ -29,8 +29,10 @@ from lab.explorers.properties import Choice, Choices, Number, Rewards, Whole, se
 from lab.explorers.words import in_words
 from lab.figures.groups import advantage_bars
 from lab.measures.metrics import AGAINST_DRAWN
+from lab.registry import rules as registered
+from lab.rewards import apply
 from lab.studies.field_samples import FieldSample, field_source, field_sources, field_table, sample_fields
-from lab.studies.what_if import advantage_summary, advantage_table, grid, read_by, what_if
+from lab.studies.what_if import advantage_summary, advantage_table, after, grid, read_by, rule_and_transform, what_if
 from lab.text import plain
 
 RANGES = {"unit": (0.0, 1.0), "double": (0.0, 2.0), "signed": (-1.0, 1.0), "large": (-10.0, 10.0)}
@@ -87,10 +89,14 @@ QUESTIONS: Questions = {
         "rewards": MIXED, "truth": 0.5, "range": "unit", "rollout": 2, "rules": ["grpo", "nthr", "thr"]},
     "Which edges of a graph deserve it?": {
         "rewards": ONE, "truth": 0.09, "range": "unit", "rollout": 5, "rules": ["grpo", "graph-grpo"]},
+    "Rewards through a straight or a curved transform: what changes?": {
+        "rules": ["grpo"], "through": ["meanstd", "tanh"], "rollout": 1},
     "A judge's comparisons: what does a tournament say?": {
         "rewards": JUDGED, "truth": 0.35, "range": "signed", "rollout": 2, "source": "judged",
         "rules": ["grpo", "arenarl", "arenarl@swiss"]},
 }  # fmt: skip
+
+SAME = 0.005  # a smaller change of an advantage is not spoken of: eps beside another deviation
 
 Groups = list[list[list[float]]]
 Fields = Mapping[str, Any]
@@ -107,6 +113,8 @@ def explorer() -> Explorer:
             Number(name="truth", label="True mean", low=-20, high=20, step=0.01, default=0.38, typed=True,
                    help="Expected reward of the policy: a rollout above it deserves a positive advantage."),
             REWARDS,
+            Choices(name="through", label="Rewards pass through", options=transforms(), default=[], least=0, most=3,
+                    help="Each rule is shown once more, after each of these reward rules."),
             Choice(name="precision", label="Arithmetic", options=["float64", "float32"], default="float64"),
             Choice(name="source", label="Fields from", options=[FITTING, *sources], names=SOURCE_NAMES,
                    default=FITTING, group="Fields of a world",
@@ -128,6 +136,7 @@ def picture(state: State) -> Picture:
     rules, left = served(state["rules"], home)
     if not rules:
         return Picture(sentence="None of these rules has the fields that it reads.", left_out=left)
+    plain_rules, rules = rules, [*rules, *(after(rule, each) for each in state["through"] for rule in rules)]
     rewards = state["rewards"]
     size = len(rewards), len(rewards[0])
     sample = sampled(home, *size, state["seed"]) if home else None
@@ -144,13 +153,31 @@ def picture(state: State) -> Picture:
 
     still = Panel(advantage_bars, table, options={"scale": state["scale"]})
     return Picture(
-        sentence=reading(advantage_summary(table), state["precision"]),
+        sentence=" ".join([reading(advantage_summary(table), state["precision"]), *moves(table, plain_rules, rules)]),
         panels=[Live("strip", data, moved, still), *why(rules, rollout=rollout, **chosen), *fields_below(sample)],
         code=lines(state, rules, home),
         frame=table,
         left_out=left,
         actions=take(sample),
     )
+
+
+def transforms() -> list[str]:
+    """Reward rules that read nothing but rewards."""
+    return [name for name, rule in registered("reward").items() if not rule.required]
+
+
+def moves(table: pl.DataFrame, rules: list[str], shown: list[str]) -> list[str]:
+    """What passing through a reward rule does to the advantages of each rule: a sentence each."""
+    said = []
+    for name in shown[len(rules) :]:
+        (rule, through), passed = rule_and_transform(name), table.filter(variant=name)["advantage"]
+        if passed.null_count():
+            continue
+        gap = float((passed - table.filter(variant=rule)["advantage"]).abs().max() or 0)  # type: ignore[arg-type]
+        change = f"moves advantages by up to {gap:.2g}" if gap >= SAME else "leaves every advantage as it is"
+        said.append(f"Passing the rewards through {plain(through)} {change} under **{rule}**.")
+    return said
 
 
 def moved(state: State, change: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,8 +209,12 @@ def served(rules: list[str], world: str | None) -> tuple[list[str], list[LeftOut
             served.append(name)
             continue
         homes = [home for home, found in sources.items() if found >= set(advantages.rule(name).required)]
-        left.append(LeftOut(name, f"It reads {', '.join(lacks)}, which {world} does not have. Take the fields from "
-                            f"{' or '.join(homes)} to see it."))  # fmt: skip
+        way = (
+            f"Take the fields from {' or '.join(homes)} to see it." if homes
+            else f"No world that is quickly made has them ({worlds_with(lacks)}); it can be trained there."
+        )  # fmt: skip
+        whose = f"which {world} does not have" if world else "which rewards alone do not say"
+        left.append(LeftOut(name, f"It reads {', '.join(lacks)}, {whose}. {way}"))
     return served, left
 
 
@@ -266,10 +297,12 @@ def why(rules: list[str], rewards: Groups, rollout: int, precision: str, fields:
     whose = f"rollout {place + 1}" + (f" of prompt {prompt + 1}" if len(rewards) > 1 else "")
     cards = []
     for name in rules:
-        rule = advantages.rule(name)
+        base, through = rule_and_transform(name)
+        rule = advantages.rule(base)
         try:
             own = read_by(name, fields)
-            filled = advantages.explain(name, rewards, prompt=prompt, rollout=place, precision=precision, **own)
+            paid = apply(through, rewards) if through else rewards
+            filled = advantages.explain(base, paid, prompt=prompt, rollout=place, precision=precision, **own)
             said = f"```text\n{filled}\n```"
         except LabError as error:
             said = in_words(error)

@@ -46,11 +46,12 @@ def field_sources() -> dict[str, frozenset[str]]:
 
 
 def field_source(rules: Iterable[str]) -> str | None:
-    """The world whose fields serve most of the rules that need any, with fewest others; None where no rule does."""
+    """The world whose fields serve most of the rules that need any, with fewest others; None where it serves none."""
     needed = [need for name in rules if (need := set(find("advantage", name).required))]
     sources = field_sources()
     served = {world: (sum(need <= has for need in needed), -len(has)) for world, has in sources.items()}
-    return max(served, key=lambda world: served[world]) if needed else None
+    best = max(served, key=lambda world: served[world])
+    return best if served[best][0] else None
 
 
 @sized(8.0, "prompts", "rollouts")

@@ -15,10 +15,11 @@ from lab.advantages.statistics import NO_SIGNAL
 from lab.errors import InputError
 from lab.measures.advantage import NO_TRUTH, per_rollout
 from lab.registry import find
+from lab.rewards import apply as transformed
 
 __all__ = [
-    "FLIPPED", "REFUSED", "UNUSED", "WhatIf", "advantage_summary", "advantage_table", "grid", "read_by",
-    "what_if",
+    "FLIPPED", "REFUSED", "UNUSED", "WhatIf", "advantage_summary", "advantage_table", "after", "grid", "read_by",
+    "rule_and_transform", "what_if",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -46,6 +47,20 @@ class WhatIf:
     mean: Array
 
 
+_AFTER = " after "
+
+
+def after(rule: str, transform: str) -> str:
+    """Name, among advantage rules, of one to which a reward rule hands its rewards."""
+    return f"{rule}{_AFTER}{transform}"
+
+
+def rule_and_transform(name: str) -> tuple[str, str]:
+    """The advantage rule of such a name and its reward rule, which is "" where there is none."""
+    rule, _, transform = name.partition(_AFTER)
+    return rule, transform
+
+
 def grid(low: float, high: float, rewards: ArrayLike) -> Array:
     """Values that a reward can be dragged to: 41 from `low` to `high`, 21 where more than 16 rewards can be dragged."""
     return np.linspace(low, high, 41 if np.size(rewards) <= 16 else 21).round(10)
@@ -64,7 +79,7 @@ def what_if(
     """Every rule's advantages with each single reward set to each value, the others left as they are.
 
     Args:
-        rules: Names of advantage rules.
+        rules: Names of advantage rules, or of `after`.
         rewards: [P, G, K].
         values: Values that one reward takes [N].
         true_mean: Expected total reward of the policy; what is above it deserves a positive advantage.
@@ -88,7 +103,7 @@ def read_by(rule: str, fields: Mapping[str, Array]) -> dict[str, Array]:
 
     Rewards of turns are left to the rules that cannot do without: the others would let them stand in for the rewards.
     """
-    record = find("advantage", rule)
+    record = find("advantage", rule_and_transform(rule)[0])
     wanted = {f for f in record.fields if f != "turn_rewards" or f in record.required}
     return {f: array for f, array in fields.items() if f in wanted}
 
@@ -108,8 +123,11 @@ def _seen(rule: str, rewards: Array, truth: Array, fields: Mapping[str, Array], 
     given: dict[str, Any] = {
         f: x if f == "task" else np.broadcast_to(x, (len(rewards), *x.shape)) for f, x in fields.items()
     }
+    name, through = rule_and_transform(rule)
     try:
-        made = credit(rule, rewards, **given, **options)
+        paid = transformed(through, rewards) if through else rewards
+        own = options if paid.shape[-1] == rewards.shape[-1] else {**options, "weights": None}
+        made = credit(name, paid, **given, **own)
     except InputError:
         if len(rewards) == 1:
             return np.full(truth.shape, np.nan), np.full(truth.shape, REFUSED)
@@ -133,7 +151,7 @@ def advantage_table(
     """What each rule makes of the rewards of a few groups, tidy.
 
     Args:
-        rules: Names of advantage rules.
+        rules: Names of advantage rules, or of `after`.
         rewards: [G], [P, G] or [P, G, K].
         true_mean: Expected total reward of the policy.
         precision: As in `lab.advantages.compute`.

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from lab.studies.what_if import FLIPPED, UNUSED, advantage_summary, advantage_table, what_if
+import lab
+from lab.studies.what_if import (
+    FLIPPED,
+    UNUSED,
+    advantage_summary,
+    advantage_table,
+    after,
+    rule_and_transform,
+    what_if,
+)
 
 
 def test_a_reward_at_the_true_mean_has_no_sign_to_flip() -> None:
@@ -30,3 +39,17 @@ def test_a_phantom_is_told_group_by_group(rule: str, phantom: bool) -> None:
     assert advantage_summary(table)["phantom"].to_list() == [phantom]
     mixed = advantage_table([rule], [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], true_mean=0.5)
     assert advantage_summary(mixed)["phantom"].to_list() == [False]
+
+
+def test_only_a_curved_transform_of_rewards_moves_an_advantage():
+    rewards, rules = [0.25, 0.3, 0.5, 2.0], ["grpo", after("grpo", "meanstd"), after("grpo", "tanh")]
+    table = advantage_table(rules, rewards, true_mean=0.4)
+    plain, straight, curved = (table.filter(variant=rule)["advantage"].to_numpy() for rule in rules)
+    assert np.abs(plain - straight).max() < 1e-3
+    assert np.abs(plain - curved).max() > 0.2
+    assert curved == pytest.approx(lab.advantages.compute("grpo", np.tanh([rewards]))[0])
+    assert table["reward"].to_list() == rewards * 3, "the rewards that are meant stand beside all of them"
+    seen = what_if(rules, [[[r] for r in rewards]], [0.0, 1.0], true_mean=0.4)
+    moved = lab.advantages.compute("grpo", np.tanh([[0.25, 1.0, 0.5, 2.0]]))[0]
+    assert seen.advantage[2, 1 + 1 * 2 + 1, 0] == pytest.approx(moved)
+    assert rule_and_transform("grpo") == ("grpo", "") and rule_and_transform(rules[2]) == ("grpo", "tanh")
