@@ -71,12 +71,13 @@ def diagnosing(*, every: int = 10, stop_on: str = "", say: Callable[[str], objec
 
     Args:
         every: Steps with metrics between two looks.
-        stop_on: End the training at the first finding as bad as that; "" never.
+        stop_on: End the training, on all processes, at the first finding as bad as that; "" never.
         say: Takes each sentence.
 
     Raises:
         InputError: A number below one, or no such severity.
     """
+    from torch import distributed
     from transformers import TrainerCallback
 
     check_whole("every", every, least=1)
@@ -88,13 +89,19 @@ def diagnosing(*, every: int = 10, stop_on: str = "", say: Callable[[str], objec
 
         def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.logged += 1
-            if not state.is_world_process_zero or self.logged % every:
+            if self.logged % every:
                 return
+            found = [state.is_world_process_zero and self.look(args, state)]
+            if stop_on and args.world_size > 1:
+                distributed.broadcast_object_list(found, src=0)  # all processes end at the same step
+            if found[0]:
+                control.should_training_stop = True
+
+        def look(self, args: Any, state: Any) -> bool:
             self.follower = self.follower or Follower(args.output_dir, stop_on=stop_on, say=say)
             Path(args.output_dir).mkdir(parents=True, exist_ok=True)
             state.save_to_json(str(Path(args.output_dir) / "trainer_state.json"))
-            if self.follower.look():
-                control.should_training_stop = True
+            return self.follower.look()
 
     return Diagnosing()
 

@@ -64,7 +64,8 @@ def test_the_callback_keeps_the_metrics_and_stops_the_training(tmp_path: Path) -
 
     said: list[str] = []
     callback = diagnosing(every=2, stop_on="note", say=said.append)
-    args, control = SimpleNamespace(output_dir=str(tmp_path / "run")), SimpleNamespace(should_training_stop=False)
+    args = SimpleNamespace(output_dir=str(tmp_path / "run"), world_size=1)
+    control = SimpleNamespace(should_training_stop=False)
     logged = {"step": 1, "loss": 0.5, "reward": 0.5, "reward_std": 0.5, "frac_reward_zero_std": 0.25}
     state = TrainerState(log_history=[logged], global_step=1, is_world_process_zero=True)
     callback.on_log(args, state, control)
@@ -76,3 +77,26 @@ def test_the_callback_keeps_the_metrics_and_stops_the_training(tmp_path: Path) -
     callback.on_log(args, state, control)
     with pytest.raises(InputError, match="every"):
         diagnosing(every=0)
+
+
+def test_every_process_stops_where_the_first_one_found_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers")
+    from torch import distributed
+
+    sent: list[Any] = []
+
+    def broadcast(found: list[bool], src: int) -> None:
+        sent.append((list(found), src))
+        found[:] = [True]
+
+    monkeypatch.setattr(distributed, "broadcast_object_list", broadcast)
+    args = SimpleNamespace(output_dir=str(tmp_path / "run"), world_size=2)
+    stopped = []
+    for stop_on in ("alarm", ""):
+        control = SimpleNamespace(should_training_stop=False)
+        second = SimpleNamespace(is_world_process_zero=False)
+        diagnosing(every=1, stop_on=stop_on).on_log(args, second, control)
+        stopped.append(control.should_training_stop)
+    assert stopped == [True, False] and sent == [([False], 0)] and not (tmp_path / "run").exists()
