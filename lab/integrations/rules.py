@@ -46,7 +46,8 @@ class Rules:
 
     Raises:
         MissingFieldError: A rule reads a field that language-model trainers do not have.
-        InputError: The variant samples prompts again, which only the trainer could do.
+        InputError: The variant does what another trainer cannot: it remembers earlier steps, combines several gradients
+            or turns signs at random.
     """
 
     def __init__(self, wanted: str | Variant, **options: Any) -> None:
@@ -68,6 +69,11 @@ class Rules:
             raise InputError(
                 f"variant {self.variant.name!r} combines one gradient for each reward component; another trainer takes "
                 "one gradient of one loss"
+            )
+        if self.variant.signflip:
+            raise InputError(
+                f"variant {self.variant.name!r} turns signs at random (signflip={self.variant.signflip:g}), which is "
+                "an experiment of lab.train alone"
             )
         self.objective = find("objective", self.variant.objective)
         if self.objective.extras.get("scores"):

@@ -15,6 +15,10 @@ epsilon, epsilon_high, delta, loss_type, importance_sampling_level, the constant
 multi_objective_aggregation; without a variant all of them act as in TRL. What stands beside the loss acts as in TRL,
 too: the entropy bonus and its control, top_entropy_quantile, off_policy_mask_threshold, vLLM's importance correction,
 the loss of a mixture's router.
+
+What the variant asks of the training loop is TRL's to do: its kl_beta must be `beta`, its max_grad_norm TRL's, and
+prompts are not sampled again; a trainer where these differ is refused, with the setting to change. `num_generations`
+counts all rollouts of a group, those that a variant draws beyond the group size too.
 """
 
 from __future__ import annotations
@@ -25,10 +29,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from trl import GRPOConfig
 from trl import GRPOTrainer as Plain
 
 from lab.integrations.rules import Rules, Scored
-from lab.integrations.trl_settings import asked, factors, global_mean
+from lab.integrations.trl_settings import asked, check_asks, factors, global_mean
 from lab.methods import Variant
 from lab.methods import variant as named
 
@@ -51,8 +56,9 @@ class GRPOTrainer(Plain):
 
     Raises:
         MissingFieldError: A rule reads a field that TRL does not have.
-        InputError: A setting of GRPOConfig has no place in the variant's rules, or `options` says otherwise. While
-            training: an objective that couples the rollouts of a group got parts of groups.
+        InputError: A setting of GRPOConfig has no place in the variant's rules, or `options` says otherwise; the
+            variant asks of the loop what TRL's does not do. While training: an objective that couples the rollouts of a
+            group got parts of groups.
     """
 
     entropy_coef: float  # both are TRL's, which keeps them with its checkpoints
@@ -64,6 +70,7 @@ class GRPOTrainer(Plain):
         config = inspect.signature(Plain).bind_partial(*args, **kwargs).arguments.get("args")
         own = options or {}
         self.rules = Rules(variant, **own | (asked(config, named(variant, **own), own) if config is not None else {}))
+        check_asks(config or GRPOConfig, self.rules.variant)
         super().__init__(*args, **kwargs)
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:

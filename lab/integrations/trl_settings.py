@@ -9,7 +9,7 @@ from lab.errors import InputError
 from lab.methods import Variant
 from lab.registry import Rule, find
 
-__all__ = ["asked", "factors", "global_mean"]
+__all__ = ["asked", "check_asks", "factors", "global_mean"]
 
 #: Constants of TRL's losses -> options of objectives.
 _CONSTANTS = {
@@ -61,6 +61,39 @@ def asked(config: Any, variant: Variant, given: Mapping[str, Any]) -> dict[str, 
         if other != value:
             raise InputError(f"GRPOConfig asks for {name}={value!r}, options= for {other!r}; set one of them")
     return wanted
+
+
+def check_asks(config: Any, variant: Variant) -> None:
+    """Refuse what a variant asks of a training loop where TRL's loop would do something else.
+
+    TRL has a KL penalty and a largest gradient norm of its own, which must be the variant's; it samples no prompts
+    again.
+
+    Args:
+        config: A `trl.GRPOConfig`, or the class, for its defaults.
+        variant: The variant, with the options that the caller gives.
+
+    Raises:
+        InputError: They differ; the message says how either can be had.
+    """
+    own = {"kl_beta": (variant.kl_beta if variant.kl else 0.0, "beta", 0.0),
+           "max_grad_norm": (variant.max_grad_norm, "max_grad_norm", None)}  # fmt: skip
+    for ask, (wanted, setting, nothing) in own.items():
+        if wanted not in (nothing, getattr(config, setting)):
+            raise InputError(
+                f"variant {variant.name!r} asks for {ask}={wanted:g}, which TRL's configuration sets: take "
+                f"GRPOConfig({setting}={wanted:g}), or leave it to the configuration by options={{{ask!r}: {nothing}}}"
+            )
+    if config.beta and config.use_bias_correction_kl and variant.kl not in (None, "k3"):
+        raise InputError(
+            f"variant {variant.name!r} asks for the estimate {variant.kl} of the KL penalty, but with "
+            "use_bias_correction_kl TRL's is k3 times the ratio; set it to False"
+        )
+    if variant.refill:
+        raise InputError(
+            f"variant {variant.name!r} samples prompts again in the place of those that its filter drops, up to "
+            f"{variant.refill} times, which TRL does not; with options={{'refill': 0}} they only are left out"
+        )
 
 
 def _chosen(config: Any, changed: Mapping[str, Any], variant: Variant) -> dict[str, str]:

@@ -5,6 +5,7 @@ import pytest
 
 import lab
 from lab import registry
+from lab.errors import InputError
 from lab.integrations.rules import Rules
 from lab.integrations.verl import estimator
 
@@ -33,6 +34,11 @@ def test_a_component_that_was_not_scored_costs_no_group_its_place(name: str) -> 
 )
 def test_a_filter_looks_at_the_rollouts_that_are_scored(rewards: list, kept: bool) -> None:
     assert Rules("dapo").score(np.array([rewards], dtype=float), MASK).keep.all() == kept
+
+
+def test_signs_that_are_turned_at_random_are_refused() -> None:
+    with pytest.raises(InputError, match=r"signflip=0.25.*lab.train alone"):
+        Rules(lab.variant("grpo", signflip=0.25))
 
 
 def test_a_filter_sees_the_weighted_sum() -> None:

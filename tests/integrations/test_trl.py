@@ -77,16 +77,18 @@ def test_with_trls_own_rule_every_step_is_trls(tiny, tmp_path, loss_type, settin
 
 @pytest.mark.parametrize("variant", ["gdpo", "mc-grpo-control", "reg-grpo", "dapo", "grpo-s", "dno", "gspo"])
 def test_other_variants_train_with_several_rewards(tiny, tmp_path, variant):
-    losses, weights, trainer = trained(ours(variant), tiny, tmp_path, rewards=(digits, short))
+    asks = {"refill": 0} if variant == "dapo" else {}
+    beta = {"beta": 0.1} if variant == "reg-grpo" else {}
+    losses, weights, trainer = trained(ours(variant, **asks), tiny, tmp_path, rewards=(digits, short), **beta)
     assert len(losses) == STEPS and weights.isfinite().all()
     assert "lab/zero_weight" in trainer.state.log_history[0]
 
 
 def test_shuffled_parts_of_groups_are_put_together_or_refused(tiny, tmp_path):
-    whole = {"per_device_train_batch_size": 16}
+    whole = {"per_device_train_batch_size": 16, "beta": 0.1}
     losses, _, _ = trained(ours("reg-grpo"), tiny, tmp_path, **whole)
     assert len(losses) == STEPS
-    parts = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 2}
+    parts = {"beta": 0.1, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 2}
     with pytest.raises(InputError, match="couples the rollouts"):
         trained(ours("reg-grpo"), tiny, tmp_path, **parts)
 

@@ -10,7 +10,7 @@ import trl
 
 from lab.errors import InputError
 from lab.integrations.trl import GRPOTrainer
-from lab.integrations.trl_settings import asked
+from lab.integrations.trl_settings import asked, check_asks
 from lab.methods import Variant, variant
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
@@ -156,6 +156,37 @@ def test_completions_are_logged_with_the_advantages_that_were_used(tiny, tmp_pat
 def test_a_setting_without_a_place_is_refused_by_name(tmp_path, chosen, settings, words):
     with pytest.raises(InputError, match=words):
         asked(configured(tmp_path, **settings), variant(chosen), {})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "settings", "words"),
+    [
+        ("grpo-kl", {}, r"'grpo-kl' asks for kl_beta=0.04.*take GRPOConfig\(beta=0.04\).*options={'kl_beta': 0.0}"),
+        ("grpo-kl", {"beta": 0.1}, r"take GRPOConfig\(beta=0.04\)"),
+        ("grpo-kl:kl=k2", {"beta": 0.04}, "estimate k2 of the KL penalty.*use_bias_correction_kl"),
+        (
+            "mc-grpo",
+            {"max_grad_norm": 0.2},
+            r"max_grad_norm=1.*take GRPOConfig\(max_grad_norm=1\).*'max_grad_norm': None",
+        ),
+        ("dapo", {}, "'dapo' samples prompts again.*up to 3 times.*options={'refill': 0}"),
+    ],
+)
+def test_what_a_variant_asks_of_the_loop_is_done_or_refused(tmp_path, chosen, settings, words):
+    with pytest.raises(InputError, match=words):
+        check_asks(configured(tmp_path, **settings), variant(chosen))
+    with pytest.raises(InputError, match=words):
+        GRPOTrainer("no model is loaded", [digits], configured(tmp_path, **settings), variant=chosen)
+
+
+def test_what_trl_does_as_asked_or_is_left_to_it_passes(tmp_path):
+    check_asks(trl.GRPOConfig, variant("mc-grpo"))
+    check_asks(configured(tmp_path, beta=0.04), variant("grpo-kl"))
+    check_asks(configured(tmp_path, beta=0.04, use_bias_correction_kl=False), variant("grpo-kl", kl="k2"))
+    check_asks(configured(tmp_path, beta=0.1), variant("grpo-kl", kl_beta=0.0))
+    check_asks(configured(tmp_path, beta=0.1, max_grad_norm=0.2), variant("grpo"))
+    check_asks(configured(tmp_path, max_grad_norm=0.2), variant("mc-grpo", max_grad_norm=None))
+    check_asks(configured(tmp_path), variant("dapo", refill=0))
 
 
 def test_settings_become_options(tmp_path):
