@@ -7,6 +7,7 @@ import numpy as np
 from lab.advantages import names
 from lab.explorers import my_run_browse, my_run_findings, my_run_what_if
 from lab.explorers.contract import MY_RUN, Explorer, Offer, Picture, Questions, State
+from lab.explorers.my_run_browse import EVALUATED, SCOPES, looked_at
 from lab.explorers.my_run_log import (
     CORRECTIONS,
     about,
@@ -30,6 +31,7 @@ QUESTIONS: Questions = {
     "All rewards are equal: where do advantages come from?": {"log": "equal_rewards"},
     "Which batches were logged twice?": {"log": "reused_batches"},
     "Which groups were pushed hardest, and by what?": {"view": BROWSE, "step": 5},
+    "What did it answer when it was evaluated?": {"log": "verl", "view": BROWSE, "scope": EVALUATED},
     "Two rewards: which rules change a sign?": {"view": WHAT_IF},
     "And if the rewards were a harmonic mean?": {"view": WHAT_IF, "transform": "harmonic-rpo"},
 }
@@ -60,8 +62,7 @@ def _places() -> list[Property]:
         Text(name="finding", label="Finding", drawn=False, when={"view": [FINDINGS]}),
         Whole(name="step", label="Step", default=-1, low=-1, high=10**12, when=browse,
               help="A click on a curve chooses one, too."),
-        Choice(name="scope", label="Groups of", options=["step", "log"], default="step", when=browse,
-               names={"step": "this step", "log": "the whole log"}),
+        Choice(name="scope", label="Groups of", options=list(SCOPES), default="step", when=browse, names=SCOPES),
         Text(name="find", label="With this text", placeholder="in prompt or completion", when=browse),
         Choice(name="order", label="First those with", options=list(ORDERS), names=ORDERS, default="advantage",
                when=browse),
@@ -87,19 +88,25 @@ def offer(state: State) -> Offer:
     found = if_opened(state)
     if found is None:
         return Offer()
-    steps = found.groups["step"]
+    steps = looked_at(state, found).groups["step"]
     bounds = {"step": (int(steps.min()), int(steps.max()))} if len(steps) else {}  # type: ignore[arg-type]
-    return Offer(about=about(found), bounds=bounds)
+    scopes = [name for name in SCOPES if name in ("step", "log", state["scope"]) or found.table.evaluation.height]
+    return Offer(about=about(found), bounds=bounds, options={"scope": scopes})
 
 
 def settle(state: State) -> State:
     """A step that the log has: the nearest, and where none is said the one with the largest advantage."""
     found = if_opened(state) if state["view"] == BROWSE else None
-    if found is None or found.groups.is_empty():
+    if found is None:
         return state
-    steps = found.groups["step"].unique().sort().to_numpy()
+    if state["scope"] == EVALUATED and found.table.evaluation.is_empty():
+        state = {**state, "scope": "step"}
+    here = looked_at(state, found)
+    if here.groups.is_empty():
+        return state
+    steps = here.groups["step"].unique().sort().to_numpy()
     wanted = state["step"]
-    if wanted < 0:
+    if wanted < 0 and here is found:
         loudest = found.steps.sort("advantage_max", descending=True, nulls_last=True, maintain_order=True)
         return {**state, "step": int(loudest["step"][0])}
     return {**state, "step": int(steps[np.abs(steps - wanted).argmin()])}

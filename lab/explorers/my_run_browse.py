@@ -14,42 +14,53 @@ from lab.explorers.panels import AnyPanel, Panel, State, Table, Texts
 from lab.figures.group_matrix import group_matrix
 from lab.logs.browsing import ORDERS, at_step, groups_of, rollouts_of, why
 from lab.logs.diagnosis import Diagnosis
+from lab.logs.facts import Facts
 from lab.logs.frames import group_rows
 from lab.text import plain
 
-__all__ = ["picture"]
+__all__ = ["EVALUATED", "SCOPES", "looked_at", "picture"]
+
+EVALUATED = "evaluation"
+SCOPES = {"step": "this step", "log": "the whole log", EVALUATED: "what was evaluated"}
+
+
+def looked_at(state: State, found: Facts) -> Facts:
+    """The rollouts that were trained on, or those that were evaluated."""
+    return found.evaluated if state["scope"] == EVALUATED else found
 
 
 def picture(state: State, found: Diagnosis) -> Picture:
     """The curves with the groups beside them; below, one group."""
-    panels, code = curves(found, None if found.groups.is_empty() else state["step"])
-    if found.groups.is_empty():
+    here = looked_at(state, found)
+    panels, code = curves(found, None if here.groups.is_empty() else state["step"])
+    if here.groups.is_empty():
         return Picture(
             sentence="This log has the trainer's metrics alone; without rollouts there are no groups to look into.",
             panels=[*panels, how_read(found)], code="\n".join([*lines(state), "", *code]),
             frame=found.table.metrics, of="these curves",
         )  # fmt: skip
-    whole = state["scope"] == "log"
+    whole = state["scope"] != "step"
     asked = {"step": None if whole else state["step"], "find": state["find"], "order": state["order"],
              "rule": state["rules"][0]}  # fmt: skip
-    groups = _groups(log_state(state), repr(edition(state)), asked)
+    groups = _groups(log_state(state), repr(edition(state)), asked, here is not found)
     step, group = _chosen(state, groups)
-    below, more = _one(state, found, step, group) if groups.height else ([], [])
+    below, more = _one(state, here, step, group) if groups.height else ([], [])
     told = ", ".join(f"{name}={value!r}" for name, value in asked.items())
     return Picture(
-        sentence=_sentence(state, found, groups, step, group),
+        sentence=_sentence(state, here, groups, step, group),
         panels=[*panels[:1], *below, how_read(found)],
         beside=_table(state, groups, step, group),
-        code="\n".join([*lines(state), "", "from lab.logs.browsing import at_step, groups_of, rollouts_of",
+        code="\n".join([*lines(state), *(["found = found.evaluated"] if here is not found else []), "",
+                        "from lab.logs.browsing import at_step, groups_of, rollouts_of",
                         "from lab.logs.frames import group_rows", "", f"groups = groups_of(found, {told})",
-                        *code[:1], *more]),
+                        *(code[:1] if here is found else []), *more]),
         frame=groups, of="the groups",
     )  # fmt: skip
 
 
 @kept(16)
-def _groups(log: dict[str, Any], written: str, asked: dict[str, Any]) -> pl.DataFrame:
-    return groups_of(opened(log), **asked)
+def _groups(log: dict[str, Any], written: str, asked: dict[str, Any], evaluated: bool) -> pl.DataFrame:
+    return groups_of(opened(log).evaluated if evaluated else opened(log), **asked)
 
 
 def _chosen(state: State, groups: pl.DataFrame) -> tuple[int, int]:
@@ -62,20 +73,24 @@ def _chosen(state: State, groups: pl.DataFrame) -> tuple[int, int]:
 def _table(state: State, groups: pl.DataFrame, step: int, group: int) -> Table:
     """The groups, the one that is looked at marked."""
     mark = pl.when((pl.col("step") == step) & (pl.col("group") == group)).then(pl.lit("▶")).otherwise(pl.lit(""))
-    whole = state["scope"] == "log"
+    whole, evaluated = state["scope"] != "step", state["scope"] == EVALUATED
     rule = state["rules"][0]
-    rows = groups.select(mark.alias("▸"), pl.all().exclude("rollouts")).rename({"turned": f"turned by {rule}"})
+    left_out = ("rollouts", "advantage", "learnt", "turned") if evaluated else ("rollouts",)
+    rows = groups.select(mark.alias("▸"), pl.all().exclude(left_out))
+    first = "" if evaluated else f", {ORDERS[state['order']]} first"
+    place = state["scope"], 0 if whole else state["step"], state["find"], state["order"]
+    heading = {"step": f"Groups of step {state['step']}", "log": "Groups of the log", EVALUATED: "What was evaluated"}
     return Table(
-        rows, "Groups of the log" if whole else f"Groups of step {state['step']}",
-        f"{groups.height:,} groups, {ORDERS[state['order']]} first. Choose a row to look into it.", folded=False,
-        hidden=() if whole else ("step",), key=f"{state['step'] * (not whole)}-{state['find']}-{state['order']}",
+        rows.rename({"turned": f"turned by {rule}"}, strict=False), heading[state["scope"]],
+        f"{groups.height:,} groups{first}. Choose a row to look into it.", folded=False,
+        hidden=() if whole else ("step",), key="-".join(map(str, place)),
         picks=lambda row: {"step": row["step"], "group": row["group"], "rollout": 0},
     )  # fmt: skip
 
 
-def _one(state: State, found: Diagnosis, step: int, group: int) -> tuple[list[AnyPanel], list[str]]:
+def _one(state: State, found: Facts, step: int, group: int) -> tuple[list[AnyPanel], list[str]]:
     """One group: its rewards and advantages in colours, its rollouts, and the text of one of them."""
-    rules = list(state["rules"])
+    rules, evaluated = list(state["rules"]), state["scope"] == EVALUATED
     matrix = group_rows(at_step(found, step, rules), step, group, rules)
     rollouts = rollouts_of(found, step, group, rules)
     here = found.table.frame.filter((pl.col("step") == step) & (pl.col("group") == group))
@@ -87,18 +102,25 @@ def _one(state: State, found: Diagnosis, step: int, group: int) -> tuple[list[An
             f"rollouts = rollouts_of(found, {step}, {group}, rules)"]  # fmt: skip
     return [
         Panel(group_matrix, matrix, f"Step {step}, group {group}"),
-        Texts(texts, f"What rollout {row} says", plain(why(found, step, group))),
+        Texts(texts, f"What rollout {row} says", "" if evaluated else plain(why(found, step, group))),
         Table(rollouts.select(mark, pl.all()), "Its rollouts", "Choose a row to read its whole text.", folded=False,
               picks=lambda row: {"step": step, "group": group, "rollout": row["rollout"]}, key=f"{step}-{group}"),
     ], code  # fmt: skip
 
 
-def _sentence(state: State, found: Diagnosis, groups: pl.DataFrame, step: int, group: int) -> str:
+def _sentence(state: State, found: Facts, groups: pl.DataFrame, step: int, group: int) -> str:
     """How many groups teach, and what is to be said of the one below."""
-    where = "the log" if state["scope"] == "log" else f"step {state['step']}"
+    where = {"log": "the log", EVALUATED: "the evaluations"}.get(state["scope"], f"step {state['step']}")
     held = f" that hold “{plain(state['find'])}”" if state["find"] else ""
     if groups.is_empty():
         return f"**No group of {where}** holds “{plain(state['find'])}”, in its prompt or in a completion."
+    if state["scope"] == EVALUATED:
+        mean = found.table.frame["reward"].mean()
+        said = f" with a mean reward of {mean:.3g}" if isinstance(mean, float) else ""
+        return (
+            f"**{found.table.frame.height:,} rollouts were evaluated**{said} and not trained on, so they stand in no "
+            f"statistic. Here are {groups.height:,} groups{held}; below, group {group} of step {step}."
+        )
     silent = groups.height - int((groups["learnt"] == "yes").sum())
     said = f"**{silent} of {groups.height:,} groups** of {where}{held} teach nothing. "
     return f"{said}Below, group {group} of step {step}: {plain(why(found, step, group))}"

@@ -122,8 +122,9 @@ def _evaluation(found: Diagnosis) -> list[AnyPanel]:
     if rows.is_empty():
         return []
     counted = rows.group_by("step", maintain_order=True).agg(pl.len().alias("rollouts"), pl.col("reward").mean())
-    return [Table(counted.sort("step"), "What was evaluated", "These rollouts were not trained on and stand in no "
-                  "statistic.", wide=False, folded=False)]  # fmt: skip
+    guide = "These rollouts were not trained on and stand in no statistic. A row that is chosen leads to its answers."
+    return [Table(counted.sort("step"), "What was evaluated", guide, wide=False, folded=False,
+                  picks=lambda row: at_step_of(row) | {"scope": "evaluation", "group": 0})]  # fmt: skip
 
 
 def how_read(found: Diagnosis) -> Words:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -102,6 +102,12 @@ class Facts:
         (logged one, now zero or left out), woken (logged zero), share (changed of compared).
         """
         return tallies.changes(self._advantages[0], self.table.frame["advantage"].to_numpy())
+
+    @cached_property
+    def evaluated(self) -> Facts:
+        """The same of the rollouts that were evaluated and not trained on; without rows where the log has none."""
+        rows = self.table.evaluation
+        return Facts(replace(self.table, frame=rows, evaluation=rows.clear(), tokens=None, order=None), self.compared)
 
     @property
     def no_signal(self) -> float:

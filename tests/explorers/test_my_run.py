@@ -71,6 +71,31 @@ def test_what_was_evaluated_stands_apart():
     assert table.frame["step"].to_list() == [2, 4] and table.frame["rollouts"].min() > 0
 
 
+def test_what_was_evaluated_can_be_browsed():
+    evaluated = lab.load(lab.logs.bundled()["verl"]).evaluation
+    table = next(each for each in panels(picture(log="verl"), Table) if each.heading == "What was evaluated")
+    to = table.picks(table.frame.row(1, named=True))
+    assert to == {"view": "browse", "scope": "evaluation", "step": 4, "group": 0, "rollout": 0}
+    shown = picture(log="verl", **to)
+    assert f"**{evaluated.height} rollouts were evaluated** with a mean reward of" in shown.sentence
+    assert shown.sentence.endswith("below, group 0 of step 4.")
+    groups = shown.beside
+    assert groups.frame.height == evaluated.select("step", "group").n_unique()
+    assert not {"learnt", "advantage"} & set(groups.frame.columns)
+    here = evaluated.filter((pl.col("step") == 4) & (pl.col("group") == 0))
+    assert panels(shown, Texts)[0].texts[1][1] == here["completion"][0]
+    local = {}
+    exec(shown.code, local)
+    assert local["groups"].equals(shown.frame) and local["rollouts"].height == here.height
+
+
+def test_a_log_without_evaluations_offers_none_to_look_at():
+    state = ASKED.state(view="browse", scope="evaluation")
+    assert ASKED.settle(state)["scope"] == "step"
+    assert list(ASKED.offer(ASKED.settle(state)).options["scope"]) == ["step", "log"]
+    assert "evaluation" in ASKED.offer(ASKED.state(log="verl", view="browse")).options["scope"]
+
+
 def test_a_step_is_the_nearest_one_and_at_first_the_loudest():
     known = lab.diagnose(lab.logs.bundled()["two_rewards"]).steps
     assert ASKED.settle(ASKED.state(view="browse", step=400))["step"] == 12
