@@ -92,7 +92,8 @@ def test_every_preset_is_a_question_with_an_answer_and_its_data_are_those_of_a_n
         settled(test.pills[place].set_value(question).run())
         assert problems(test) == [], question
         lit, row = test.pills[:2]
-        assert lit.value == row.value == row.options[0] == question, "the chosen question is lit and stands first"
+        assert question in (lit.value, row.value), "the chosen question stays lit"
+        assert row.options[0] == question, "it stands first, so that no window hides it"
         assert len(sentence(test)) > 20
         if there is not None:
             there._questions.value = question
