@@ -31,7 +31,7 @@ QUESTIONS: Questions = {
     "All rewards are equal: where do advantages come from?": {"log": "equal_rewards"},
     "Which batches were logged twice?": {"log": "reused_batches"},
     "Which groups were pushed hardest, and by what?": {"view": BROWSE, "step": 5},
-    "What did it answer when it was evaluated?": {"log": "verl", "view": BROWSE, "scope": EVALUATED},
+    "What did it answer when it was evaluated?": {"log": "verl", "view": BROWSE, "scope": EVALUATED, "step": 4},
     "Two rewards: which rules change a sign?": {"view": WHAT_IF},
     "And if the rewards were a harmonic mean?": {"view": WHAT_IF, "transform": "harmonic-rpo"},
 }
