@@ -39,9 +39,12 @@ from lab.methods import variant as named
 
 __all__ = ["GRPOTrainer"]
 
-#: What a batch holds of images, beside its tokens.
-_IMAGES = ("pixel_values", "image_grid_thw", "num_images", "pixel_attention_mask", "spatial_shapes", "num_tiles",
-           "image_sizes", "token_type_ids", "mm_token_type_ids", "image_position_ids")  # fmt: skip
+#: What a batch holds beside its tokens, such as images: TRL's own list, those of its arguments that may be None.
+_BESIDE = tuple(
+    name
+    for name, given in inspect.signature(Plain._get_per_token_logps_and_entropies).parameters.items()
+    if given.default is None and name != "batch_size"
+)
 
 
 class GRPOTrainer(Plain):
@@ -114,7 +117,7 @@ class GRPOTrainer(Plain):
         length, mask = inputs["completion_ids"].size(1), _mask(inputs)
         logp, entropy, router = self._get_per_token_logps_and_entropies(
             model, ids, seen, length, compute_entropy=True, compute_aux_loss=self.aux_loss_enabled,
-            **{name: inputs.get(name) for name in _IMAGES},
+            **{name: inputs.get(name) for name in _BESIDE},
         )  # fmt: skip
         chosen = mask
         if self.top_entropy_quantile < 1.0:

@@ -127,6 +127,21 @@ def test_the_correction_for_another_engine_acts_as_in_trl(tiny, tmp_path, object
     assert not torch.allclose(agrees(trainer, batch)[1], without[1], atol=1e-4)
 
 
+def test_the_images_of_a_batch_reach_the_model(tiny, tmp_path, monkeypatch):
+    trainer, batch = prepared(tiny, tmp_path, "grpo@trl")
+    beside = {"pixel_values": 1, "image_grid_thw": 2, "num_images": 3, "image_sizes": 4, "mm_token_type_ids": 5}
+    given = {}
+
+    def scored(*_, **named):
+        given.update(named)
+        raise InterruptedError
+
+    monkeypatch.setattr(trainer, "_get_per_token_logps_and_entropies", scored)
+    with pytest.raises(InterruptedError):
+        trainer._compute_loss(trainer.model, batch | beside)
+    assert {name: given[name] for name in beside} == beside and given["pixel_attention_mask"] is None
+
+
 def test_completions_are_logged_with_the_advantages_that_were_used(tiny, tmp_path):
     trainer, batch = prepared(tiny, tmp_path, "dr_grpo")
     assert list(trainer._logs["advantages"]) == pytest.approx(batch["advantages"].tolist())
