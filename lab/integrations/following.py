@@ -7,6 +7,7 @@ lab.integrations.following.track("rollouts", every=10)      # verl: where traine
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def diagnosing(*, every: int = 10, stop_on: str = "", say: Callable[[str], objec
     It writes `trainer_state.json` beside the completions, so that the metrics are there before the first checkpoint.
 
     Args:
-        every: Steps with metrics between two looks.
+        every: Steps with metrics between two looks; the last one is at the end of the training.
         stop_on: End the training, on all processes, at the first finding as bad as that; "" never.
         say: Takes each sentence.
 
@@ -97,6 +98,10 @@ def diagnosing(*, every: int = 10, stop_on: str = "", say: Callable[[str], objec
             if found[0]:
                 control.should_training_stop = True
 
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.is_world_process_zero and self.logged % every:
+                self.look(args, state)
+
         def look(self, args: Any, state: Any) -> bool:
             self.follower = self.follower or Follower(args.output_dir, stop_on=stop_on, say=say)
             Path(args.output_dir).mkdir(parents=True, exist_ok=True)
@@ -113,7 +118,7 @@ def track(
 
     Args:
         folder: Where verl writes its rollouts (`trainer.rollout_data_dir`).
-        every: Steps between two looks.
+        every: Steps between two looks; the last one is at the end of the run.
         say: Takes each sentence.
         into: verl's class `Tracking`; imported from verl by default.
 
@@ -128,7 +133,8 @@ def track(
 
     def started(self: Any, *given: Any, **named: Any) -> None:
         before(self, *given, **named)
-        self.logger["advlab"] = _Tracker(Follower(folder, say=say, reader="verl"), every)
+        tracker = self.logger["advlab"] = _Tracker(Follower(folder, say=say, reader="verl"), every)
+        weakref.finalize(self, tracker.finish)  # verl ends by name the trackers that it knows
 
     into.__init__ = started  # type: ignore[misc]
 

@@ -1,5 +1,6 @@
 """A run that is diagnosed while it trains: each finding is said once, and no trouble with the log ends the run."""
 
+import gc
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,7 +54,13 @@ def test_verl_calls_it_every_few_steps(tmp_path: Path) -> None:
     assert said == []
     tracking.log({"x": 1.0}, 2)
     assert any("ALARM" in each for each in said)
-    tracking.logger["advlab"].finish(exit_code=0)
+    dump(tmp_path / "rollouts", 2, [2.0, 1.0] * 32)
+    (tmp_path / "rollouts" / "3.jsonl").write_text('{"step": 3}\n')
+    tracking.log({"x": 1.0}, 3)
+    before = len(said)
+    del tracking
+    gc.collect()
+    assert len(said) == before + 1 and "cannot be diagnosed" in said[-1]
     with pytest.raises(InputError, match="every"):
         track(tmp_path, every=0, into=own)
 
@@ -77,6 +84,20 @@ def test_the_callback_keeps_the_metrics_and_stops_the_training(tmp_path: Path) -
     callback.on_log(args, state, control)
     with pytest.raises(InputError, match="every"):
         diagnosing(every=0)
+
+
+def test_a_training_shorter_than_a_look_is_diagnosed_at_its_end(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    from transformers.trainer_callback import TrainerState
+
+    callback = diagnosing(every=10)
+    args, control = SimpleNamespace(output_dir=str(tmp_path / "run"), world_size=1), SimpleNamespace()
+    logged = {"step": 1, "loss": 0.5, "reward": 0.5, "reward_std": 0.5, "frac_reward_zero_std": 0.25}
+    state = TrainerState(log_history=[logged], global_step=1, is_world_process_zero=True)
+    callback.on_log(args, state, control)
+    assert callback.follower is None
+    callback.on_train_end(args, state, control)
+    assert callback.follower.found is not None
 
 
 def test_every_process_stops_where_the_first_one_found_something(
