@@ -12,9 +12,10 @@ them, and each process weighs its own rollouts.
 
 What GRPOConfig says of the loss becomes an option of the variant's rules or is refused by name (`trl_settings`):
 epsilon, epsilon_high, delta, loss_type, importance_sampling_level, the constants of SAPO and VESPO, scale_rewards and
-multi_objective_aggregation; without a variant all of them act as in TRL. What stands beside the loss acts as in TRL,
-too: the entropy bonus and its control, top_entropy_quantile, off_policy_mask_threshold, vLLM's importance correction,
-the loss of a mixture's router.
+multi_objective_aggregation; without a variant all of them act as in TRL. A setting counts as set where it differs from
+TRL's default, so a variant keeps its own average over tokens where loss_type="dapo" or nothing is written. What stands
+beside the loss acts as in TRL, too: the entropy bonus and its control, top_entropy_quantile,
+off_policy_mask_threshold, vLLM's importance correction, the loss of a mixture's router.
 
 What the variant asks of the training loop is TRL's to do: its kl_beta must be `beta`, its max_grad_norm TRL's, and
 prompts are not sampled again; a trainer where these differ is refused, with the setting to change. `num_generations`
