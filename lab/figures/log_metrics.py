@@ -11,7 +11,7 @@ import polars as pl
 
 from lab.figures.figure import figure
 from lab.figures.lines import thin
-from lab.figures.marks import heading, panel
+from lab.figures.marks import heading, panel, whole
 from lab.figures.theme import palette
 from lab.text import printable
 
@@ -54,7 +54,7 @@ def log_metrics(
             "line": {"color": palette(theme).hues[0], "width": 2}, "name": titles[i],
             "hovertemplate": "step %{x}: %{y:.4g}<extra></extra>",
         })  # fmt: skip
-        x, y = {"tickformat": "d", "nticks": 5}, {"nticks": 4}
+        x, y = {"nticks": 5} | whole(frame["step"]), {"nticks": 4}
         layout |= panel(i, len(chosen), columns, x, y, beside=0.07, below=0.3 / rows)
         words.append(heading(titles[i], axis, theme) | _CENTRED)
     return go.Figure(data=traces, layout=layout | {"annotations": words})

@@ -11,7 +11,7 @@ import polars as pl
 
 from lab.figures.figure import figure
 from lab.figures.lines import thin
-from lab.figures.marks import panel
+from lab.figures.marks import panel, whole
 from lab.figures.theme import fade, palette
 
 __all__ = ["log_steps"]
@@ -44,7 +44,7 @@ def log_steps(frame: pl.DataFrame, *, theme: str, step: int | None = None, heigh
             "line": {"color": palette(theme).text, "width": 1.5, "dash": "dash"}}  # fmt: skip
     for row, (name, axis) in enumerate(zip(rows, axes, strict=True)):
         lowest = axis == axes[-1]
-        x = {"tickformat": "d"} if lowest else {"showticklabels": False, "matches": f"x{axes[-1]}"}
+        x = whole(frame["step"]) if lowest else {"showticklabels": False, "matches": f"x{axes[-1]}"}
         y = {"tickformat": ".0%", "range": [-0.04, 1.04]} if name == "no_signal" else {}
         layout |= panel(row, len(rows), 1, x, y | {"nticks": 4}, beside=0, below=0.06)
         layout[f"yaxis{axis}"]["title"], layout[f"xaxis{axis}"]["title"] = _ROWS[name], _STEP if lowest else None

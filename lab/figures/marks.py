@@ -11,13 +11,21 @@ import polars as pl
 
 from lab.figures.theme import palette
 
-__all__ = ["ON_TOP", "SHARE", "bounds", "heading", "panel", "points", "tiles", "whiskers"]
+__all__ = ["ON_TOP", "SHARE", "bounds", "heading", "panel", "points", "tiles", "whiskers", "whole"]
+
+_FEW = 5  # steps that each have a tick
 
 #: An axis of shares of a whole.
 SHARE: Mapping[str, Any] = {"tickformat": ".0%", "rangemode": "tozero"}
 
 #: A legend at the upper edge of the picture, however high it is; the margin leaves room for it and for headings.
 ON_TOP: Mapping[str, Any] = {"yref": "container", "y": 1, "yanchor": "top"}
+
+
+def whole(steps: Any) -> dict[str, Any]:
+    """An axis of steps, with whole numbers alone: Plotly puts ticks between two steps where there are few."""
+    few = len(steps) > 0 and max(steps) - min(steps) <= _FEW
+    return {"tickformat": "d"} | ({"dtick": 1} if few else {})
 
 
 def bounds(frame: pl.DataFrame) -> np.ndarray:

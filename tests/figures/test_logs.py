@@ -190,3 +190,11 @@ def test_a_reward_rule_is_drawn_reward_by_reward():
 def test_a_step_is_marked(found):
     drawn = log_steps(found["two_rewards"].steps, step=5)
     assert {shape.x0 for shape in drawn.layout.shapes} == {5} and len(drawn.layout.shapes) == 3
+
+
+def test_few_steps_have_whole_numbers_on_their_axis():
+    from lab.figures.marks import whole
+
+    assert whole(pl.Series([1, 4])) == {"tickformat": "d", "dtick": 1}
+    assert whole(pl.Series([1, 6]))["dtick"] == 1 and "dtick" not in whole(pl.Series([1, 7]))
+    assert whole(pl.Series([], dtype=pl.Int64)) == {"tickformat": "d"}
