@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -215,7 +216,7 @@ def _rows(raw: Raw, source: Path, wanted: Container[int] | None) -> tuple[pl.Dat
     files = frame["_file"].n_unique()
     read = f"{frame.height} rows of {frame['step'].n_unique()} steps from {files} file(s)."
     silent = [] if "advantage" in frame.columns else [_SILENT]
-    return frame.sort("step", maintain_order=True), [read, *raw.notes, *silent, *_back(frame)]
+    return frame.sort("step", maintain_order=True), [read, *raw.notes, *silent, *_back(frame), *_among(frame)]
 
 
 def _back(frame: pl.DataFrame) -> list[str]:
@@ -228,6 +229,24 @@ def _back(frame: pl.DataFrame) -> list[str]:
     return [f"The steps go back from {before} to {step} in {file}: two runs, or one that was resumed, may stand in it."]
 
 
+def _among(frame: pl.DataFrame) -> list[str]:
+    """A file whose steps begin before those of another end: the files of two runs, or of one that was resumed."""
+    spans = _trained(frame).group_by("_file").agg(pl.col("step").min().alias("first"), pl.col("step").max())
+    for (file, first, last), (other, begins, _) in pairwise(spans.sort("first", "_file").iter_rows()):
+        if begins < last:
+            return [
+                f"The steps of {other} begin at {begins}, among those of {file} ({first} to {last}): two runs, or one "
+                "that was resumed, may stand in this folder."
+            ]
+    return []
+
+
+def _trained(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows that no reader has marked as evaluated."""
+    marked = frame.schema.get("evaluation") == pl.Boolean
+    return frame.filter(~column("evaluation").fill_null(False)) if marked else frame
+
+
 _SILENT = "The log has no advantages, so nothing can be compared with the trainer's own."
 
 
@@ -238,7 +257,10 @@ def _check_steps(frame: pl.DataFrame) -> None:
     shared = files.filter(pl.col("_file").list.len() > 1).sort("step")
     if shared.height:
         step, names = shared.select("step", "_file").row(0)
-        raise InputError(f"step {step} stands in several files: {listed(names)}; keep one of them")
+        raise InputError(
+            f"step {step} stands in several files: {listed(names)}; two runs, or one that was resumed, may stand in "
+            "this folder: keep the files of one"
+        )
 
 
 def _assemble(frame: pl.DataFrame, columns: Sequence[str], weights: Sequence[float]) -> pl.DataFrame:

@@ -142,6 +142,20 @@ def test_rollouts_and_metrics_of_two_runs() -> None:
     assert one(made(REWARDS, metrics=sparse), "log.two_runs") is None, "means over several steps are no step's mean"
 
 
+def test_files_whose_steps_lie_among_those_of_another_are_named(tmp_path: Path) -> None:
+    def note(**steps: tuple[int, ...]) -> list[str]:
+        folder = tmp_path / "-".join(steps)
+        folder.mkdir()
+        for name, own in steps.items():
+            rows = [f"{s},{g},{r}" for s in own for g in (0, 1) for r in (0, s)]
+            (folder / f"{name}.csv").write_text("\n".join(["step,group,reward", *rows]))
+        return [each for each in lab.load(folder).notes if "two runs" in each]
+
+    (said,) = note(a=(1, 3, 5), b=(4, 6), c=(7, 8))
+    assert "b.csv begin at 4, among those of" in said and "a.csv (1 to 5)" in said
+    assert note(first=(1, 2), second=(3, 4)) == [] and note(late=(3, 4), early=(1, 2)) == []
+
+
 def test_steps_that_go_back_are_said(tmp_path: Path) -> None:
     lines = ["step,group,reward"] + [f"{s},{g},{r}" for s in (1, 2, 3, 2) for g in (0, 1) for r in (0, s)]
     (tmp_path / "run.csv").write_text("\n".join(lines))

@@ -48,6 +48,20 @@ def test_the_causes_of_silence() -> None:
     )
 
 
+def test_right_answers_are_only_inferred_where_the_range_of_the_reward_is_not_known() -> None:
+    rewards = binary([[4, 0, 2, 4]])
+
+    def split(table: RolloutTable) -> str:
+        return str(one(table, "signal.silent")).rpartition("(")[2]
+
+    assert split(made(rewards)) == "50.0% solved, 25.0% never right)."
+    half = split(made(rewards / 2))
+    assert half.startswith("50.0% at the highest reward of the log, 0.5, and taken for solved, 25.0% never right")
+    signed = split(made(2 * rewards - 1))
+    assert "at the highest reward of the log, 1, and taken for solved" in signed
+    assert "at the lowest reward of the log, -1, and taken for never right" in signed
+
+
 def test_one_rollout_is_no_silent_group() -> None:
     table = made(np.arange(8.0).reshape(1, 8, 1, 1))
     assert lab.diagnose(table).groups["cause"].unique().to_list() == ["single"]

@@ -38,12 +38,28 @@ def silent(run: Facts, *, warns: float = 0.75, alarms: float = 0.99, least: int 
     share = found.height / total
     severity = "note" if total < least or share < warns else "alarm" if share >= alarms else "warning"
     counts = dict(found["cause"].value_counts().iter_rows())
-    split = ", ".join(f"{counts[cause] / total:.1%} {words}" for cause, words in _WORDS.items() if cause in counts)
+    split = ", ".join(f"{counts[cause] / total:.1%} {words}" for cause, words in _told(run).items() if cause in counts)
     said = (
         f"{found.height} of {total} groups ({share:.1%}) have equal rewards: nothing in them can be learnt ({split})."
     )
     rows = found.select("step", "group", "reward", "cause")
     return Finding(severity, said + _same(found), rows, share, Evidence("group_map", group_map_frame(run)))
+
+
+def _told(run: Facts) -> dict[str, str]:
+    """The causes in words; where no answer of the log is known to be right, or wrong, that is only taken for so.
+
+    It is known where every part of the reward lies between 0 and 1: at the sum of the weights, and at 0.
+    """
+    table, total = run.table, run.table.frame["reward"]
+    parts = [part.drop_nulls() for part in table.frame.select(map(column, table.reward_columns))]
+    shares = all(part.is_between(0, 1).all() for part in parts) and min(table.reward_weights, default=0) >= 0
+    low, high, best = (float(end or 0) for end in (total.min(), total.max(), sum(table.reward_weights)))  # type: ignore[arg-type]
+    inferred = {
+        "solved": (high >= best * (1 - EQUAL), f"at the highest reward of the log, {high:.4g}, and taken for solved"),
+        "hopeless": (low == 0, f"at the lowest reward of the log, {low:.4g}, and taken for never right"),
+    }
+    return _WORDS | {cause: words for cause, (known, words) in inferred.items() if not (shares and known)}
 
 
 def _same(found: pl.DataFrame) -> str:
