@@ -66,8 +66,9 @@ def _ground(drawn: go.Figure, column: int, theme: str, landscape: pl.DataFrame |
     colors = palette(theme)
     if landscape is not None:
         scale = [[0.0, colors.paper], [1.0, "#bfe3d6" if theme == "light" else "#1d4a40"]]
-        drawn.add_heatmap(x=landscape["x"], y=landscape["y"], z=landscape["reward"], colorscale=scale, showscale=False,
-                          zmin=0, zmax=1, zsmooth="best", hoverinfo="skip", row=1, col=column)  # fmt: skip
+        drawn.add_heatmap(x=landscape["x"], y=landscape["y"], z=landscape["reward"], colorscale=scale, zmin=0,
+                          zmax=_most(landscape), showscale=False, zsmooth="best", hoverinfo="skip", row=1,
+                          col=column)  # fmt: skip
     for x, y in modes:
         drawn.add_shape(type="circle", x0=x - ring, x1=x + ring, y0=y - ring, y1=y + ring, row=1, col=column,
                         line={"color": colors.muted, "width": 1, "dash": "dot"})  # fmt: skip
@@ -75,6 +76,11 @@ def _ground(drawn: go.Figure, column: int, theme: str, landscape: pl.DataFrame |
     drawn.update_xaxes(range=[-_HALF, _HALF], constrain="domain", **hidden)
     anchor = "x" if column == 1 else f"x{column}"
     drawn.update_yaxes(range=[-_HALF, _HALF], scaleanchor=anchor, constrain="domain", **hidden)
+
+
+def _most(landscape: pl.DataFrame) -> float:
+    """The most that one reward pays, or where there are several the most of their sum."""
+    return max(1.0, float(landscape["reward"].to_numpy().max()))
 
 
 def _upto(one: pl.DataFrame, last: int, theme: str, legend: bool) -> list[go.Scatter]:

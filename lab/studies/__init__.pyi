@@ -63,6 +63,7 @@ from .redistribution import (
 from .redistribution import (
     redistribution_training as redistribution_training,
 )
+from .reward_balance import balance_study as balance_study
 from .reward_hacking import hacking_study as hacking_study
 from .reward_models import (
     RewardModelStudy as RewardModelStudy,

@@ -76,3 +76,20 @@ def test_variants_that_cannot_train_a_flow_are_named_with_the_reason(monkeypatch
     asked = explorer("flow")
     offered = asked.offer(asked.state(variants=["flow-grpo"])).options["variants"]
     assert "flow-grpo" in offered and "grpo" in offered and "mapo" not in offered
+
+
+def test_several_rewards_have_sectors_and_are_told_who_is_opposed(monkeypatch, tmp_path):
+    monkeypatch.setenv("ADVLAB_CACHE", str(tmp_path))
+    small = {"prompts": 2, "denoising": 3, "width": 4, "pretraining": 2}
+    monkeypatch.setattr("lab.explorers.flow.settings", lambda state: {**small, "rewards": state["rewards"]})
+    asked = explorer("flow")
+    given = {"variants": ["diffusion-nft", "marble"], "steps": 0, "group_size": 4}
+    one, several = (asked.draw(asked.state(**given, rewards=rewards)) for rewards in ("near", "near+right+ring"))
+    assert [left.name for left in one.left_out] == ["marble"] and len(one.panels) == 2
+    sectors = several.panels[1].frame
+    assert sectors["reward"].unique(maintain_order=True).to_list() == ["near", "right", "ring"]
+    assert sectors["variant"].unique(maintain_order=True).to_list() == given["variants"]
+    sums = sectors.group_by("variant", "step").agg(pl.col("weight").sum())["weight"]
+    assert sums.to_list() == pytest.approx([1.0] * 2)
+    assert "The step opposes some reward's own gradient in" in several.sentence
+    assert "balance_study" in several.code and "balance_study" not in one.code
