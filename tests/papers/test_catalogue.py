@@ -55,6 +55,8 @@ def test_every_paper_has_facts_rules_and_claims(paper: papers.Paper) -> None:
         "baselines",
         "school-of-reward-hacks",
         "mdp-substrate",
+        "preference-substrate",
+        "secrets-rm",
         "barfi",
         "dense-rewards",
         "oni",
