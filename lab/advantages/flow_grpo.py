@@ -12,7 +12,7 @@ from lab.registry import preset, register
 @register(
     "advantage",
     "flow-grpo",
-    paper="baselines",
+    paper="flow-substrate",
     equation="A = clamp((R − mean) / (std of the batch + ε), ±5)",
     properties={"shift", "scale", "permutation", "silent", "bounded"},
     bound=lambda shape: 5.0,
@@ -39,5 +39,5 @@ def flow_grpo(rewards: Array, *, global_std: bool = True, eps: float = 1e-4, lim
 preset("advantage", "flow-grpo@group-std", "flow-grpo", "the deviation of each group",
        {"shift", "scale", "permutation", "silent", "groupwise", "bounded"},
        equation="A = clamp((R − mean) / (std + ε), ±5)", global_std=False)  # fmt: skip
-method("flow-grpo", advantage="flow-grpo", objective="ppo_clip", max_grad_norm=1.0, paper="baselines",
+method("flow-grpo", advantage="flow-grpo", objective="ppo_clip", max_grad_norm=1.0, paper="flow-substrate",
        note="denoising steps are the actions, and the last one is left out")  # fmt: skip

@@ -19,7 +19,7 @@ WEIGHTS = ("group", "sample", "none")
 @register(
     "advantage",
     "vgpo",
-    paper="baselines",
+    paper="vgpo",
     equation="A = clamp(ω (z_step(Q) + k Q), ±5),  Q_i = Σ_{j≥i} γ^(j−i) R_j,  ω = mean_g Q_i / mean Q",
     properties={"shift", "scale", "permutation", "groupwise", "bounded"},
     bound=lambda shape: 5.0,
@@ -85,5 +85,5 @@ def _weights(values: Array, omega: str) -> Array:
 preset("advantage", "vgpo@sample", "vgpo", "each rollout's own share of the value", {"shift", "scale",
        "permutation", "groupwise", "bounded"}, equation="A = clamp(ω (z_step(Q) + k Q), ±5),  ω = Q_i / mean_i Q",
        omega="sample")  # fmt: skip
-method("vgpo", advantage="vgpo", objective="ppo_clip", max_grad_norm=1.0, paper="baselines",
+method("vgpo", advantage="vgpo", objective="ppo_clip", max_grad_norm=1.0, paper="vgpo",
        note="denoising steps by their value, in place of one advantage for all of them")  # fmt: skip

@@ -85,7 +85,7 @@ def drawn(pair: Pair, r: Array, away: Array, beta: float, kl: float) -> tuple[Ar
 
 @formula(
     "diffusion-nft",
-    paper="baselines",
+    paper="flow-substrate",
     equation="w = −∂/∂v mean 5 (r L⁺ + (1 − r) L⁻)/β − 2 λ (v − v_ref)/(B D) on ∇v,  r = clip(A/10 + ½, 0, 1)",
     reads=(),
     scores=_VELOCITY,
@@ -130,5 +130,5 @@ def diffusion_nft(
     return Formula(weights, lambda: np.asarray(losses.mean((-3, -2, -1))))
 
 
-method("diffusion-nft", advantage="flow-grpo", objective="diffusion-nft", max_grad_norm=1.0, paper="baselines",
+method("diffusion-nft", advantage="flow-grpo", objective="diffusion-nft", max_grad_norm=1.0, paper="flow-substrate",
        note="the velocity is drawn to rewarded samples and away from others, without a likelihood")  # fmt: skip

@@ -90,9 +90,8 @@ def reward_landscape(world: Flow, prompt: int = 0, *, half: float = 3.6, points:
 def _quality(world: Flow, walk: Walk) -> dict[str, float]:
     """Reward and variety of the deterministic sampler's samples."""
     samples = world.samples(walk.policy, _SAMPLES)[0]
-    draw, mixture = np.random.default_rng(0), world.mixture
-    mode = draw.choice(len(mixture.shares), _COMPARED, p=mixture.shares)
-    data = mixture.centres[mode] + mixture.deviation * draw.normal(size=(_COMPARED, 2))
+    mixture = world.mixture
+    data = mixture.sample(_COMPARED, np.random.default_rng(0))
     return {
         "reward": float(world.reward(samples).mean()), "modes": float(mixture.spread(samples).mean()),
         "within": float(mixture.within(samples).mean()),

@@ -21,10 +21,11 @@ from simulators.flow.pretraining import matching_loss, noised
 from simulators.flow.world import Flow
 from simulators.records import Floats
 
-__all__ = ["NORMS", "Distilled", "direction", "distil", "log_densities", "student_samples"]
+__all__ = ["NORMS", "Distilled", "direction", "distil", "log_densities", "student_samples", "towards"]
 
 Norm = Callable[[Tensor, Tensor], Tensor]
-_BETAS, _FAKE_LR, _FAKE_BATCH, _FAKE_UPDATES, _CLIP = (0.0, 0.999), 1e-3, 256, 5, 10.0
+_BETAS, _FAKE_LR, _CLIP = (0.0, 0.999), 1e-3, 10.0
+_EVALUATED = 256  # samples of a student for each prompt that are looked at
 
 
 def _sample(away: Tensor, difference: Tensor) -> Tensor:
@@ -81,16 +82,25 @@ def direction(x: Tensor, real: Tensor, fake: Tensor, norm: str = "group_mean", g
     return torch.nan_to_num(scaled(away, difference).flatten(-3, -2))
 
 
+def towards(x: Tensor, wanted: Tensor, group: int = 16) -> Tensor:
+    """The slope of exp(−‖x − m‖²/2) at samples [..., B, 2], m being `wanted`, each group by the mean of its sizes."""
+    away = wanted - x
+    parts = (away * torch.exp(-away.square().sum(-1, keepdim=True) / 2)).unflatten(-2, (-1, group))
+    return (parts / (parts.abs().mean((-2, -1), keepdim=True) + 1e-8)).flatten(-3, -2)
+
+
 class Distilled(NamedTuple):
     """What distillation leaves.
 
     Attributes:
         weights: of the students [S, N].
         norms: of the student's gradient in each update, before it is clipped [S, updates].
+        samples: of the students in the end, for each prompt [S, P, 256, 2].
     """
 
     weights: Tensor
     norms: Floats
+    samples: Floats
 
 
 def student_samples(model: Velocity, weights: Tensor, noise: Tensor, prompt: Tensor) -> Tensor:
@@ -134,9 +144,9 @@ class _Draws:
 
 def distil(
     flow: Flow, norm: str = "group_mean", *, seeds: Sequence[int], updates: int = 200, batch: int = 128,
-    group: int = 16, steps: int = 2, lr: float = 5e-4,
+    follow: int = 5, followed: int = 256, group: int = 16, steps: int = 2, lr: float = 5e-4, near: float = 0.0,
 ) -> Distilled:  # fmt: skip
-    """Students of a pretrained flow; before each update the fake model follows them with five of its own.
+    """Students of a pretrained flow; before each update the fake model follows them with some of its own.
 
     Args:
         flow: the teacher, in float32.
@@ -144,55 +154,64 @@ def distil(
         seeds: of the S runs.
         updates: of the student.
         batch: samples per update.
+        follow: updates of the fake model before each; with 0 it stays the teacher, and nothing moves.
+        followed: samples in each of these.
         group: samples of a group, a divisor of `batch`.
         steps: of the student's sampler.
         lr: of Adam with betas (0, 0.999).
+        near: weight of the slope of the world's reward beside the matching one, each scaled by its own group (GNDMR).
     """
     model, draw = flow.model, _Draws(seeds, flow.prompts)
     teacher = flow.init(seeds).parameters
     student, fake = (teacher.clone().requires_grad_() for _ in range(2))
     ours = torch.optim.Adam([student], lr, betas=_BETAS)
     theirs = torch.optim.Adam([fake], _FAKE_LR, betas=_BETAS)
+    wanted = torch.from_numpy(flow.wanted).to(teacher.dtype)
     norms = np.empty((len(seeds), check_count("updates", updates, least=1)))
     for update in range(updates):
-        for _ in range(_FAKE_UPDATES):
-            _follow(model, student, fake, theirs, draw, steps)
+        for _ in range(follow):
+            _follow(model, student, fake, theirs, draw, steps, followed)
         x, prompt = draw.student(model, student, batch, steps)
         t, noise = 0.02 + 0.96 * draw.uniform(batch), draw.normal(batch, 2)
         with torch.no_grad():
             at = noised(x, noise, t)
             real, own = (at - t[..., None] * model(who, at, t, prompt) for who in (teacher, fake))
-            slope = direction(x, real, own, norm, group) / x[0].numel()
-        (found,) = torch.autograd.grad(x, student, slope)
+            slope = direction(x, real, own, norm, group) - near * towards(x, wanted[prompt], group)
+        (found,) = torch.autograd.grad(x, student, slope / x[0].numel())
         size = found.norm(dim=1, keepdim=True)
         norms[:, update] = size[:, 0]
         student.grad = found * (_CLIP / size.clamp(min=_CLIP))
         ours.step()
-    return Distilled(student.detach(), norms)
+    with torch.no_grad():
+        each = torch.arange(flow.prompts).repeat_interleave(_EVALUATED).expand(len(seeds), -1)
+        samples = student_samples(model, student, draw.normal(steps, each.shape[1], 2).transpose(0, 1), each)
+    return Distilled(student.detach(), norms, samples.unflatten(1, (flow.prompts, -1)).double().numpy())
 
 
 def _follow(
-    model: Velocity, student: Tensor, fake: Tensor, optimizer: torch.optim.Optimizer, draw: _Draws, steps: int
-) -> None:
+    model: Velocity, student: Tensor, fake: Tensor, optimizer: torch.optim.Optimizer, draw: _Draws, steps: int,
+    batch: int,
+) -> None:  # fmt: skip
     """One update of the fake model: flow matching on the student's samples."""
     with torch.no_grad():
-        x, prompt = draw.student(model, student, _FAKE_BATCH, steps)
-    t, noise = draw.uniform(_FAKE_BATCH), draw.normal(_FAKE_BATCH, 2)
+        x, prompt = draw.student(model, student, batch, steps)
+    t, noise = draw.uniform(batch), draw.normal(batch, 2)
     (fake.grad,) = torch.autograd.grad(matching_loss(model, fake, x, noise, t, prompt).sum(), fake)
     optimizer.step()
 
 
 def log_densities(
-    x: Tensor, t: float, centres: Tensor | NDArray[np.float64], deviation: float
+    x: Tensor | NDArray[np.float64], t: float, centres: Tensor | NDArray[np.float64], deviation: float
 ) -> tuple[Tensor, Tensor]:
     """log p_t at x of equal Gaussians that got noise, nats [B], and the mean of where x came from [B, 2].
 
     Args:
-        x: noised samples [B, 2].
+        x: noised samples [B, 2], a tensor or an array.
         t: when, above 0 and below 1.
         centres: of the Gaussians [K, 2]; a student's samples with deviation 0.
         deviation: of each.
     """
+    x = torch.as_tensor(x)
     centres = torch.as_tensor(centres, dtype=x.dtype)
     variance = ((1 - t) * deviation) ** 2 + t**2
     away = x[:, None] - (1 - t) * centres

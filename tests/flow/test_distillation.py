@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from simulators import Flow
-from simulators.flow.distillation import NORMS, direction, distil, log_densities, student_samples
+from simulators.flow.distillation import NORMS, direction, distil, log_densities, student_samples, towards
 from simulators.flow.mixture import energy_distance
 
 X = torch.tensor([[1.0, 1.0], [0.0, 0.0], [2.0, 0.0], [0.0, 4.0]], dtype=torch.float64)
@@ -90,6 +90,25 @@ def test_a_run_is_the_same_whatever_the_others(flow):
     assert torch.allclose(both.weights[1], alone.weights[0], atol=1e-5)
     assert np.allclose(both.norms[1], alone.norms[0], rtol=1e-3) and (both.norms > 0).all()
     assert not torch.allclose(both.weights[0], both.weights[1], atol=1e-4)
+
+
+def test_the_slope_of_a_reward_by_the_size_of_its_group():
+    """One away by (2, 0) has the slope (2, 0) e^−2, one by (0, 1) the slope (0, 1) e^−½; one that is there has none."""
+    x, wanted = (
+        torch.tensor([[0.0, 0.0], [2.0, -1.0], [1.0, 1.0], [1.0, 1.0]]),
+        torch.tensor([[2.0, 0.0]] * 2 + [[1.0, 1.0]] * 2),
+    )
+    mean = (2 * np.exp(-2) + np.exp(-0.5)) / 4
+    expected = torch.tensor([[2 * np.exp(-2) / mean, 0], [0, np.exp(-0.5) / mean], [0, 0], [0, 0]]).float()
+    assert torch.allclose(towards(x, wanted, 2), expected, rtol=1e-5)
+
+
+def test_without_a_model_of_its_own_a_student_stays_and_a_reward_moves_it(flow):
+    given = {"seeds": [3], "updates": 2, "batch": 16, "follow": 0}
+    start, still = flow.init([3]).parameters, distil(flow, **given)
+    assert torch.equal(still.weights, start) and not still.norms.any() and still.samples.shape == (1, 2, 256, 2)
+    moved = distil(flow, near=0.5, **given)
+    assert not torch.equal(moved.weights, start) and (moved.norms > 0).all()
 
 
 @pytest.mark.slow

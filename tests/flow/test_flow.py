@@ -103,12 +103,17 @@ def test_the_mixture_and_its_measures():
     x = normals(np.random.default_rng(0).random((4000, 2)))
     assert np.allclose(np.cov(x.T), np.eye(2), atol=0.06) and np.abs(x.mean(0)).max() < 0.05
     assert energy_distance(x, x) == 0 and energy_distance(x, x + 5) > 5
+    near, far = np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([[0.0, 5.0]])
+    assert energy_distance(near, far) == pytest.approx(2 * (5 + 10**0.5) / 2 - 5 / 2)
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [({"modes": 0}, "modes"), ({"mass": [0] * 8}, "one is above 0"), ({"mass": [1, 2]}, "8 weights"),
-     ({"denoising": 1}, "denoising"), ({"noise": 0.0}, "no density"), ({"deviation": 0.0}, "deviation"),
+    [({"modes": 0}, "modes must be at least 1, not 0"), ({"mass": [1, 2]}, r"mass=\[1, 2\]; it must be 8 weights"),
+     ({"mass": [0] * 8}, "it must be 8 weights of at least 0, of which one is above 0"),
+     ({"mass": [float("nan")] + [1] * 7}, "it must be 8 weights of at least 0"),
+     ({"denoising": 1}, "denoising must be at least 2, not 1"), ({"noise": 0.0}, "must be above 0: .* no density"),
+     ({"noise": float("nan")}, "noise=nan; it must be above 0"), ({"deviation": 0.0}, "deviation=0.0; at least one"),
      ({"precision": "half"}, "float64")],
 )  # fmt: skip
 def test_what_cannot_flow_is_refused(given, words):
@@ -119,6 +124,26 @@ def test_what_cannot_flow_is_refused(given, words):
 def test_a_reward_far_out_is_none(world):
     assert world.reward(np.full((1, 3, 1, 2), np.inf)).tolist() == [[[0.0]] * 3]
     assert world.reward(np.full((1, 3, 1, 2), np.nan)).tolist() == [[[0.0]] * 3]
+
+
+@pytest.mark.parametrize("harm", [lambda kept: b"", lambda kept: kept[:-40], lambda kept: b"\0" + kept[1:],
+                                  lambda kept: kept[:200] + bytes([kept[200] ^ 1]) + kept[201:]])  # fmt: skip
+def test_damaged_weights_are_named_and_made_anew(monkeypatch, tmp_path, harm):
+    monkeypatch.setenv("ADVLAB_CACHE", str(tmp_path))
+    whole = Flow(2, **SMALL).start(1)
+    (file,) = (tmp_path / "flow").iterdir()
+    file.write_bytes(harm(file.read_bytes()))
+    with pytest.warns(UserWarning, match=rf"{file.name} is damaged .* and is made anew"):
+        again = Flow(2, **SMALL).start(1)
+    assert torch.equal(again, whole) and torch.equal(Flow(2, **SMALL).start(1), whole)
+
+
+def test_the_data_are_drawn_by_their_mass():
+    mixture = Mixture(4, deviation=0.01, mass=[3, 0, 1, 0])
+    drawn = mixture.sample(4000, np.random.default_rng(0))
+    shares = [(mixture.nearest(drawn)[0] == k).mean() for k in range(4)]
+    assert drawn.shape == (4000, 2) and shares == pytest.approx([0.75, 0, 0.25, 0], abs=0.02)
+    assert np.abs(drawn - mixture.centres[mixture.nearest(drawn)[0]]).std() < 0.01
 
 
 @pytest.mark.slow

@@ -59,6 +59,8 @@ def test_every_paper_has_facts_rules_and_claims(paper: papers.Paper) -> None:
         "secrets-rm",
         "barfi",
         "dense-rewards",
+        "flow-substrate",
+        "gndm",
         "oni",
         "robo-dopamine",
         *about_rewards,
