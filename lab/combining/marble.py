@@ -24,7 +24,7 @@ def _fresh(runs: int) -> dict[str, Array]:
 
 
 @register(
-    "combine", "marble", paper="baselines", memory=_fresh,
+    "combine", "marble", paper="marble", memory=_fresh,
     equation="α ← e α + (1 − e) c,  c_k ∝ a_k/‖g_k‖,  a = argmin_{a ≥ 0, Σ a = 1} ‖Σ_k a_k g_k/‖g_k‖‖²",
 )  # fmt: skip
 def marble(
@@ -65,7 +65,7 @@ def marble(
 
 _NOTE = "one gradient per reward, balanced so that none is opposed, and one step along their mix"
 _MADE: dict[str, Any] = {"advantage": "flow-grpo", "objective": ("diffusion-nft", {"velocity_kl": 0.0}),
-                         "max_grad_norm": 1.0, "paper": "baselines"}  # fmt: skip
+                         "max_grad_norm": 1.0, "paper": "marble"}  # fmt: skip
 method("marble", combine="marble", note=_NOTE, **_MADE)
 method(
     "marble@amortised", combine=("marble", {"every": 5}), note=f"{_NOTE}; balanced anew at every fifth step", **_MADE
