@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 import lab
-from lab.papers.measure import Array, Rows, above, below, exact, fair, promised, runs
+from lab.papers.measure import Array, Rows, above, exact, fair, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from lab.methods import Variant
     from simulators.flow.world import Flow
 
 add_paper(
@@ -117,8 +115,8 @@ def _shown(frames: dict[str, pl.DataFrame]) -> Rows:
     "keeps the specialist at it.",
     criterion="lead in the sum of the three rewards over the better of DiffusionNFT on that sum and Flow-GRPO, each at "
     "its own best learning rate, above 0.1 (3 is the most)",
-    note="At a small rate for all MARBLE keeps the specialist that the sum loses (see marble.2); the sum keeps it at four "
-    "times the rate. There MARBLE often goes astray: a reward that is nearly won has a short gradient, and scaled to "
+    note="At a small rate for all MARBLE keeps the specialist that the sum loses (see marble.2); the sum keeps it at "
+    "four times the rate. There MARBLE often goes astray: a reward that is nearly won has a short gradient, and scaled to "
     "length 1 it takes over the step. Learning rates are chosen on 2 other runs, and judged on 4. Seeds 0 to 4: −0.10 "
     "to −0.05.",
     published="five rewards improve at once, the composite by 1.12",

@@ -123,7 +123,7 @@ papers.table("marble.check-kkt", "marble.check-affine", *([] if QUICK else ["mar
 # %% [markdown]
 # ## Where it holds
 #
-# At a small learning rate the specialist is saved. At a large one the weighted sum keeps it too, and MARBLE goes
+# At a small learning rate the specialist is saved. At a large one the weighted sum keeps it too, and MARBLE often goes
 # astray: a reward that is nearly won has a *short* gradient, and scaled to length 1 it takes over the step. And the
 # coefficients that are averaged over steps oppose a reward in half of the batches again:
 
