@@ -116,9 +116,9 @@ def _shown(frames: dict[str, pl.DataFrame]) -> Rows:
     criterion="lead in the sum of the three rewards over the better of DiffusionNFT on that sum and Flow-GRPO, each at "
     "its own best learning rate, above 0.1 (3 is the most)",
     note="At a small rate for all MARBLE keeps the specialist that the sum loses (see marble.2); the sum keeps it at "
-    "four times the rate. There MARBLE often goes astray: a reward that is nearly won has a short gradient, and scaled to "
-    "length 1 it takes over the step. Learning rates are chosen on 2 other runs, and judged on 4. Seeds 0 to 4: −0.10 "
-    "to −0.05.",
+    "four times the rate. There MARBLE often goes astray: a reward that is nearly won has a short gradient, and scaled "
+    "to length 1 it takes over the step. Learning rates are chosen on 2 other runs, and judged on 4. Seeds 0 to 4: "
+    "−0.10 to −0.05.",
     published="five rewards improve at once, the composite by 1.12",
 )
 def headline(seed: int) -> Measurement:
