@@ -20,12 +20,15 @@ from lab.logs.parquet import status
 from lab.text import printable
 
 __all__ = [
-    "FORMATS", "MAX_BYTES", "MAX_ROWS", "content", "finished", "framed", "names_in", "parsed", "read_files",
-    "read_unfinished", "records", "tables", "unfinished",
+    "FORMATS", "MAX_BYTES", "MAX_PARQUET_ROWS", "MAX_ROWS", "content", "finished", "framed", "names_in", "parsed",
+    "read_files", "read_unfinished", "records", "tables", "unfinished",
 ]  # fmt: skip
 
 #: Rollouts that are read at once; longer logs are read in parts (`steps=`).
 MAX_ROWS = 1_000_000
+
+#: The same in Parquet, which is decoded column by column: they fit in two GiB of memory with their diagnosis.
+MAX_PARQUET_ROWS = 4_000_000
 
 #: Bytes that are read at once, after decompression.
 MAX_BYTES = 2**30
@@ -109,7 +112,8 @@ def read_files(files: Sequence[Path]) -> list[pl.DataFrame]:
     """A frame for each file; nothing is decoded before all are known to be of a harmless size.
 
     Raises:
-        InputError: A file is damaged or no regular file; together they have more than `MAX_ROWS` or `MAX_BYTES`.
+        InputError: A file is damaged or no regular file; together they have more than `MAX_ROWS`, of Parquet
+            `MAX_PARQUET_ROWS`, or `MAX_BYTES`.
     """
     rows = _harmless(files)
     if all(file.suffix == ".parquet" for file in files):
@@ -199,10 +203,11 @@ def _harmless(files: Sequence[Path]) -> list[int]:
 
 
 def _check_rows(files: Sequence[Path], rows: int, size: int = 0) -> None:
-    if rows > MAX_ROWS or size > MAX_BYTES:
+    most = MAX_PARQUET_ROWS if all(file.suffix == ".parquet" for file in files) else MAX_ROWS
+    if rows > most or size > MAX_BYTES:
         raise InputError(
             f"{files[0].parent}: {len(files)} file(s) claim {rows} rows and {size / 2**20:.0f} MiB; up to "
-            f"{MAX_ROWS} rows and {MAX_BYTES // 2**20} MiB are read at once: choose fewer with steps=range(1, 101)"
+            f"{most} rows and {MAX_BYTES // 2**20} MiB are read at once: choose fewer with steps=range(1, 101)"
         )
 
 

@@ -6,6 +6,7 @@ Every function returns its answer with the sentences that tell where it came fro
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,7 @@ __all__ = ["drop_repeats", "reward_columns", "reward_weights"]
 
 
 def drop_repeats(frame: pl.DataFrame, keep: bool) -> tuple[pl.DataFrame, tuple[int, ...], list[str]]:
-    """Leave out steps whose rows are those of the step before.
+    """Leave out steps whose rows are those of the step before; the rows are in the order of their steps.
 
     A trainer that uses a generation batch for several updates (`steps_per_generation`, `num_iterations`) logs it again
     under each step.
@@ -27,10 +28,11 @@ def drop_repeats(frame: pl.DataFrame, keep: bool) -> tuple[pl.DataFrame, tuple[i
     Returns:
         The frame, the steps that repeat, and what was done.
     """
-    parts = frame.partition_by("step", maintain_order=True, include_key=False)
-    content = [part.drop("_file", "_row") for part in parts]
-    same = [a.equals(b) for a, b in zip(content[1:], content, strict=False)]
-    steps = frame["step"].unique(maintain_order=True).to_list()
+    runs, content = frame["step"].rle().struct.unnest(), frame.drop("step", "_file", "_row")
+    steps, lengths = runs["value"].to_list(), runs["len"].to_list()
+    starts = accumulate(lengths, initial=0)
+    parts = [content.slice(start, length) for start, length in zip(starts, lengths, strict=False)]
+    same = [a.equals(b) for a, b in pairwise(parts)]
     repeats = tuple(step for step, repeated in zip(steps[1:], same, strict=True) if repeated)
     if not repeats:
         return frame, (), []

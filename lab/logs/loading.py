@@ -72,7 +72,7 @@ def load(
 
     Raises:
         InputError: Nothing to read there, a damaged or foreign file, columns of the wrong type, or more than
-             1,000,000 rows or 1 GiB; the message names the file and what would be right.
+             1,000,000 rows (4,000,000 of Parquet) or 1 GiB; the message names the file and what would be right.
         UnknownNameError: A name in `reward_columns` that the log does not have, or no such reader.
     """
     wanted = _wanted(steps)
@@ -80,6 +80,7 @@ def load(
     if raw.frame.is_empty():
         return _metrics_alone(raw, source, chosen.name, wanted)
     rows, notes = _rows(raw, source, wanted)
+    raw = replace(raw, frame=rows.clear())  # what it held is not needed any more, and may be much
     columns, about_columns = infer.reward_columns(rows, reward_columns, raw.known)
     weights, about_weights = infer.reward_weights(columns, reward_weights, raw.known, raw.metrics)
     rows, broken, missing = reward_values(rows, columns, raw.lacking)
@@ -216,7 +217,8 @@ def _rows(raw: Raw, source: Path, wanted: Container[int] | None) -> tuple[pl.Dat
     files = frame["_file"].n_unique()
     read = f"{frame.height} rows of {frame['step'].n_unique()} steps from {files} file(s)."
     silent = [] if "advantage" in frame.columns else [_SILENT]
-    return frame.sort("step", maintain_order=True), [read, *raw.notes, *silent, *_back(frame), *_among(frame)]
+    rows = frame if frame["step"].is_sorted() else frame.sort("step", maintain_order=True)
+    return rows, [read, *raw.notes, *silent, *_back(frame), *_among(frame)]
 
 
 def _back(frame: pl.DataFrame) -> list[str]:

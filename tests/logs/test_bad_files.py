@@ -196,7 +196,7 @@ def test_a_page_that_claims_more_than_its_column(write: Write) -> None:
 
 
 def test_more_rows_than_are_read_at_once(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.logs.formats.MAX_ROWS", 20)
+    monkeypatch.setattr("lab.logs.formats.MAX_PARQUET_ROWS", 20)
     run = write()
     assert "2 file(s) claim 24 rows" in failure(run)
     assert "steps=range(1, 101)" in failure(run)

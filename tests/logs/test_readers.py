@@ -274,7 +274,8 @@ def test_a_frame_that_is_no_log_is_refused(tmp_path: Path, change: object, words
 
 def test_more_lines_than_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pl.DataFrame({"step": 1, "group": 0, "reward": [0.0] * 30})
-    monkeypatch.setattr("lab.logs.formats.MAX_ROWS", 20)
+    for most in ("MAX_ROWS", "MAX_PARQUET_ROWS"):
+        monkeypatch.setattr(f"lab.logs.formats.{most}", 20)
     for ending in ENDINGS:
         assert "claim 30 rows" in failure(lab.save_log(frame, tmp_path / f"run{ending}"))
     monkeypatch.setattr("lab.logs.formats.MAX_BYTES", 100)
