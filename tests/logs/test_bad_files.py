@@ -183,7 +183,7 @@ def test_a_file_that_agrees_with_itself_and_unpacks_to_gigabytes(write: Write) -
     file = write(np.zeros((1, 3, 500, 1))) / "completions" / FIRST
     for content in patched(file, int(str(chunk(file.read_bytes(), "completion")[6])), 2**31):
         file.write_bytes(content)
-        assert "1500 rows and 2048 MiB; up to 1000000 rows and 1024 MiB are read at once" in failure(file)
+        assert "1500 rows and 2048 MiB; up to 4000000 rows and 1024 MiB are read at once" in failure(file)
 
 
 def test_a_page_that_claims_more_than_its_column(write: Write) -> None:
