@@ -146,6 +146,24 @@ def unopposed(seed: int) -> Measurement:
 
 
 @claim(
+    "marble.2",
+    sentence="The specialist survives: a reward that one prompt of four asks for is kept at a small learning rate, "
+    "where the weighted sum loses it and gains nothing by that in the others.",
+    criterion="reward of the specialist after 40 steps (at most 0.25), MARBLE minus weighted sum, above 0.02, 95% "
+    "interval included (four paired runs)",
+    note="Reported on samples without noise, after 200 steps: 0.04 and 0.22. With ten denoising steps the weighted sum "
+    "has won the specialist back after 200 steps in four of four runs here, with little noise in the sampler (0.05) in "
+    "two of four: noise finds it again. Seeds 0 to 4: 0.10 to 0.16.",
+    without={"combine:marble": "sum"},
+)
+def survives(seed: int) -> Measurement:
+    """Difference of the specialist's reward at the end."""
+    frames = {"weighted sum": _balance("diffusion-nft", seed), "marble": _balance("marble", seed)}
+    theirs, ours = (_last(frame, "ring") for frame in frames.values())
+    return above(ours - theirs, 0.02, rows=_shown(frames))
+
+
+@claim(
     "marble.3",
     sentence="The weak reward has the largest weight: the specialist's gradient is short and points elsewhere, and "
     "MARBLE gives it about half of the weight, the weighted sum less than a fifth.",
