@@ -50,7 +50,7 @@ class Pool(NamedTuple):
 
 
 def ensemble_pool(
-    seed: int = 0, *, members: int = 5, comparisons: int = 200, flips: float = 0.25, prompts: int = 16,
+    seed: int = 0, *, members: int = 5, comparisons: int = 200, flips: float = 0.25, prompts: int = 8,
     freedom: float = 5.0, representation: str = "whole", turn: float = 0.0,
 ) -> Pool:  # fmt: skip
     """Fit an ensemble to noisy comparisons, each member to a bootstrap of the same ones, and score candidates.
@@ -65,9 +65,10 @@ def ensemble_pool(
         flips: Share of wrong labels.
         prompts: Q, with 1024 candidates each.
         freedom: Degrees of freedom of the candidates' t; inf: they are normal, as the data are.
-        representation: One of `REPRESENTATIONS`: what a member's representation keeps of the nuisance features. Members
-            that were pretrained apart keep a half of their own, those that were only finetuned apart share one.
-        turn: c of the error that all members share: beyond 1 the first feature costs c (x − 1)², which data do not tell.
+        representation: One of `REPRESENTATIONS`: which nuisance features a member reads. Members that were pretrained
+            apart keep a half of their own, those that were only finetuned apart share one.
+        turn: c of the error that all members share: beyond 1 the first feature costs c (x − 1)²; data tell little
+            of it.
 
     Raises:
         InputError: A number out of range, or no such representation.
@@ -90,13 +91,12 @@ def ensemble_pool(
     base, shape = rng.standard_normal((_BASE, width)), (prompts, _CANDIDATES, width)
     candidates = rng.standard_normal(shape) if np.isinf(freedom) else rng.standard_t(freedom, shape)
     drawn = rng.integers(comparisons, size=(members, comparisons))
-    read = _read(representation, members, rng)
-    fitted = np.stack(
-        [bradley_terry((first - second)[i] * kept, preferred[i], ridge=1e-3) for i, kept in zip(drawn, read, strict=True)]
-    )
+    read = zip(drawn, _read(representation, members, rng), strict=True)
+    fitted = np.stack([bradley_terry((first - second)[i] * kept, preferred[i], ridge=1e-3) for i, kept in read])
     seen, true, meant = base @ fitted.T, gold(base), gold(candidates)
     shift, scale = seen.mean(0), seen.std(0)
-    return Pool((candidates @ fitted.T - shift) / scale, (meant - meant.mean()) / true.std(), (seen - shift) / scale, true)
+    found, away = (candidates @ fitted.T - shift) / scale, (meant - meant.mean()) / true.std()
+    return Pool(found, away, (seen - shift) / scale, true)
 
 
 def _check(

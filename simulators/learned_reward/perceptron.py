@@ -79,6 +79,11 @@ class Perceptron:
         hidden = _ACTIVATIONS[self.activation][0](x @ self.weights[s].T + self.offsets[s])
         return np.asarray(hidden @ self.out[s] + self.constant[s])
 
+    def gradient(self, responses: Floats) -> Floats:
+        """Gradients [S, N, D] of the values of responses [S, N, D]."""
+        z = responses @ self.weights.mT + self.offsets[:, None]
+        return np.asarray((_ACTIVATIONS[self.activation][1](z) * self.out[:, None]) @ self.weights)
+
     def scaled(self, shift: Floats, scale: Floats) -> Perceptron:
         """(f − shift) / scale, both [S]."""
         return replace(self, out=self.out / scale[:, None], constant=(self.constant - shift) / scale)
