@@ -25,6 +25,15 @@ from .distance_regret import (
 from .distance_regret import (
     regret_correlations as regret_correlations,
 )
+from .ensembles import (
+    ensemble_curves as ensemble_curves,
+)
+from .ensembles import (
+    ensemble_disagreement as ensemble_disagreement,
+)
+from .ensembles import (
+    ensemble_pool as ensemble_pool,
+)
 from .field_samples import (
     field_table as field_table,
 )

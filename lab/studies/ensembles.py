@@ -21,7 +21,7 @@ from lab.training.jobs import seeds_of
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["MEMBER", "REPRESENTATIONS", "Pool", "disagreement", "ensemble_curves", "ensemble_pool"]
+__all__ = ["MEMBER", "REPRESENTATIONS", "Pool", "ensemble_curves", "ensemble_disagreement", "ensemble_pool"]
 
 Array = NDArray[Any]
 
@@ -167,7 +167,7 @@ def _chosen(proxy: Array, gold: Array, ns: Sequence[int]) -> Array:
     return expected(np.stack([proxy, proxy]), np.stack([proxy, gold]), ns).mean(axis=1)
 
 
-def disagreement(pool: Pool, n: int = _CANDIDATES) -> dict[str, float]:
+def ensemble_disagreement(pool: Pool, n: int = _CANDIDATES) -> dict[str, float]:
     """How far members agree on base responses, and on those that one of them has chosen.
 
     Args:
