@@ -166,8 +166,8 @@ check(answer_2, 0.3 * 3 / 4, "the same product of λ and variance")
 
 
 # %%
-def two_lowest(scores):
-    """Rewards [..., 1] of the members' scores [..., K]."""
+def two_lowest(rewards):
+    """Rewards [..., 1] of the members' scores [..., K], which a reward rule calls rewards."""
     return None  # your line
 
 
