@@ -80,6 +80,8 @@ _KNOWN = {
     "reinforce-pp-baseline": (5, 2, 2), "psr": (2, 2, 3), "nsr": (1, 3, 3), "w-reinforce": (7, 2, 4),
     "dr-mas": (2, 0, 2), "dr-mas-global": (1, 1, 0), "graph-grpo": (6, 0, 4), "diffusion-nft": (3, 1, 5),
     "vgpo": (0, 1, 3), "mgda": (1, 2, 1), "marble": (5, 0, 1), "marble@amortised": (5, 2, 1),
+    "one member": (7, 0, 0), "ensemble-mean": (0, 0, 5), "ensemble-wco": (2, 0, 5), "ensemble-uwo": (1, 0, 5),
+    "ensemble-median": (4, 0, 5), "ensemble-mean-std": (5, 0, 5),
     "sparse": (7, 1, 0), "pbrs": (0, 0, 0), "increment": (1, 0, 1), "progress": (3, 0, 2), "bonus": (4, 2, 3),
     "count": (2, 0, 4), "oni-retrieval": (1, 2, 1), "oni-classification": (2, 0, 2), "oni-ranking": (6, 0, 3),
     "preferences": (5, 0, 4), "demonstrations": (6, 2, 5), "r-p only": (7, 1, 0), "naive sum": (1, 2, 1),
