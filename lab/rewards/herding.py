@@ -15,7 +15,10 @@ _PAPER = "rm-ensembles-herding"
 
 @register("reward", "ensemble-median", paper=_PAPER, equation="R = median_k s_k")
 def ensemble_median(rewards: Array) -> Array:
-    """Median of the members' scores [..., P, G, K] -> [..., P, G, 1]."""
+    """Median of the members' scores [..., P, G, K] -> [..., P, G, 1].
+
+    Source: arXiv 2312.09244.
+    """
     return np.asarray(np.median(rewards, axis=-1, keepdims=True))
 
 

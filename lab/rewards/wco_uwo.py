@@ -14,7 +14,10 @@ _PAPER = "rm-ensembles-wco-uwo"
 
 @register("reward", "ensemble-mean", paper=_PAPER, equation="R = mean_k s_k")
 def ensemble_mean(rewards: Array) -> Array:
-    """Mean of the members' scores [..., P, G, K] -> [..., P, G, 1]."""
+    """Mean of the members' scores [..., P, G, K] -> [..., P, G, 1].
+
+    Source: arXiv 2310.02743; golden file rm-ensembles-wco-uwo.json.
+    """
     return rewards.mean(axis=-1, keepdims=True)
 
 
