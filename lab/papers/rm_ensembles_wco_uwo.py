@@ -227,7 +227,7 @@ def _tails(seed: int, freedom: float) -> Measurement:
     "are wrong in the same way: the gold bowl falls beyond its top, of which no comparison tells.",
     criterion="lead of WCO over one reward model in gold after 20 steps below 0.4, each at its own best learning rate, "
     "chosen on other runs, 95% interval included (8 paired runs, 25% wrong labels)",
-    note="Seeds 0 to 4: 0.03 to 0.16 deviations of base responses. Control: best of 256 where tails are heavy.",
+    note="Seeds 0 to 4: −0.02 to 0.16 deviations of base responses. Control: best of 256 where tails are heavy.",
     published="PPO on a conservative ensemble is always over-optimised less",
     without=lambda seed: below(_gold(_curves(seed), _WCO) - _gold(_curves(seed), _SINGLE), 0.4),
 )
