@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,10 +23,11 @@ SMALL, LARGE = 64_000, 256_000
 #: Rollouts that are opened in a process of their own each, for time and memory.
 SIZES = (100_000, 300_000, 1_000_000)
 
-_PEAK = """
-import resource, sys, lab
+_ALONE = """
+import resource, sys, time, lab
+start = time.perf_counter()
 lab.diagnose(sys.argv[1]).findings
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
@@ -71,10 +71,11 @@ def diagnosed(path: Path) -> Any:
     return lab.diagnose(path).findings
 
 
-def peak(path: Path) -> float:
-    """GiB that a process of its own holds at most while it opens a log and says what it found."""
-    said = subprocess.run([sys.executable, "-c", _PEAK, str(path)], capture_output=True, text=True, check=True)
-    return float(said.stdout) / 2 ** (30 if sys.platform == "darwin" else 20)
+def alone(path: Path) -> tuple[float, float]:
+    """Seconds that a process of its own takes to open a log and say what it found, and GiB that it holds at most."""
+    said = subprocess.run([sys.executable, "-c", _ALONE, str(path)], capture_output=True, text=True, check=True)
+    seconds, held = map(float, said.stdout.split())
+    return seconds, held / 2 ** (30 if sys.platform == "darwin" else 20)
 
 
 @benchmark(
@@ -117,12 +118,11 @@ def _files(folder: Path) -> list[Row]:
 
 
 def _alone(folder: Path) -> list[Row]:
-    """Rows per time beside those of the smallest log: 1 where the time is linear in rows, less what a start takes."""
+    """Rows per time beside those of the smallest log: 1 where the time is linear in rows."""
     rows, first = list[Row](), None
     for size in SIZES:
-        path, start = rollouts(folder, size), time.perf_counter()
-        held = peak(path)
-        rate = size / 1000 / (time.perf_counter() - start)
+        seconds, held = alone(rollouts(folder, size))
+        rate = size / 1000 / seconds
         first = first or rate
         what = f"{size} rollouts, lab, diagnosed in a new process"
         rows += [Row(what, rate, "rows/ms", f"{SIZES[0]} rows", rate / first, 1),
