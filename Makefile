@@ -52,7 +52,7 @@ check: lint quick ## style, types, layers, docstrings, quick tests: before each 
 # All quick tests but every page at every preset and in every world, claims, plugins and notebooks, which `make test` tries.
 quick: install-dev
 	$(PYTEST) $(PARALLEL) -m "not slow" --ignore tests/pages/test_pages.py --ignore tests/pages/test_papers.py \
-		--ignore tests/pages/test_worlds.py --ignore tests/methods/test_claims.py --ignore tests/notebooks \
+		--ignore tests/pages/test_worlds.py --ignore tests/papers/test_claims.py --ignore tests/notebooks \
 		--ignore tests/house/test_one_file_each.py --ignore tests/worlds/test_plugins.py
 
 lint: style types layers ## style, types, layers, docstrings
