@@ -32,5 +32,6 @@ from .rooms import (
 from .rooms import (
     warm as warm,
 )
+from .rubric.world import Rubric as Rubric
 from .toy_lm.world import ToyLM as ToyLM
 from .turns.world import Turns as Turns
