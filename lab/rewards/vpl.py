@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-import simulators.learned_reward.fields  # noqa: F401  (declares reference_rewards)
+import lab.rewards.references  # noqa: F401  (declares reference_rewards)
 from lab.advantages.statistics import Array
 from lab.composites import method
 from lab.registry import register

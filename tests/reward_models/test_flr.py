@@ -115,3 +115,15 @@ def test_as_many_sets_as_seeds_and_users_with_numbers():
         react(gold("linear"), 0)
     with pytest.raises(ValueError, match="at least 0"):
         react(gold("linear"), 5, beta=float("nan"))
+
+
+def test_by_name_each_pair_is_two_dialogues():
+    from lab import reward_models
+
+    data = annotate(gold("linear"), 300, seeds=[0])
+    score = reward_models.fit("flr", data, seed=0, epochs=4)
+    x = gold("linear").draw(np.random.default_rng(2), 60)
+    assert score(x.reshape(4, 15, 16)).shape == (4, 15)
+    assert np.corrcoef(score(x), gold("linear")(x))[0, 1] > 0.6
+    with pytest.raises(InputError, match="no comparisons"):
+        reward_models.fit("flr", (np.zeros((0, 16)), np.zeros((0, 16))))
