@@ -219,8 +219,8 @@ def _nearest(seed: int, of_another: bool) -> Measurement:
     "the same range for everyone.",
     criterion="coefficient of variation over 25 users of the range of rewards of 200 responses, after the rule "
     "`vpl-spo` less than half of that before, with two and with four personas, 95% intervals included",
-    note="The value is the ratio with two personas. Reported: 0.178 to 0.024, a ratio of 0.13; here about 0.2, cause not "
-    "found. Control: the rule left out.",
+    note="The value is the ratio with two personas. Reported: 0.178 to 0.024, a ratio of 0.13; here about 0.2, cause "
+    "not found. Control: the rule left out.",
     without={"reward:vpl-spo": lambda rewards: rewards},
 )
 def scale(seed: int) -> Measurement:

@@ -29,4 +29,4 @@ def vpl(rewards: Array, *, reference_rewards: Array) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * apart)).mean(-2))
 
 
-method("vpl-spo", advantage="grpo", reward="vpl-spo", paper="vpl", note="chance to be preferred to base responses")
+method("vpl", advantage="grpo", reward="vpl-spo", paper="vpl", note="chance to be preferred to base responses")
