@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from statistics import median
 from typing import Any
 
 from lab.bench.harness import Row, benchmark
+from lab.errors import LabError
 from lab.explorers import explorer, live, names
 from lab.explorers.contract import Explorer, Live, Panel, Picture
 from lab.explorers.properties import Choice, Choices, Flag, Number, Property, Whole
@@ -41,7 +43,8 @@ def answers(asked: Explorer) -> list[float]:
     seconds = []
     for changes in moved(asked, state):
         start = time.perf_counter()
-        drawn(asked, {**state, **changes})
+        with suppress(LabError):  # what is refused in words is an answer, too
+            drawn(asked, {**state, **changes})
         seconds.append(time.perf_counter() - start)
     return seconds
 
