@@ -128,7 +128,7 @@ def test_whether_it_couples_the_rollouts_of_a_group_is_as_declared(name: str) ->
 def test_which_objectives_couple() -> None:
     coupled = {n for n in objectives.names(presets=False) if objectives.rule(n).coupled}
     pairs = {"dno", "dno-prct", "harmonic-rpo", "dpo", "simpo", "t-reg", "simpo-reg"}
-    assert coupled == pairs | {"drpo", "reg-grpo", "grqo", "dino-r1", "gdso"}
+    assert coupled == pairs | {"drpo", "reg-grpo", "grqo", "dino-r1", "gdro", "gdso"}
 
 
 def test_ones_own_clone_of_a_clip_couples_nothing(own_rule) -> None:

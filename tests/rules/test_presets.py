@@ -135,6 +135,7 @@ METHODS = {
     "dapo": {"refill": 3},
     "grpo-kl": {"kl": "k3", "kl_beta": 0.04},
     "diffusion-nft": {"max_grad_norm": 1.0},
+    "gdro": {"max_grad_norm": 1.0},
     "gdso": {"advantage": {"ddof": 0}},
     "gcpo": {"objective": {"aggregation": "seq-mean-token-mean"}},
     "mc-grpo": {"extra_rollouts": 1, "max_grad_norm": 1.0},
