@@ -110,7 +110,7 @@ def _alone(own: tuple[int, ...], personas: int, ridge: float) -> Array:
     "everyone and a linear model of those eight pairs, in pairs ranked as the user wants, two personas, 95% "
     "interval above 0 (4 runs, 100 unseen users)",
     note="The two others are at the best of their learning rates (0.003, 0.01) and ridges (0.125, 0.5, 2) on the "
-    "very runs that are judged, VPL at one learning rate. Plain GRPO has no user to read. Control tasks need a "
+    "very runs that are judged, VPL at one learning rate. Seeds 0 to 4: 0.155 to 0.177. Control tasks need a "
     "world of their own.",
     published="recovers each user's reward where one reward model averages (maze, kitchen); its tables were not "
     "available",
