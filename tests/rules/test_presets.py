@@ -143,6 +143,7 @@ METHODS = {
     "mc-grpo-control": {"extra_rollouts": 1},
     "refine-rft": {"objective": {"aggregation": "seq-mean-token-mean"}},
     "par": {"advantage": {"eps": 1e-08}},
+    "ensemble-uwo": {"reward": {"penalty": 0.1, "ddof": 1}},
     "semantic-reward": {"advantage": {"ddof": 0, "eps": 1e-08}},
     "toolrl": {"advantage": {"eps": 1e-06}},
     "grqo": {"kl": "k3", "kl_beta": 0.04},
