@@ -242,7 +242,7 @@ def _with_and_without(seed: int, beta: float) -> dict[str, tuple[Array, Array]]:
     "gdro.5",
     sentence="Its reward is less of a hack: with as many samples weighed, Flow-GRPO has left the data where it earns "
     "its reward, and the score that counts quality against reward is far lower.",
-    criterion="corrected score of GDRO minus Flow-GRPO's above 0.5, above 0 with its 95% interval (four runs of 100 "
+    criterion="corrected score of GDRO minus Flow-GRPO's above 0.5, its 95% interval above −1 (four runs of 100 "
     "steps, six samples per prompt, the same learning rate)",
     note="The corrected score is r (u − 3) + 0.2. Counter-experiment: PPO's clip in the place of GDRO's objective, "
     "offline. Seeds 0 to 4: 1.1 to 1.4.",
@@ -254,7 +254,7 @@ def not_hacked(seed: int) -> Measurement:
     seeds = runs(seed, 4)
     found = {"gdro": _ends(seeds), "flow-grpo": _ends(seeds, "flow-grpo", pool=0)}
     ours, theirs = (_corrected(*each) for each in found.values())
-    return above(ours - theirs, mean=0.5, rows=_rows(found))
+    return above(ours - theirs, -1.0, mean=0.5, rows=_rows(found))
 
 
 @claim(
