@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import lab
-from lab.advantages import flow_grpo as advantages
 from lab.papers.measure import Array, Rows, above, below, exact, fair, promised, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
@@ -108,7 +107,9 @@ def headline(seed: int) -> Measurement:
 
 def _rolled(rewards: Array) -> Array:
     """Flow-GRPO's advantages, each given to the next rollout of its group."""
-    return np.roll(advantages.flow_grpo(rewards), 1, axis=-1)
+    from lab.advantages.flow_grpo import flow_grpo
+
+    return np.roll(flow_grpo(rewards), 1, axis=-1)
 
 
 @claim(

@@ -8,7 +8,6 @@ import lab
 from lab.papers.measure import Array, Rows, above, ahead, below, exact, runs
 from lab.papers.record import Measurement, Paper, add_paper, claim
 from lab.stand_ins import cached
-from lab.studies import candidates
 
 add_paper(
     Paper(
@@ -40,19 +39,19 @@ _NAME, _KLS, _SEEDS = "lsc-empirical", (1.0, 2.0, 3.0), 24
 @cached
 def _policies(name: str, kl: float, seed: int, components: int = 2) -> Array:
     """Exact policies at a KL [24, P, M] from two rewards at odds, or from the first; "" for the raw sum."""
-    return candidates.tilted(_reward(name, seed, components), kl)
+    return lab.studies.candidates.tilted(_reward(name, seed, components), kl)
 
 
-def _answers(seed: int, components: int = 2) -> candidates.Answers:
-    found = candidates.conflicting(runs(seed, _SEEDS))
-    return candidates.Answers(found.proxy[..., :components], found.gold, found.references[..., :components])
+def _answers(seed: int, components: int = 2) -> lab.studies.candidates.Answers:
+    found = lab.studies.candidates.conflicting(runs(seed, _SEEDS))
+    return lab.studies.candidates.Answers(found.proxy[..., :components], found.gold, found.references[..., :components])
 
 
 def _reward(name: str, seed: int, components: int) -> Array:
     answers = _answers(seed, components)
     if name == "standardised":
         return np.asarray(lab.advantages.compute("gdpo", answers.proxy))
-    return candidates.shaped(name, answers, every=True) if name else answers.proxy.sum(-1)
+    return lab.studies.candidates.shaped(name, answers, every=True) if name else answers.proxy.sum(-1)
 
 
 def _both(name: str, kl: float, seed: int) -> Array:
@@ -89,7 +88,7 @@ def conditioned(seed: int) -> Measurement:
     """Largest difference from the first policy given a good answer."""
     answers = _answers(seed, 1)
     r = answers.proxy[..., 0]
-    weight = np.exp(candidates.shaped(_NAME, answers, every=True))
+    weight = np.exp(lab.studies.candidates.shaped(_NAME, answers, every=True))
     good = 1 / (1 + np.exp(np.quantile(r, 0.85, axis=-1, keepdims=True) - r))
     gap = np.abs(weight / weight.sum(-1, keepdims=True) - good / good.sum(-1, keepdims=True)).max()
     return exact([{"answers": r.size, "difference": float(gap)}], 1e-12)
@@ -119,7 +118,7 @@ def soft_and(seed: int) -> Measurement:
 )
 def left_behind(seed: int) -> Measurement:
     """Difference of the shares of prompts that hardly move."""
-    moved = {name: candidates.kl_of(_policies(name, 2.0, seed, 1)) for name in ("", _NAME)}
+    moved = {name: lab.studies.candidates.kl_of(_policies(name, 2.0, seed, 1)) for name in ("", _NAME)}
     share = {name: (kl < 0.5).mean(-1) for name, kl in moved.items()}
     rows: Rows = [{"reward": name or "raw", "hardly moved": float(share[name].mean()), "spread of KL":
                    float(kl.std(-1).mean())} for name, kl in moved.items()]  # fmt: skip
@@ -135,11 +134,11 @@ def left_behind(seed: int) -> Measurement:
 )
 def hacked_less(seed: int) -> Measurement:
     """Lead over the raw reward at KL 1."""
-    answers = candidates.hackable(runs(seed, _SEEDS))
-    rewards = candidates.shaped(_NAME, answers, every=True), answers.proxy[..., 0]
+    answers = lab.studies.candidates.hackable(runs(seed, _SEEDS))
+    rewards = lab.studies.candidates.shaped(_NAME, answers, every=True), answers.proxy[..., 0]
     leads = []
     for kl in _KLS:
-        ours, raw = ((candidates.tilted(u, kl) * answers.gold).sum(-1).mean(-1) for u in rewards)
+        ours, raw = ((lab.studies.candidates.tilted(u, kl) * answers.gold).sum(-1).mean(-1) for u in rewards)
         leads.append(ours - raw)
     rows: Rows = [{"KL": kl, "over raw": float(lead.mean())} for kl, lead in zip(_KLS, leads, strict=True)]
     return above(leads[0], 0.05, rows=rows, also=min(float(lead.mean()) for lead in leads) > 0.1)

@@ -245,8 +245,8 @@ def optimal(seed: int) -> Measurement:
     """Least margin ⟨h_k, d⟩ − ‖d‖²."""
     draw, rows = np.random.default_rng(seed), list[dict[str, Any]]()
     for number in range(2, 9):
-        h = draw.normal(size=(number, 20, 24)) + 0.3 * draw.normal(size=(20, 24))
-        h /= np.linalg.norm(h, axis=-1, keepdims=True)
+        drawn = draw.normal(size=(number, 20, 24)) + 0.3 * draw.normal(size=(20, 24))
+        h = drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)
         length = 10 ** draw.uniform(-2, 2, (number, 20, 1))
         share = lab.combining.shares("marble", h * length, ema=0.0) * length[..., 0]
         d = np.einsum("ks,ksn->sn", share / share.sum(axis=0), h)

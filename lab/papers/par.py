@@ -10,7 +10,6 @@ import lab
 from lab.papers.measure import Array, Rows, above, below, exact, fair, promised, runs
 from lab.papers.record import Measurement, Paper, add_paper, claim
 from lab.stand_ins import cached
-from lab.studies import candidates
 
 add_paper(
     Paper(
@@ -46,9 +45,9 @@ _KLS, _SEEDS = (1.0, 2.0, 3.0), 24
 @cached
 def _gold(name: str, kl: float, seed: int, **options: Any) -> Array:
     """Gold of the exact policies that a shaping of a hackable reward leads to at a KL [24]; "" for the raw reward."""
-    answers = candidates.hackable(runs(seed, _SEEDS))
-    reward = candidates.shaped(name, answers, **options) if name else answers.proxy[..., 0]
-    return (candidates.tilted(reward, kl) * answers.gold).sum(-1).mean(-1)
+    answers = lab.studies.candidates.hackable(runs(seed, _SEEDS))
+    reward = lab.studies.candidates.shaped(name, answers, **options) if name else answers.proxy[..., 0]
+    return (lab.studies.candidates.tilted(reward, kl) * answers.gold).sum(-1).mean(-1)
 
 
 def _over_raw(name: str, seed: int, **options: Any) -> tuple[list[Array], Rows]:
@@ -128,8 +127,8 @@ def shape(seed: int) -> Measurement:
 @cached
 def _at_price(name: str, seed: int, price: float = 0.1) -> Array:
     """Gold at a fixed price of KL [24]."""
-    answers = candidates.hackable(runs(seed, _SEEDS))
-    reward = candidates.shaped(name, answers) if name else answers.proxy[..., 0]
+    answers = lab.studies.candidates.hackable(runs(seed, _SEEDS))
+    reward = lab.studies.candidates.shaped(name, answers) if name else answers.proxy[..., 0]
     weight = np.exp((reward - reward.max(-1, keepdims=True)) / price)
     return ((weight * answers.gold).sum(-1) / weight.sum(-1)).mean(-1)
 

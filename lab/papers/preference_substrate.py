@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lab
-from lab import reward_models
 from lab.papers.measure import Array, Rows, above, ahead, below, exact, runs
 from lab.papers.record import Measurement, Paper, add_paper, claim
 from lab.stand_ins import cached
@@ -54,7 +53,7 @@ def _models(gold: str, pairs: int, flips: float, seed: int) -> tuple[list[Gold],
     numbers = list(runs(seed, 6))
     golds = [gold_reward(gold, s) for s in numbers]
     data = stacked([annotate(g, pairs, flips=flips, seeds=s) for g, s in zip(golds, numbers, strict=True)])
-    return golds, reward_models.fit("bradley-terry", data, numbers).model
+    return golds, lab.reward_models.fit("bradley-terry", data, numbers).model
 
 
 def _seen(metric: str, pairs: int, flips: float, seed: int) -> Array:

@@ -10,7 +10,6 @@ import lab
 from lab.papers.measure import Array, Rows, above, ahead, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
-from lab.studies.fair import TUNING
 
 if TYPE_CHECKING:
     import polars as pl
@@ -95,7 +94,7 @@ def _at_best(seed: int, turn: float, number: int) -> dict[str, Array]:
     """Gold of each ensemble's mean at its own best n, which is chosen on other worlds."""
     found: dict[str, Array] = {}
     for made, representation in _MADE.items():
-        other = [TUNING[0] + s for s in runs(seed, number)]
+        other = [lab.studies.fair.TUNING[0] + s for s in runs(seed, number)]
         tried = lab.studies.ensemble_curves([_MEAN], seeds=other, most=256, representation=representation, turn=turn)
         best = dict(lab.studies.turning_points(tried).select("variant", "step").iter_rows())
         judged = _curves(seed, representation, turn)

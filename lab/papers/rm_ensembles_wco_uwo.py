@@ -12,7 +12,6 @@ import lab
 from lab.papers.measure import Array, above, ahead, below, exact, interval, runs
 from lab.papers.record import Measurement, Paper, Table, add_paper, claim
 from lab.stand_ins import cached
-from lab.studies.fair import TUNING, compare_learners
 
 if TYPE_CHECKING:
     import polars as pl
@@ -76,7 +75,7 @@ def _curves(seed: int, freedom: float = 5.0) -> pl.DataFrame:
 
 def _at_best(seed: int, judged: pl.DataFrame, number: int, **world: Any) -> dict[str, Array]:
     """Gold of each rule at its own best n, which is chosen on other worlds."""
-    other = [TUNING[0] + s for s in runs(seed, number)]
+    other = [lab.studies.fair.TUNING[0] + s for s in runs(seed, number)]
     best = lab.studies.turning_points(lab.studies.ensemble_curves(seeds=other, most=_N, **world))
     return {name: _gold(judged, name, n) for name, n in best.select("variant", "step").iter_rows()}
 
@@ -233,9 +232,10 @@ def _tails(seed: int, freedom: float) -> Measurement:
 )
 def training(seed: int) -> Measurement:
     """Lead of WCO over one reward model where GRPO trains on it."""
-    found = compare_learners(
+    found = lab.studies.fair.compare_learners(
         {"one network": partial(_trained, "bradley-terry"), "WCO of three": partial(_trained, "ensemble-wco")},
-        lrs=(0.05, 0.1), tuning=[TUNING[0] + s for s in runs(seed, 4)], seeds=runs(seed, 8), metric="gold",
+        lrs=(0.05, 0.1), tuning=[lab.studies.fair.TUNING[0] + s for s in runs(seed, 4)], seeds=runs(seed, 8),
+        metric="gold",
     )  # fmt: skip
     lead = found.values["WCO of three"] - found.values["one network"]
     return below(lead, 0.4, rows=found.frame.to_dicts())

@@ -1,3 +1,5 @@
+from . import candidates as candidates
+from . import fair as fair
 from .blending import (
     blend_policies as blend_policies,
 )
