@@ -163,8 +163,16 @@ def picture(state: State) -> Picture:
 
 
 def transforms() -> list[str]:
-    """Reward rules that read nothing but rewards."""
-    return [name for name, rule in registered("reward").items() if not rule.required]
+    """Reward rules that read nothing but rewards, and make something of a single one."""
+    return [name for name, rule in registered("reward").items() if not rule.required and _takes_one(name)]
+
+
+def _takes_one(name: str) -> bool:
+    try:
+        apply(name, [[0.0, 1.0]])
+    except LabError:
+        return False
+    return True
 
 
 def moves(table: pl.DataFrame, rules: list[str], shown: list[str]) -> list[str]:
