@@ -128,8 +128,8 @@ def lines(state: State, given: dict[str, Any], runs: list[int]) -> str:
 import lab
 import polars as pl
 
-study = lab.studies.reward_model_study({state["models"]!r}, {asked}, seeds={seeds})
-lab.figures.reward_model_checks(study.reliability, by_distance=study.by_distance)
+agreement, reliability, by_distance = lab.studies.reward_model_study({state["models"]!r}, {asked}, seeds={seeds})
+lab.figures.reward_model_checks(reliability, by_distance=by_distance)
 """
     if not state["steps"]:
         return code

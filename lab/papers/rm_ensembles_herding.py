@@ -216,3 +216,26 @@ def _alike(seed: int, representation: str) -> Measurement:
         found[kind] = np.array([lab.studies.ensemble_disagreement(pool, 1)["correlation"] for pool in pools])
     rows: Rows = [{"representation": kind, "correlation": float(values.mean())} for kind, values in found.items()]
     return above(found["shared"] - found[representation], rows=rows)
+
+
+_MEDIAN, _CAREFUL, _AWAY = "ensemble-median", "ensemble-mean-std", 100.0
+
+
+@claim(
+    "rm-ensembles-herding.check-outlier",
+    sentence="One member of five that loses its head over a response (+100) lifts neither its median beyond what the "
+    "other four say nor its mean less the deviation, while the mean rises by 20.",
+    criterion="the median at most the largest score of the other members, the mean less the deviation lower than "
+    "before, on 256 responses",
+    note="The value is the larger of the two excesses, at most 0.",
+    without={f"reward:{_MEDIAN}": "ensemble-mean", f"reward:{_CAREFUL}": "ensemble-mean"},
+)
+def outlier(seed: int) -> Measurement:
+    """How far either rule rises beyond what it may when one member's score of every response is moved far up."""
+    sane = np.random.default_rng(seed).standard_normal((16, 16, 5))
+    mad = sane + _AWAY * np.eye(5)[0]
+    median = lab.rewards.apply(_MEDIAN, mad)[..., 0] - sane[..., 1:].max(-1)
+    careful = (lab.rewards.apply(_CAREFUL, mad) - lab.rewards.apply(_CAREFUL, sane))[..., 0]
+    rows: Rows = [{"rule": _MEDIAN, "excess": float(np.max(median))}, {"rule": _CAREFUL, "excess": float(np.max(careful))}]
+    worst = max(float(row["excess"]) for row in rows)
+    return Measurement(worst, worst <= 0, detail=rows, border=0.0)
