@@ -236,6 +236,9 @@ def outlier(seed: int) -> Measurement:
     mad = sane + _AWAY * np.eye(5)[0]
     median = lab.rewards.apply(_MEDIAN, mad)[..., 0] - sane[..., 1:].max(-1)
     careful = (lab.rewards.apply(_CAREFUL, mad) - lab.rewards.apply(_CAREFUL, sane))[..., 0]
-    rows: Rows = [{"rule": _MEDIAN, "excess": float(np.max(median))}, {"rule": _CAREFUL, "excess": float(np.max(careful))}]
+    rows: Rows = [
+        {"rule": _MEDIAN, "excess": float(np.max(median))},
+        {"rule": _CAREFUL, "excess": float(np.max(careful))},
+    ]
     worst = max(float(row["excess"]) for row in rows)
     return Measurement(worst, worst <= 0, detail=rows, border=0.0)
