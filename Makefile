@@ -49,7 +49,7 @@ test-browser: install-dev
 
 check: lint quick ## style, types, layers, docstrings, quick tests: before each commit
 
-# All quick tests but every page at every preset and in every world, claims, plugins and notebooks, which `make test` tries.
+# All quick tests but every page, claims, plugins and notebooks, which `make test` tries.
 quick: install-dev
 	$(PYTEST) $(PARALLEL) -m "not slow" --ignore tests/pages/test_pages.py --ignore tests/pages/test_papers.py \
 		--ignore tests/pages/test_worlds.py --ignore tests/papers/test_claims.py --ignore tests/notebooks \

@@ -83,6 +83,7 @@ def test_the_first_screen_is_finished(page):
     assert [each.proto.popover.label for each in test.get("popover")][:3] == ["Link", "Code", "Data"]
 
 
+@pytest.mark.slow
 def test_every_preset_is_a_question_with_an_answer_and_its_data_are_those_of_a_notebook(page, monkeypatch):
     given, there = frames(monkeypatch), in_a_notebook(page, monkeypatch)
     test = opened(page)
