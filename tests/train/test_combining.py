@@ -125,6 +125,13 @@ def test_weights_of_components_reach_each_gradient() -> None:
     assert not moment.parts[1].advantage.any() and moment.advantage == pytest.approx(2 * plain.parts[0].advantage)
 
 
+def test_each_part_has_the_rewards_of_its_component_alone() -> None:
+    moment = Walk(HEADS, lab.variant("mgda"), [0, 1], SMALL).look()
+    assert len(moment.parts) == 2
+    for k, part in enumerate(moment.parts):
+        assert (part.rewards == moment.rewards[..., k : k + 1]).all() and part.rewards.shape[-1] == 1
+
+
 def test_each_prompts_share_adds_up_to_the_gradient_of_a_replay() -> None:
     seen = replay(HEADS, "mgda", seed=3, step=4, group_size=6, lr=2.0)
     walk = stepped(Walk(HEADS, lab.variant("mgda"), [3], SMALL), 4)

@@ -175,6 +175,16 @@ def test_measurements_by_name() -> None:
         run(["grpo"], steps=1, measure=("cosin",))
 
 
+def test_a_turned_sign_is_that_of_every_token_of_its_rollout():
+    world = lab.world("turns")
+    plain, turned = (
+        Walk(world, lab.variant("mapo", signflip=q), range(4), Settings()).look().credit.advantage for q in (0, 0.5)
+    )
+    assert plain.ndim == 4 and turned.shape == plain.shape
+    same, other = ((turned == sign * plain).all(-1) for sign in (1, -1))
+    assert (same | other).all() and 0.2 < (other & ~same).mean() < 0.8
+
+
 def test_signs_flipped_on_purpose() -> None:
     """MC-GRPO's ablation: about the asked share changes sign, nothing changes size, and blocks change nothing."""
     world = Bandit(np.random.default_rng(2).random((16, 6)))
