@@ -40,7 +40,7 @@ def reward_model_checks(frame: pl.DataFrame, *, theme: str, by_distance: pl.Data
     if both:
         drawn.update_xaxes(title="gold distance of the pair (standard deviations)", row=1, col=2)
         drawn.update_yaxes(tickformat=".0%", row=1, col=2)
-    drawn.update_layout(height=440, hovermode="closest", legend=dict(ON_TOP))
+    drawn.update_layout(height=440, hovermode="closest", legend=dict(ON_TOP), margin={"t": 72})
     return drawn
 
 
