@@ -9,6 +9,7 @@ import polars as pl
 from lab.figures.figure import figure
 from lab.figures.marks import ON_TOP
 from lab.figures.theme import fade, palette, style
+from lab.trace import summarise
 
 __all__ = ["over_optimisation"]
 
@@ -32,7 +33,7 @@ def over_optimisation(frame: pl.DataFrame, *, theme: str, turns: pl.DataFrame | 
     """
     drawn = go.Figure()
     for name in frame["variant"].unique(maintain_order=True):
-        one, look = _means(frame.filter(variant=name)), style(name, theme)
+        one, look = summarise(frame.filter(variant=name), ["kl", "gold", "proxy"]), style(name, theme)
         for reward in ("proxy", "gold"):
             _line(drawn, one, reward, name, look.color)
     for row in turns.iter_rows(named=True) if turns is not None else ():
@@ -52,20 +53,11 @@ def over_optimisation(frame: pl.DataFrame, *, theme: str, turns: pl.DataFrame | 
     return drawn
 
 
-def _means(one: pl.DataFrame) -> pl.DataFrame:
-    """Means over runs at each step, with their half intervals."""
-    from lab.measures.interval import student_quantile
-
-    wide = student_quantile(max(one["seed"].n_unique() - 1, 1))
-    both = ("gold", "proxy")
-    half = [(wide * pl.col(name).std() / pl.len().sqrt()).fill_null(0.0).alias(f"{name}_half") for name in both]
-    return one.group_by("step").agg(pl.col("kl", *both).mean(), *half).sort("step")
-
-
 def _line(drawn: go.Figure, one: pl.DataFrame, reward: str, name: str, color: str) -> None:
     """Band and line of one reward of one method; the gold line stands in the legend."""
-    x, mean, half = (one[column].to_numpy() for column in ("kl", reward, f"{reward}_half"))
-    x, low, high = np.sqrt(x), mean - half, mean + half
+    rows = one.filter(metric=reward)
+    x, step = np.sqrt(one.filter(metric="kl")["mean"].to_numpy()), rows["step"].to_numpy()
+    mean, low, high = (rows[part].to_numpy() for part in ("mean", "low", "high"))
     words = "gold" if reward == "gold" else "learned"
     drawn.add_scatter(
         x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=fade(color, 0.13), line={"width": 0},
@@ -74,7 +66,7 @@ def _line(drawn: go.Figure, one: pl.DataFrame, reward: str, name: str, color: st
     drawn.add_scatter(
         x=x, y=mean, mode="lines", name=name, legendgroup=name, showlegend=reward == "gold",
         line={"color": color, "width": 2.5 if reward == "gold" else 2, "dash": _DASHED[reward]},
-        customdata=np.stack([low, high, one["step"].to_numpy()], -1),
+        customdata=np.stack([low, high, step], -1),
         hovertemplate=f"{words} %{{y:.2f}} (%{{customdata[0]:.2f}} to %{{customdata[1]:.2f}}), "
                       f"{'n =' if name == 'best of n' else 'step'} %{{customdata[2]}}",
     )  # fmt: skip
