@@ -79,7 +79,7 @@ def _inferred(own: tuple[int, ...], personas: int, context: int) -> Array:
     """That of VPL, whose encoder reads the first pairs of each user [runs]."""
     users, model = _users(own, personas, _FRESH, 1), _fit(own, personas)
     z = model.latent(users.chosen[:, :, :context], users.rejected[:, :, :context])
-    return _right(own, personas, lambda x: model.score(x, {"z": z}))
+    return _right(own, personas, lambda x: model.score(x, z))
 
 
 @cached
@@ -178,7 +178,7 @@ def _context(seed: int, of_another: bool) -> Measurement:
         found = []
         for number in (0, 1, 2, 4, 8, 16):
             z = model.latent(*(x[:, :, :number] for x in pairs))
-            found.append(_right(own, personas, lambda x, z=z, m=model: m.score(x, {"z": z})))
+            found.append(_right(own, personas, lambda x, z=z, m=model: m.score(x, z)))
             rows.append({"personas": personas, "pairs read": number, "accuracy": float(found[-1].mean())})
         rises &= bool((np.diff([each.mean() for each in found]) >= -0.01).all())
         gains.append(found[-1] - found[0])
@@ -231,7 +231,7 @@ def scale(seed: int) -> Measurement:
     for personas in (2, 4):
         users, model = _users(own, personas, _FRESH, 1), _fit(own, personas)
         z = model.latent(*(part[:, :25, :8] for part in (users.chosen, users.rejected)))
-        rewards = model.score(np.broadcast_to(x, (len(own), 25, *x.shape)), {"z": z})[..., None]
+        rewards = model.score(np.broadcast_to(x, (len(own), 25, *x.shape)), z)[..., None]
         ours = lab.rewards.apply("vpl-spo", rewards[:, :, :200], reference_rewards=rewards[:, :, 200:])
         before, after = (_uneven(each[..., 0]) for each in (rewards[:, :, :200], ours))
         ratios.append(after / before)

@@ -3,9 +3,10 @@
 Those of responses are known by name: `fit(name, comparisons, seed)` gives a function that scores responses.
 """
 
-from lab.reward_models import by_reactions, ensembles, pairwise, secrets_rm  # noqa: F401  # known by name once imported
+from lab.reward_models import by_reactions, by_users, ensembles, pairwise, secrets_rm  # noqa: F401  # known by name once imported
 from lab.reward_models.bradley_terry import Learned, bradley_terry, learned_reward, prefer
 from lab.reward_models.door import Score, find, fit, names, reward_model
+from lab.reward_models.rules import reward_rule
 
 __all__ = [
     "Learned",
@@ -17,4 +18,5 @@ __all__ = [
     "names",
     "prefer",
     "reward_model",
+    "reward_rule",
 ]

@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lab.errors import InputError, MissingExtraError, UnknownNameError
+from lab.errors import InputError, MissingExtraError, MissingFieldError, UnknownNameError
 from lab.registry import STAND_INS, Rule, fold
 from lab.stand_ins import FURTHER
+from simulators.errors import check_numbers
 from simulators.learned_reward.annotators import Comparisons, compared
 from simulators.learned_reward.fitters import FITTERS
+from simulators.learned_reward.users import Users, told
 
 __all__ = ["Score", "find", "fit", "names", "reward_model"]
 
@@ -31,43 +33,78 @@ _KIND = "reward_model"
 _MODELS: dict[str, Rule] = {}
 
 
+#: What a reward model may learn from -> how plain arrays (chosen, rejected) become that.
+_FROM_ARRAYS: Mapping[type, Callable[..., Any]] = {Comparisons: compared, Users: told}
+
+
 @dataclass(frozen=True)
 class Score:
     """What a reward model says of responses.
 
     Attributes:
-        model: S fitted models side by side, [S, ..., D] -> [S, ...].
+        model: S fitted models side by side, [S, ..., D] -> [S, ...]; with the context where one is read.
         alone: Whether one seed was asked for, so that responses have no axis of seeds.
+        reads: Names of what it reads beside the responses.
     """
 
     model: Any
     alone: bool
+    reads: tuple[str, ...] = ()
 
-    def __call__(self, responses: ArrayLike, context: Mapping[str, Any] | None = None) -> NDArray[np.float64]:
+    def __call__(self, responses: ArrayLike, context: Mapping[str, ArrayLike] | None = None) -> NDArray[np.float64]:
         """Scores of responses.
 
         Args:
             responses: Features [..., P, G, D]; the first axis is that of the seeds where several were asked for.
-            context: What else a model may read (a reference, a user); those that read nothing take none.
+            context: What else it reads, by name: a reference [..., P, D], say, or what the user has compared; the first
+                axes are those of the responses.
 
         Returns:
             [..., P, G].
 
         Raises:
-            InputError: A feature is not finite, or a context that this model does not read.
+            MissingFieldError: The context lacks something. InputError: A number is none, or it is not read.
         """
-        x = np.asarray(responses, np.float64)
-        if context:
-            raise InputError(f"this reward model reads the responses alone, not {', '.join(context)}")
-        if not np.isfinite(x).all():
-            raise InputError("responses must be finite")
-        return np.asarray(self.model(x[None])[0] if self.alone else self.model(x))
+        given = dict(context or {})
+        for name in given:
+            if name not in self.reads:
+                known = ", ".join(("the responses", *self.reads))
+                raise InputError(f"this reward model does not read {name!r}; it reads {known}")
+        if lacking := [name for name in self.reads if name not in given]:
+            raise MissingFieldError(f"this reward model reads {', '.join(lacking)} too; give context={{name: array}}")
+        x, *rest = (self._array(name, value) for name, value in {"responses": responses, **given}.items())
+        beside = (dict(zip(given, rest, strict=True)),) if self.reads else ()
+        try:
+            found = self.model(x, *beside)
+        except (ValueError, RuntimeError) as reason:
+            shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in {"responses": responses, **given}.items())
+            raise InputError(f"shapes do not fit this reward model: {shapes} ({reason})") from None
+        return np.asarray(found[0] if self.alone else found)
+
+    def _array(self, name: str, value: ArrayLike) -> NDArray[np.float64]:
+        try:
+            x = check_numbers(name, value)
+        except ValueError as reason:
+            raise InputError(str(reason)) from None
+        return x[None] if self.alone else x
 
 
 def reward_model(
-    name: str, *, paper: str = "", equation: str = "", note: str = ""
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: `fit(comparisons, seeds, *, options) -> S models` becomes a reward model, in `learned-reward` too.
+    name: str, *, paper: str = "", equation: str = "", note: str = "", data: type = Comparisons,
+    reads: Sequence[str] = (),
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # fmt: skip
+    """Decorator: `fit(comparisons, seeds, *, options) -> S models` becomes a reward model.
+
+    One that learns from plain comparisons and reads nothing but the responses is one of `learned-reward` too.
+
+    Args:
+        name: What users write.
+        paper: Slug of its paper.
+        equation: Its loss or its reward in Unicode.
+        note: A word on what it learns from.
+        data: Class of what it learns from.
+        reads: Names of what it reads beside the responses when it scores; S models are then called with the responses
+            [S, ..., D] and a mapping from these names to arrays [S, ...].
 
     Raises:
         InputError: The name is another function's, or the first parameters are others.
@@ -81,8 +118,10 @@ def reward_model(
         if known is not None and known.function.__qualname__ != function.__qualname__:
             raise InputError(f"reward model {name!r} exists already; choose another name")
         options = MappingProxyType({p.name: p.default for p in rest})
-        _MODELS[fold(name)] = Rule(name, _KIND, function, paper, equation, options=options, note=note)
-        FITTERS[name] = lambda comparisons, seeds: find(name).function(comparisons, seeds)
+        extras = {"data": data, "reads": tuple(reads)}
+        _MODELS[fold(name)] = Rule(name, _KIND, function, paper, equation, options=options, note=note, extras=extras)
+        if data is Comparisons and not reads:
+            FITTERS[name] = lambda comparisons, seeds: find(name).function(comparisons, seeds)
         return function
 
     return decorate
@@ -105,14 +144,13 @@ def find(name: str) -> Rule:
     return found
 
 
-def fit(
-    name: str, comparisons: Comparisons | tuple[ArrayLike, ArrayLike], seed: int | Sequence[int] = 0, **options: Any
-) -> Score:
+def fit(name: str, comparisons: Any, seed: int | Sequence[int] = 0, **options: Any) -> Score:
     """Fit a reward model.
 
     Args:
         name: One of `names()`.
-        comparisons: As `simulators.learned_reward.annotators.annotate` makes them, or (chosen, rejected) [N, D] each.
+        comparisons: What it learns from: as `simulators.learned_reward.annotators.annotate` makes them, or as
+            `users.ask` does for one that learns from users; or (chosen, rejected), [N, D] each, of users [U, N, D].
         seed: Of the model; several fit as many models at once, each on its own set [S, N, D] or all on the same.
         **options: Of the reward model, by name.
 
@@ -130,10 +168,20 @@ def fit(
     alone = isinstance(seed, int)
     seeds = [seed] if isinstance(seed, int) else list(seed)
     try:
-        data = comparisons if isinstance(comparisons, Comparisons) else compared(*comparisons)
-        return Score(model.function(data, seeds, **options), alone)
+        return Score(model.function(_data(model, comparisons), seeds, **options), alone, model.extras["reads"])
     except (TypeError, ValueError) as reason:
         raise InputError(f"reward model {name!r}: {reason}") from None
+
+
+def _data(model: Rule, given: Any) -> Any:
+    """What the reward model learns from, made of plain arrays where it must be."""
+    wanted = model.extras["data"]
+    if isinstance(given, wanted):
+        return given
+    if wanted in _FROM_ARRAYS and isinstance(given, (tuple, list)) and len(given) == 2:
+        return _FROM_ARRAYS[wanted](*given)
+    pair = ", or a pair of arrays (chosen, rejected)" if wanted in _FROM_ARRAYS else ""
+    raise TypeError(f"it learns from {wanted.__name__} of {wanted.__module__}{pair}, not from {type(given).__name__}")
 
 
 def _stand_in(name: str, other: str | Mapping[str, Any] | Callable[..., Any]) -> Rule:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from lab.errors import InputError, MissingFieldError, UnknownNameError, check_number, check_whole
+from lab.errors import InputError, UnknownNameError, check_number, check_whole
 from lab.reward_models.stacked import Layer, descend, draws_of, linear, normals, through
 from simulators.learned_reward.users import Users
 
@@ -149,22 +149,27 @@ class Personal:
         with torch.no_grad():
             return np.asarray(encoded(self.network, *pairs)[0].double().numpy())
 
-    def score(self, responses: ArrayLike, context: Mapping[str, ArrayLike]) -> Array:
-        """Rewards [S, U, M] of responses [S, U, M, D], each row for the user of that row.
+    def __call__(self, responses: ArrayLike, context: Mapping[str, ArrayLike]) -> Array:
+        """Rewards [S, U, M] of responses [S, U, M, D], each row for the user who made the pairs of that row.
 
         Args:
             responses: Features.
-            context: "z" [S, U, Z], or "chosen" and "rejected", pairs of that user [S, U, n, D].
+            context: "chosen" and "rejected", what each user has compared [S, U, n, D].
 
         Raises:
-            MissingFieldError: A context without either. InputError: As `latent`.
+            InputError: As `latent`.
         """
-        x = _tensor("responses", responses)
-        if "z" not in context and not {"chosen", "rejected"} <= set(context):
-            raise MissingFieldError("vpl scores for a user; its context must have chosen and rejected, or z")
-        z = context["z"] if "z" in context else self.latent(context["chosen"], context["rejected"])
+        return self.score(responses, self.latent(context["chosen"], context["rejected"]))
+
+    def score(self, responses: ArrayLike, z: ArrayLike) -> Array:
+        """Rewards [S, U, M] of responses [S, U, M, D], each row for the user with that latent z [S, U, Z].
+
+        Raises:
+            InputError: A feature that is not finite.
+        """
         with torch.no_grad():
-            return np.asarray(decoded(self.network, x, _tensor("z", z)).double().numpy())
+            found = decoded(self.network, _tensor("responses", responses), _tensor("z", z))
+        return np.asarray(found.double().numpy())
 
 
 def _tensor(name: str, x: ArrayLike) -> Tensor:

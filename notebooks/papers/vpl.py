@@ -71,7 +71,7 @@ def accuracy(first, second):
 def read(number):
     """Accuracy after so many pairs of each user."""
     z = model.latent(unseen.chosen[:, :, :number], unseen.rejected[:, :, :number])
-    return accuracy(model.score(x, {"z": z}), model.score(y, {"z": z}))
+    return accuracy(model.score(x, z), model.score(y, z))
 
 
 numbers = (0, 1, 2, 4, 8, 16)
@@ -115,7 +115,7 @@ figure
 
 # %%
 responses = np.random.default_rng(0).standard_normal((400, 8))
-rewards = model.score(np.broadcast_to(responses, (2, 100, 400, 8)), {"z": model.latent(x[:, :, :8], y[:, :, :8])})
+rewards = model.score(np.broadcast_to(responses, (2, 100, 400, 8)), model.latent(x[:, :, :8], y[:, :, :8]))
 scaled = lab.rewards.apply("vpl-spo", rewards[:, :20, :200, None], reference_rewards=rewards[:, :20, 200:, None])
 for name, each in (("as learned", rewards[:, :20, :200]), ("vpl-spo", scaled[..., 0])):
     ranges = each.max(-1) - each.min(-1)

@@ -7,7 +7,7 @@ import pytest
 
 import lab
 from lab import reward_models
-from lab.errors import InputError, LabWarning, UnknownNameError
+from lab.errors import InputError, LabWarning, MissingFieldError, UnknownNameError
 from lab.reward_models import secrets_rm as secrets
 from lab.stand_ins import replaced
 from simulators.learned_reward import metrics
@@ -28,7 +28,7 @@ def test_comparisons_and_a_seed_give_scores_of_any_responses() -> None:
     assert np.array_equal(reward_models.fit("bradley-terry", pairs, 1)(x[1]), own(x[1]))
     with pytest.raises(InputError, match="must be finite"):
         own([[np.nan] * 16])
-    with pytest.raises(InputError, match="not user"):
+    with pytest.raises(InputError, match="does not read 'user'; it reads the responses"):
         own(x[1], {"user": 3})
 
 
@@ -154,3 +154,27 @@ def test_meta_takes_the_gradient_where_the_moved_model_stands() -> None:
     assert all(torch.allclose(a, b, rtol=1e-9) for a, b in zip(found, written, strict=True))
     with pytest.raises(InputError, match="at least 2"):
         secrets.meta(bradley_terry, answers[:, :, :1])
+
+
+def test_a_fitted_model_is_a_reward_rule_where_the_world_has_what_it_reads() -> None:
+    world = lab.world("learned-reward", gold="linear", comparisons=200, prompts=2)
+    data = annotate(LINEAR, 2000, beta=8.0, seeds=[7])
+    score = reward_models.fit("bradley-terry", data, 7)
+    reward_models.reward_rule("from-more-comparisons", score, note="ten times as many, and sharper ones")
+    try:
+        rule = lab.registry.find("reward", "from-more-comparisons")
+        assert rule.required == ("response",)
+        x = np.random.default_rng(0).standard_normal((2, 3, 4, 16))
+        found = lab.rewards.apply("from-more-comparisons", np.zeros((2, 3, 4, 1)), response=x)
+        assert np.array_equal(found[..., 0], score(x))
+        given = {"steps": 40, "seeds": 3, "measure": ["gold"], "threads": 1}
+        ours = lab.train(world, lab.variant("grpo", "better", reward="from-more-comparisons"), **given)
+        plain = lab.train(world, "grpo", **given)
+        better, usual = (each.frame.filter(step=39)["gold"].mean() for each in (ours, plain))
+        assert better > usual + 0.1
+        with pytest.raises(MissingFieldError, match="response"):
+            lab.train("bandit", lab.variant("grpo", reward="from-more-comparisons"), steps=1)
+    finally:
+        del lab.registry._RULES["reward"]["from-more-comparisons"]
+    with pytest.raises(InputError, match="no field of the rollouts"):
+        reward_models.reward_rule("nothing", score, responses="words")

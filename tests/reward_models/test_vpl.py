@@ -9,7 +9,9 @@ from simulators.learned_reward.users import ask, told
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 
+from lab import reward_models  # noqa: E402
 from lab.reward_models import vpl  # noqa: E402
+from lab.studies.reward_models import reward_model_names  # noqa: E402
 
 DRAW = torch.Generator().manual_seed(0)
 
@@ -79,15 +81,37 @@ def test_the_latent_is_of_a_set_and_without_a_pair_the_priors(model):
     order = [3, 1, 0, 2, 7, 6, 5, 4]
     assert z == pytest.approx(model.latent(users.chosen[:, :, order], users.rejected[:, :, order]), abs=1e-5)
     assert (model.latent(users.chosen[:, :, :0], users.rejected[:, :, :0]) == 0).all() and z.shape == (2, 6, 4)
-    both = model.score(users.chosen, {"chosen": users.chosen, "rejected": users.rejected})
-    assert both == pytest.approx(model.score(users.chosen, {"z": z}))
+    both = model(users.chosen, {"chosen": users.chosen, "rejected": users.rejected})
+    assert both == pytest.approx(model.score(users.chosen, z))
+
+
+def test_vpl_by_name_reads_what_the_user_has_compared(model):
+    users = ask(30, 16, seeds=[0, 1])
+    given = {"steps": 120, "hidden": 16, "batch": 16, "lr": 1e-2}
+    both = reward_models.fit("vpl", users, [0, 1], **given)
+    own = {name: getattr(users, name)[:, :, :4] for name in ("chosen", "rejected")}
+    assert np.array_equal(both(users.chosen, own), model(users.chosen, own))
+    alone = reward_models.fit("vpl", (users.chosen[0], users.rejected[0]), 0, **given)
+    x, pairs = users.chosen[0, :3], {name: array[0, :3] for name, array in own.items()}
+    assert alone(x, pairs).shape == (3, 16) and np.allclose(alone(x, pairs), both(users.chosen, own)[0, :3], atol=1e-5)
+    with pytest.raises(MissingFieldError, match="reads rejected too"):
+        alone(x, {"chosen": pairs["chosen"]})
+    with pytest.raises(InputError, match="does not read 'z'; it reads the responses, chosen, rejected"):
+        alone(x, {**pairs, "z": 0.0})
+    with pytest.raises(InputError, match="chosen must be finite"):
+        alone(x, {**pairs, "chosen": np.full((3, 4, 8), np.nan)})
+    with pytest.raises(InputError, match=r"responses \(3, 16, 5\)"):
+        alone(x[..., :5], pairs)
+    with pytest.raises(InputError, match="it learns from Users of simulators"):
+        reward_models.fit("vpl", users.pooled)
+    assert "vpl" not in reward_model_names()  # the world of learned rewards has no users
 
 
 def test_a_users_pairs_tell_what_it_wants(model):
     users = ask(40, 40, seeds=[0, 1], draw=1)
     for read, least, most in ((0, 0.4, 0.6), (8, 0.7, 1.0)):
         z = model.latent(users.chosen[:, :, :read], users.rejected[:, :, :read])
-        fresh, other = (model.score(x[:, :, 8:], {"z": z}) for x in (users.chosen, users.rejected))
+        fresh, other = (model.score(x[:, :, 8:], z) for x in (users.chosen, users.rejected))
         assert least < (fresh > other).mean() < most
 
 
@@ -128,14 +152,12 @@ def test_options_out_of_range_are_refused(options, said):
         vpl.vpl(ask(4, 16), [0], **{"steps": 1, **options})
 
 
-def test_one_user_other_sets_and_a_context_without_pairs_are_refused(model):
+def test_one_user_and_other_sets_are_refused(model):
     with pytest.raises(InputError, match="1 user"):
         vpl.vpl(ask(1, 16), [0])
     with pytest.raises(InputError, match="2 sets of users for 3 seeds"):
         vpl.vpl(ask(4, 16, seeds=[0, 1]), [0, 1, 2])
     x = np.zeros((2, 1, 3, 8))
-    with pytest.raises(MissingFieldError, match="chosen and rejected, or z"):
-        model.score(x, {})
     with pytest.raises(InputError, match="finite"):
         model.latent(np.full((2, 1, 3, 8), np.nan), x)
     with pytest.raises(InputError, match=r"\[S, U, n, D\]"):
