@@ -17,11 +17,12 @@ from lab.figures.reward_models import reward_model_checks
 from lab.studies.reward_models import RewardModelStudy, reward_model_names
 from lab.world_registry import declaration
 
-WORLD, OF_DATA = "learned-reward", ("gold", "comparisons", "flips")
+WORLD, OF_DATA = "learned-reward", ("gold", "comparisons", "flips", "beta", "personas", "disagreement")
 
 QUESTIONS: Questions = {
     "What does a reward model get wrong?": {},
     "What do wrong labels do to its confidence?": {"flips": 0.3, "comparisons": 3000},
+    "What do annotators who want different things teach it?": {"personas": 2, "disagreement": 2.0, "comparisons": 3000},
     "How many comparisons are enough?": {"comparisons": 100},
     "Is agreement on fresh pairs enough?": {"gold": "mlp", "comparisons": 3000},
 }
@@ -100,8 +101,10 @@ def reading(study: RewardModelStudy, given: dict[str, Any]) -> str:
             f"**{name}** {ranks} and {trust(study.reliability.filter(model=name))} (calibration error {error:.3f})"
         )
     wrong = of[models[0], "wrong labels"]["mean"]
+    whose = f" by annotators of {given['personas']} kinds" if given["disagreement"] and given["personas"] > 1 else ""
     return (
-        f"In {wrong:.0%} of {given['comparisons']:,} comparisons the worse response was preferred; {'; '.join(said)}."
+        f"In {wrong:.0%} of {given['comparisons']:,} comparisons{whose} the worse response was preferred; "
+        f"{'; '.join(said)}."
     )
 
 

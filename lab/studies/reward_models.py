@@ -50,6 +50,8 @@ def reward_model_study(
     comparisons: int = 300,
     flips: float = 0.0,
     beta: float = 2.0,
+    personas: int = 1,
+    disagreement: float = 0.0,
     seeds: int | Iterable[int] = 8,
     bins: int = 10,
 ) -> RewardModelStudy:
@@ -61,6 +63,8 @@ def reward_model_study(
         comparisons: Of each run.
         flips: Share of labels that are swapped.
         beta: Sharpness of the annotators.
+        personas: Kinds of annotators.
+        disagreement: How much each kind's own wish weighs beside the gold reward.
         seeds: Number of runs, at least two, or their seeds.
         bins: Of confidence, from 1/2 to 1; those with less than a thousandth of the pairs in some run are left out.
 
@@ -83,7 +87,8 @@ def reward_model_study(
         if name not in FITTERS:
             raise UnknownNameError("reward model", name, FITTERS)
     meant = gold_reward(gold, 0)
-    data = annotate(meant, comparisons, beta=beta, flips=flips, seeds=runs)
+    data = annotate(meant, comparisons, beta=beta, flips=flips, personas=personas, disagreement=disagreement,
+                    seeds=runs)  # fmt: skip
     parts = [_measured(name, FITTERS[name](data, runs), meant, data.wrong, beta, bins) for name in models]
     return RewardModelStudy(*(pl.concat(each) for each in zip(*parts, strict=True)))
 

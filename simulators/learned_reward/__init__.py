@@ -22,6 +22,15 @@ def learned_reward(
     comparisons: Annotated[int, Range(1, 100_000, slider=(100, 4000, 100)), "Comparisons", "Of each run."] = 300,
     flips: Annotated[float, Range(0, 1, slider=(0, 0.5, 0.05)), "Flipped labels", "Share of them."] = 0.0,
     beta: Annotated[float, Range(0, 1e6, slider=(0.5, 8, 0.5)), "Sharpness", "Of the annotators."] = 2.0,
+    personas: Annotated[
+        int, Range(1, 64, slider=(1, 4)), "Personas", "Kinds of annotators; of two one wants the opposite."
+    ] = 1,
+    disagreement: Annotated[
+        float,
+        Range(0, 1e3, slider=(0, 3, 0.25)),
+        "Disagreement",
+        "Weight of what a persona wants beside the gold reward.",
+    ] = 0.0,
     reward_model: Annotated[str, OneOf(_models), "Reward model"] = "bradley-terry",
     prompts: Annotated[int, Range(1, 4096, slider=(1, 64)), "Groups", "In a step; all have one policy."] = 16,
     references: Annotated[int, Range(1, 4096), "References", "Base responses of each group."] = 10,
@@ -30,8 +39,9 @@ def learned_reward(
     """A policy trained on a reward that was learned from noisy comparisons; the gold reward is measured beside."""
     from simulators.learned_reward.world import LearnedReward
 
-    return LearnedReward(gold, comparisons=comparisons, flips=flips, beta=beta, reward_model=reward_model,
-                         prompts=prompts, references=references, seed=seed)  # fmt: skip
+    return LearnedReward(gold, comparisons=comparisons, flips=flips, beta=beta, personas=personas,
+                         disagreement=disagreement, reward_model=reward_model, prompts=prompts, references=references,
+                         seed=seed)  # fmt: skip
 
 
 HERE = Declared(

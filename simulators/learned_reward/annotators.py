@@ -14,8 +14,9 @@ from simulators.errors import check_count, check_numbers
 from simulators.learned_reward.gold import Gold
 from simulators.records import Bools, Floats
 
-__all__ = ["Comparisons", "annotate", "compared", "stacked"]
+__all__ = ["Comparisons", "annotate", "compared", "stacked", "wishes"]
 
+_PERSONAS = 42_000
 _PARTS = ("chosen", "rejected", "flipped", "margin")
 
 
@@ -98,37 +99,64 @@ def _check_told(chosen: Floats, rejected: Floats) -> None:
 
 
 def annotate(
-    gold: Gold, pairs: int, *, beta: float = 2.0, flips: float = 0.0, seeds: int | Sequence[int] = 0
-) -> Comparisons:
-    """Pairs of base responses and noisy labels: P(a preferred) = σ(beta (gold(a) − gold(b))), then flipped by chance.
+    gold: Gold, pairs: int, *, beta: float = 2.0, flips: float = 0.0, personas: int = 1, disagreement: float = 0.0,
+    seeds: int | Sequence[int] = 0,
+) -> Comparisons:  # fmt: skip
+    """Pairs of base responses and noisy labels: P(a preferred) = σ(beta (r(a) − r(b))), then flipped by chance.
+
+    r is the gold reward for annotators who agree; one of persona u means r(x) = gold(x) + disagreement · w_u·x.
 
     Args:
-        gold: What annotators mean.
+        gold: What annotators mean on the whole.
         pairs: N, of each set.
         beta: Sharpness of the annotators; high: they hardly err.
         flips: Probability that a label is swapped afterwards, whatever the pair.
+        personas: Kinds of annotators, each with as many pairs; of two one wants the opposite of the other (w, −w), more
+            have random directions w_u of length 1, of the seed of the set.
+        disagreement: How much a persona's own wish weighs, in standard deviations of the gold reward.
         seeds: One for each set of comparisons.
 
     Raises:
-        ValueError: No pair, a sharpness that is negative or no number, or a share of flips outside [0, 1].
+        ValueError: No pair or persona, a sharpness or disagreement that is negative or no number, or a share of flips
+            outside [0, 1].
 
-    Source: preference-substrate card, preference data.
+    Source: preference-substrate card, preference data; personas: its linear ones, on top of the gold reward.
     """
     check_count("pairs", pairs, least=1)
+    check_count("personas", personas, least=1)
     if not 0 <= flips <= 1 or not 0 <= beta < np.inf:
         raise ValueError(f"flips={flips}, beta={beta}; flips must be from 0 to 1, beta a number of at least 0")
-    return stacked([_annotated(gold, pairs, beta, flips, s) for s in ([seeds] if isinstance(seeds, int) else seeds)])
+    if not 0 <= disagreement < np.inf:
+        raise ValueError(f"disagreement={disagreement}; it must be a number of at least 0")
+    each = [seeds] if isinstance(seeds, int) else seeds
+    return stacked([_annotated(gold, pairs, beta, flips, personas, disagreement, seed) for seed in each])
 
 
-def _annotated(gold: Gold, pairs: int, beta: float, flips: float, seed: int) -> Comparisons:
+def _annotated(
+    gold: Gold, pairs: int, beta: float, flips: float, personas: int, disagreement: float, seed: int
+) -> Comparisons:
     rng = np.random.default_rng(seed)
     first, second = gold.draw(rng, pairs), gold.draw(rng, pairs)
     ahead = gold(first) - gold(second)
-    preferred = rng.random(pairs) < 0.5 * (1 + np.tanh(0.5 * beta * ahead))
+    meant = ahead + disagreement * _own_wish(first - second, personas, seed) if disagreement else ahead
+    preferred = rng.random(pairs) < 0.5 * (1 + np.tanh(0.5 * beta * meant))
     flipped = rng.random(pairs) < flips
     labels = preferred ^ flipped
     drawn = Comparisons(first[None], second[None], margin=ahead[None])
     return replace(drawn.swapped(~labels[None]), flipped=flipped[None])
+
+
+def _own_wish(apart: Floats, personas: int, seed: int) -> Floats:
+    """w_u·(a − b) of each pair [N], whose annotators take turns."""
+    ways = wishes(np.random.default_rng([_PERSONAS, seed]), personas, apart.shape[-1])
+    return np.asarray((ways[np.arange(len(apart)) % personas] * apart).sum(-1))
+
+
+def wishes(rng: np.random.Generator, personas: int, width: int) -> Floats:
+    """What each persona wants, a direction of length 1 [personas, width]; of two the second is the first turned."""
+    ways = rng.standard_normal((personas, width))
+    ways = np.concatenate([ways[:1], -ways[:1]]) if personas == 2 else ways
+    return np.asarray(ways / np.linalg.norm(ways, axis=-1, keepdims=True))
 
 
 def stacked(sets: Sequence[Comparisons]) -> Comparisons:

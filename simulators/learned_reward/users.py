@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.errors import check_count
-from simulators.learned_reward.annotators import Comparisons, compared
+from simulators.learned_reward.annotators import Comparisons, compared, wishes
 from simulators.records import Floats
 
 __all__ = ["Users", "ask", "told"]
@@ -72,8 +72,7 @@ def ask(
 def _asked(shape: tuple[int, int, int], personas: int, beta: float, spread: float, seed: int, draw: int) -> tuple:
     number, pairs, width = shape
     kinds, rng = np.random.default_rng([_WANTS, seed]), np.random.default_rng([_TOLD, seed, draw])
-    ways = kinds.standard_normal((personas, width))
-    ways = _unit(np.concatenate([ways[:1], -ways[:1]]) if personas == 2 else ways)
+    ways = wishes(kinds, personas, width)
     persona = rng.permutation(np.arange(number) % personas)
     wants = _unit(ways[persona] + spread * rng.standard_normal((number, width)))
     both = rng.standard_normal((2, number, pairs, width))

@@ -58,6 +58,8 @@ class LearnedReward(World):
         comparisons: of each run.
         flips: share of labels that are swapped.
         beta: sharpness of the annotators.
+        personas: kinds of annotators, who each want something of their own beside the gold reward.
+        disagreement: how much that weighs, in standard deviations of the gold reward.
         reward_model: a name of `simulators.learned_reward.fitters`, or a function (comparisons, seeds) -> S of `Model`.
         prompts: groups in a step P.
         references: base responses M of each group whose rewards a rule may read.
@@ -77,8 +79,9 @@ class LearnedReward(World):
     components: tuple[str, ...] = ("proxy",)
 
     def __init__(
-        self, gold: str = "bowl", *, comparisons: int = 300, flips: float = 0.0, beta: float = 2.0,
-        reward_model: str | Fitter = "bradley-terry", prompts: int = 16, references: int = 10, seed: int = 0,
+        self, gold: str = "bowl", *, comparisons: int = 300, flips: float = 0.0, beta: float = 2.0, personas: int = 1,
+        disagreement: float = 0.0, reward_model: str | Fitter = "bradley-terry", prompts: int = 16,
+        references: int = 10, seed: int = 0,
     ) -> None:  # fmt: skip
         self.prompts = check_count("prompts", prompts, least=1)
         self.comparisons = check_count("comparisons", comparisons, least=1)
@@ -87,7 +90,9 @@ class LearnedReward(World):
         self.meant.mean(np.zeros((1, WIDTH)))  # refuses what no Gaussian policy can draw
         self.label = reward_model if isinstance(reward_model, str) else getattr(reward_model, "__name__", "own")
         self._fit = one_of("reward model", reward_model, FITTERS) if isinstance(reward_model, str) else reward_model
-        self._annotate = partial(annotate, self.meant, beta=beta, flips=flips)
+        self._annotate = partial(
+            annotate, self.meant, beta=beta, flips=flips, personas=personas, disagreement=disagreement
+        )
         self._annotate(1)  # refuses annotators that are none
         self._models: dict[int, Any] = {}
         self._one = threading.Lock()

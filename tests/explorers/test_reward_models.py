@@ -59,3 +59,15 @@ def test_the_picture_goes_on_to_what_grpo_makes_of_it():
     assert set(alone.panels[1].frame.columns) == {
         "model", "accuracy", "rank agreement", "calibration error", "wrong labels"}  # fmt: skip
     assert isinstance(alone.frame, pl.DataFrame) and alone.frame["right"].is_between(0, 1).all()
+
+
+def test_annotators_who_want_the_opposite_make_its_confidence_too_small():
+    given = {"gold": "linear", "comparisons": 2000, "seeds": 3}
+    one, two = (
+        lab.studies.reward_model_study(personas=personas, disagreement=2.0 * (personas > 1), **given)
+        for personas in (1, 2)
+    )
+    assert trust(one.reliability).startswith("is about") or "less" in trust(one.reliability)
+    assert "more often than it says" in trust(two.reliability)
+    labels, right = (dict(two.agreement.select("measure", "mean").iter_rows())[m] for m in ("wrong labels", "accuracy"))
+    assert labels > 0.3 and right > 0.75  # what two opposite wishes have in common is still learned

@@ -89,6 +89,23 @@ def test_comparisons_from_which_nothing_can_be_learned_are_refused(chosen: objec
         compared(chosen, rejected)  # type: ignore[arg-type]
 
 
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def test_each_persona_wants_its_own_beside_the_gold_reward() -> None:
+    meant = gold("linear")
+    given = {"pairs": 4000, "beta": 50.0, "seeds": [5]}
+    agree, two = annotate(meant, **given), annotate(meant, personas=2, disagreement=3.0, **given)
+    same = annotate(meant, personas=2, **given)
+    assert np.array_equal(agree.chosen, same.chosen)  # kinds that want the same are one
+    first, second = ((two.chosen - two.rejected)[0, kind::2].mean(0) for kind in (0, 1))
+    common = (agree.chosen - agree.rejected)[0].mean(0)
+    assert _cosine(first, second) == pytest.approx(-0.8, abs=0.05)  # of g + 3w and g − 3w, where g and w are square
+    assert _cosine(first + second, common) > 0.9 and abs(_cosine(first - second, common)) < 0.3
+    assert 0.3 < two.wrong.mean() < 0.45 and agree.wrong.mean() < 0.02
+
+
 def test_comparisons_that_contradict_one_another_in_part_are_taken() -> None:
     assert len(compared(np.concatenate([X, X + 1]), np.concatenate([X + 1, X + 2]))) == 6
 
@@ -97,6 +114,10 @@ def test_comparisons_that_contradict_one_another_in_part_are_taken() -> None:
 def test_annotators_that_are_none_are_refused(given: dict) -> None:
     with pytest.raises(ValueError, match="flips must be from 0 to 1"):
         annotate(gold(), 5, **given)
+    with pytest.raises(ValueError, match="disagreement=-1; it must be a number of at least 0"):
+        annotate(gold(), 5, disagreement=-1)
+    with pytest.raises(ValueError, match="personas must be at least 1"):
+        annotate(gold(), 5, personas=0)
 
 
 def test_a_model_is_the_same_alone_and_beside_others_and_learns() -> None:
