@@ -12,6 +12,8 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 SLOW_TIMEOUT = 900
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as under `advlab`; before NumPy is there
+
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "default")

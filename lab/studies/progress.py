@@ -47,8 +47,12 @@ def sensed(true: Array, rng: np.random.Generator) -> dict[str, Array]:
 
     Source: robo-dopamine in the catalogue; the sensor is the lab's own.
     """
-    before, now = true[..., :-1], true[..., 1:]
-    small, ahead, behind = rng.normal(size=(3, *now.shape))
+    return _views(true, rng.normal(size=(3, *true[..., 1:].shape)))
+
+
+def _views(true: Array, noise: Array) -> dict[str, Array]:
+    """`sensed` with the noise [3, ..., T] of neighbours, of the start and of the goal."""
+    before, now, (small, ahead, behind) = true[..., :-1], true[..., 1:], noise
     hops, ends = robo.hop(before, now) + _HOP * small, np.ones(now.shape)
     forward = np.clip(robo.anchored(robo.hop(0 * ends, now) + _ANCHORED * (0.3 + now) * ahead), 0, 1)
     far = robo.hop(ends, now) + _ANCHORED * (1.3 - now) * behind
@@ -76,8 +80,10 @@ def progress_pay(chain: Chain, form: str = "policy-invariant", *, view: str = "f
 
     def pay(walk: Walk) -> Array:
         true = chain.progress[walk.positions]
-        each = (np.random.default_rng([int(s), walk.step]) for s in walk.seeds)
-        after = np.stack([sensed(one, rng)[view] for one, rng in zip(true, each, strict=True)])
+        each = [
+            np.random.default_rng([int(s), walk.step]).normal(size=(3, *true[0, ..., 1:].shape)) for s in walk.seeds
+        ]
+        after = _views(true, np.stack(each, axis=1))[view]
         before = np.concatenate([np.zeros_like(after[..., :1]), after[..., :-1]], axis=-1)
         if form == "policy-invariant":
             return robo.process_reward(before, after, discount=chain.discount, delta=delta)

@@ -44,6 +44,14 @@ def advlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return typed
 
 
+def test_matrices_have_one_thread_unless_told_otherwise(advlab: Advlab, monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, kept in ((None, "1"), ("3", "3")):
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS") if given is None else monkeypatch.setenv(
+            "OPENBLAS_NUM_THREADS", given
+        )
+        assert advlab("worlds bandit")[0] == 0 and os.environ["OPENBLAS_NUM_THREADS"] == kept
+
+
 def test_a_run_from_start_to_table(advlab: Advlab, tmp_path: Path) -> None:
     status, out, _ = advlab(DEMO)
     assert status == 0
