@@ -19,7 +19,7 @@ _EDGES = (-9.0, -1.0, -0.25, 0.25, 1.0, 9.0)
 _CLASSES = ("≤ −1", "−1 to −¼", "about 0", "¼ to 1", "≥ 1")
 _SHARES, _SYMBOLS = (-1.0, -0.5, 0.0, 0.5, 1.0), ("triangle-down", "triangle-down", "circle", "triangle-up",
                                                  "triangle-up")  # fmt: skip
-_HALF = 3.6
+_HALF = 3.0
 _QUALITY = {"reward": "reward", "modes": "modes per prompt", "within": "share near a mode",
             "energy": "energy distance"}  # fmt: skip
 
@@ -58,6 +58,7 @@ def denoising_paths(
         for k in range(last + 1)
     ]  # fmt: skip
     _controls(drawn, last, theme)
+    drawn.update_layout(meta={"wide": len(variants) > 1})  # squares side by side have no use for a tall window
     return drawn
 
 

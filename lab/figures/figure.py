@@ -41,7 +41,7 @@ class Figure:
         if frame.is_empty():
             raise InputError(f"figure {name} was given a frame without rows")
         drawn = self.function(frame, theme=theme, **options)
-        drawn.update_layout(template=template(theme), meta={"guide": self.guide})
+        drawn.update_layout(template=template(theme), meta={**(drawn.layout.meta or {}), "guide": self.guide})
         return drawn
 
 

@@ -170,7 +170,8 @@ class Page:
             given |= {"on_select": lambda: self._clicked(key, picks), "selection_mode": "points"}
         if fill:
             drawn.layout.height = None
-            with st.container(key="filling", height="stretch"):
+            shape = "wide" if (drawn.layout.meta or {}).get("wide") else "free"
+            with st.container(key="filling", height="stretch"), st.container(key=shape, height="stretch"):
                 st.plotly_chart(drawn, height="stretch", **given)
         else:
             st.plotly_chart(drawn, **given)
