@@ -19,7 +19,6 @@ __all__ = ["RewardModelStudy", "reward_model_names", "reward_model_study"]
 
 #: Edges of the gold distance between two responses, in standard deviations.
 _EDGES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, np.inf)
-_PAIRS, _SEED = 10_000, 4_711
 
 
 class RewardModelStudy(NamedTuple):
@@ -116,10 +115,9 @@ def _measured(name: str, fitted: Any, meant: Any, wrong: Any, beta: float, bins:
 
 def _by_distance(fitted: Any, meant: Any) -> list[dict[str, Any]]:
     """Share of fresh pairs that are ranked as the gold does, by how far apart they are; a tie counts half."""
-    rng = np.random.default_rng(_SEED)
-    first, second = meant.draw(rng, _PAIRS), meant.draw(rng, _PAIRS)
-    true, ours = meant(first) - meant(second), fitted(first[None]) - fitted(second[None])
-    right = np.where(ours == 0, 0.5, (ours > 0) == (true > 0))
+    from simulators.learned_reward import metrics
+
+    right, true = metrics.ranked(fitted, meant)
     rows = []
     for low, high in pairwise(_EDGES):
         inside = (np.abs(true) >= low) & (np.abs(true) < high)

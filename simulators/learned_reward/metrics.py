@@ -9,7 +9,7 @@ import numpy as np
 from simulators.learned_reward.gold import Gold
 from simulators.records import Floats
 
-__all__ = ["accuracy", "auc", "calibration", "rank_agreement", "reliability"]
+__all__ = ["accuracy", "auc", "calibration", "rank_agreement", "ranked", "reliability"]
 
 #: Responses [1, N, D] -> scores of each model [S, N].
 Scorer = Callable[[Floats], Floats]
@@ -23,13 +23,18 @@ def _pairs(scorer: Scorer, gold: Gold, number: int) -> tuple[Floats, Floats]:
     return scorer(first[None]) - scorer(second[None]), gold(first) - gold(second)
 
 
+def ranked(scorer: Scorer, gold: Gold, number: int = 10_000) -> tuple[Floats, Floats]:
+    """Whether each model ranks fresh pairs as the gold does [S, n], ties half; margins of the gold [n]."""
+    ours, true = _pairs(scorer, gold, number)
+    return np.where(ours == 0, 0.5, (ours > 0) == (true > 0)), true
+
+
 def accuracy(scorer: Scorer, gold: Gold, number: int = 10_000) -> Floats:
-    """Share of fresh pairs that each model ranks as the gold does [S]; a tie of the model counts half.
+    """Share of fresh pairs that each model ranks as the gold does [S], see `ranked`.
 
     Source: preference-substrate card, metrics.
     """
-    ours, true = _pairs(scorer, gold, number)
-    return np.where(ours == 0, 0.5, (ours > 0) == (true > 0)).mean(-1)
+    return np.asarray(ranked(scorer, gold, number)[0].mean(-1))
 
 
 def reliability(
