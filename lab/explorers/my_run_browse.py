@@ -16,6 +16,7 @@ from lab.logs.browsing import ORDERS, at_step, groups_of, rollouts_of, why
 from lab.logs.diagnosis import Diagnosis
 from lab.logs.facts import Facts
 from lab.logs.frames import group_rows
+from lab.logs.texts import whole
 from lab.text import plain
 
 __all__ = ["EVALUATED", "SCOPES", "looked_at", "picture"]
@@ -93,7 +94,7 @@ def _one(state: State, found: Facts, step: int, group: int) -> tuple[list[AnyPan
     rules, evaluated = list(state["rules"]), state["scope"] == EVALUATED
     matrix = group_rows(at_step(found, step, rules), step, group, rules)
     rollouts = rollouts_of(found, step, group, rules)
-    here = found.table.frame.filter((pl.col("step") == step) & (pl.col("group") == group))
+    here = whole(found.table.frame.filter((pl.col("step") == step) & (pl.col("group") == group)))
     row = min(state["rollout"], here.height - 1)
     mark = pl.when(pl.int_range(pl.len()) == row).then(pl.lit("▶")).otherwise(pl.lit("")).alias("▸")
     texts = [("Prompt", str(here["prompt"][row] or "")), (f"Rollout {row}", str(here["completion"][row] or ""))]

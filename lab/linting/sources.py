@@ -13,6 +13,7 @@ import polars as pl
 from lab.errors import InputError
 from lab.logs.formats import records
 from lab.logs.loading import load
+from lab.logs.texts import whole
 from lab.text import listed
 
 __all__ = ["examples_of", "function_of"]
@@ -54,7 +55,7 @@ def examples_of(path: Path) -> list[dict[str, Any]]:
         if any("completions" in line or "right" in line for line in lines):
             return lines
     table = load(path)
-    groups = table.frame.group_by("step", "group", maintain_order=True).agg(
+    groups = whole(table.frame).group_by("step", "group", maintain_order=True).agg(
         pl.col("prompt").first(), pl.col("completion").alias("completions"),
         *(pl.col(c).first() for c in table.extra_columns),
     )  # fmt: skip

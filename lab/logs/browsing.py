@@ -19,6 +19,7 @@ from lab.errors import UnknownNameError
 from lab.logs.columns import column
 from lab.logs.facts import Facts
 from lab.logs.tallies import CAUSES, LOGGED, SIGN_ZERO
+from lab.logs.texts import holding, is_short, place, whole
 
 __all__ = ["ORDERS", "at_step", "groups_of", "rollouts_of", "why"]
 
@@ -31,13 +32,14 @@ ORDERS: Mapping[str, str] = {
     "log": "as in the log",
 }
 _SHOWN = 160  # letters of a text in a table
+_READ = 1000  # groups of a long log whose prompts are read again for a table
 
 
 def at_step(found: Facts, step: int, rules: Sequence[str]) -> Facts:
     """The facts of one step, with the advantages of other rules; these look at no other step."""
     rows = found.table.frame["step"] == step
     lengths = None if found.lengths is None else found.lengths[rows.to_numpy()]
-    return Facts(replace(found.table, frame=found.table.frame.filter(rows)), tuple(rules), lengths)
+    return Facts(replace(found.table, frame=whole(found.table.frame.filter(rows))), tuple(rules), lengths)
 
 
 def groups_of(
@@ -55,10 +57,10 @@ def groups_of(
     Returns:
         Columns step, group, advantage (largest magnitude), learnt ("yes", or why nothing), reward (mean), spread
         (deviation, ddof 0), turned (rollouts to which the rule gives the opposite sign), prompt (its beginning),
-        rollouts.
+        rollouts. Of a long log the prompts of the first 1,000 groups are read, "…" stands for the others.
 
     Raises:
-        UnknownNameError: No such order.
+        UnknownNameError: No such order. InputError: The files of a long log are not there any more.
     """
     if order not in ORDERS:
         raise UnknownNameError("order of groups", order, ORDERS)
@@ -73,9 +75,18 @@ def groups_of(
             "spread": pl.col("reward_std")}  # fmt: skip
     if order in keys:
         told = told.sort(keys[order], descending=True, nulls_last=True, maintain_order=True)
+    told = _with_prompts(told)
     prompt = pl.col("prompt").cast(pl.String).str.slice(0, _SHOWN)
     return told.select("step", "group", "advantage", learnt.alias("learnt"), "reward",
                        pl.col("reward_std").alias("spread"), "turned", prompt, "rollouts")  # fmt: skip
+
+
+def _with_prompts(groups: pl.DataFrame) -> pl.DataFrame:
+    """The groups with the text of their prompts, those of a long log as far as anybody looks."""
+    if not is_short(groups, "prompt"):
+        return groups
+    first, rest = whole(groups.head(_READ)), groups.slice(_READ).drop(place(groups))
+    return pl.concat([first, rest.with_columns(pl.lit("…").alias("prompt"))])
 
 
 def _cause() -> pl.Expr:
@@ -85,8 +96,7 @@ def _cause() -> pl.Expr:
 def _holding(found: Facts, find: str) -> pl.DataFrame:
     """The groups in which a text stands."""
     pattern = f"(?i){pl.select(pl.lit(find).str.escape_regex()).item()}"
-    texts = [pl.col(name).cast(pl.String).str.contains(pattern) for name in ("prompt", "completion")]
-    return found.table.frame.filter(pl.any_horizontal(texts)).select("step", "group").unique()
+    return holding(found.table.frame, pattern).select("step", "group").unique()
 
 
 def _pushed(found: Facts, rule: str) -> pl.DataFrame:

@@ -11,6 +11,8 @@ import polars as pl
 from polars import selectors
 
 from lab.errors import InputError
+from lab.logs.footer import TEXTS
+from lab.logs.texts import SHORT, plain
 from lab.text import listed
 
 __all__ = ["INNER", "column", "finite", "gathered", "join", "moved", "reward_values", "tidy"]
@@ -18,6 +20,8 @@ __all__ = ["INNER", "column", "finite", "gathered", "join", "moved", "reward_val
 #: Columns that the lab adds while it reads: where a row stands, its run of rows, its group as a
 #: reader tells it, and its place in the order of the log.
 INNER = ("_file", "_row", "_run", "_group", "_place")
+
+_FILE, _ROW = pl.Categorical(), pl.UInt32()
 
 
 def column(name: str) -> pl.Expr:
@@ -50,11 +54,13 @@ def tidy(frame: pl.DataFrame, file: Path, needed: Sequence[str] = ("step", "prom
         )
     frame = frame.rename(moved(frame, INNER)).with_columns(
         _step(frame, file),
-        *(_text(frame, c, file) if c in frame.columns else pl.lit("").alias(c) for c in ("prompt", "completion")),
+        *(_text(frame, c, file) if c in frame.columns else pl.lit("").alias(c) for c in TEXTS),
     )
     if "advantage" in frame.columns:
         frame = frame.with_columns(_number(frame, "advantage", str(file)))
-    return frame.with_columns(pl.lit(str(file)).alias("_file"), pl.int_range(pl.len()).alias("_row"))
+    return frame.with_columns(
+        pl.lit(str(file)).cast(_FILE).alias("_file"), pl.int_range(pl.len(), dtype=_ROW).alias("_row")
+    )
 
 
 def _step(frame: pl.DataFrame, file: Path) -> pl.Series:
@@ -71,22 +77,11 @@ def _step(frame: pl.DataFrame, file: Path) -> pl.Series:
 
 def _text(frame: pl.DataFrame, name: str, file: Path) -> pl.Series:
     """Text as it is; a conversation as `role: content` lines."""
-    column = frame[name]
-    kind = column.dtype
-    if isinstance(kind, pl.List) and isinstance(kind.inner, pl.Struct):
-        fields = {f.name: f.dtype for f in kind.inner.fields}
-        plain = fields.get("role") == pl.String and fields.get("content") == pl.String
-        element = pl.element().struct
-        line = (
-            element.field("role").fill_null("") + pl.lit(": ") + element.field("content").fill_null("")
-            if plain
-            else element.json_encode()
-        )
-        column = frame.select(pl.col(name).list.eval(line).list.join("\n")).to_series()
-    elif kind in (pl.Categorical, pl.Enum, pl.Null):
-        column = column.cast(pl.String)
-    elif kind != pl.String:
+    text = plain(name, frame.schema[name])
+    if text is None:
+        kind = frame.schema[name]
         raise InputError(f"{file}: column {name!r} is {kind}; it must hold text or lists of messages (role, content)")
+    column = frame.select(text).to_series()
     if name == "prompt" and column.null_count():
         raise InputError(
             f"{file}, row {column.is_null().arg_max()}: the prompt is missing; groups are told by their prompts"
@@ -119,7 +114,7 @@ def finite(frame: pl.DataFrame, names: Iterable[str]) -> tuple[pl.DataFrame, pl.
     return frame, pl.concat(broken)
 
 
-_BROKEN = {"_file": pl.String, "_row": pl.Int64, "column": pl.String, "value": pl.String}
+_BROKEN = {"_file": _FILE, "_row": _ROW, "column": pl.String, "value": pl.String}
 
 
 def reward_values(
@@ -164,9 +159,7 @@ def join(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> tuple[pl.Data
             f"{files[0]} has no rows" + (f", nor has any other of {len(files)} files" if len(files) > 1 else "")
         )
     notes = [f"{len(files) - len(filled)} file(s) have no rows."] if len(filled) < len(files) else []
-    nested = sorted(
-        {c for f in filled.values() for c in f.columns if f[c].dtype.is_nested() or f[c].dtype == pl.Binary}
-    )
+    nested = sorted({c for f in filled.values() for c, kind in f.schema.items() if _nested(kind)})
     if nested:
         notes.append(f"Columns that hold lists or bytes are left out: {listed(nested)}.")
     filled = {f: frame.select([column(c) for c in frame.columns if c not in nested]) for f, frame in filled.items()}
@@ -186,11 +179,15 @@ def gathered(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> tuple[pl.
     if len(files) > 1 and all(frame.height and frame.schema == frames[0].schema for frame in frames):
         with suppress(InputError):  # then file by file, so that the file is named
             whole, lacking, notes = join(files[:1], [tidy(pl.concat(frames), files[0])])
-            file = np.repeat(np.arange(len(files)), [frame.height for frame in frames])
-            row = np.concatenate([np.arange(frame.height) for frame in frames])
-            names = pl.Series(map(str, files), dtype=pl.String)
+            file = np.repeat(np.arange(len(files), dtype=np.uint32), [frame.height for frame in frames])
+            row = np.concatenate([np.arange(frame.height, dtype=np.uint32) for frame in frames])
+            names = pl.Series(map(str, files), dtype=pl.String).cast(_FILE)
             return whole.with_columns(names.gather(file).alias("_file"), pl.Series("_row", row)), lacking, notes
     return join(files, [tidy(frame, file) for frame, file in zip(frames, files, strict=True)])
+
+
+def _nested(kind: pl.DataType) -> bool:
+    return kind == pl.Binary or (kind.is_nested() and kind != SHORT)
 
 
 def _check_kinds(frames: Mapping[Path, pl.DataFrame]) -> None:

@@ -13,6 +13,7 @@ from lab.advantages import names
 from lab.errors import InputError
 from lab.logs.rules import computed, precisions, reproduction, tolerance
 from lab.logs.table import RolloutTable
+from lab.logs.texts import key
 
 __all__ = ["OVER", "Estimator", "estimate", "estimated", "sample"]
 
@@ -85,7 +86,7 @@ def regrouped(table: RolloutTable, over: str, size: int | None = None) -> tuple[
     frame = table.frame[rows]
     place = pl.int_range(pl.len()).over("step")
     if over == "prompt":
-        group = (pl.col("prompt").rank("dense").over("step").cast(pl.Int64) - 1).alias("group")
+        group = (key(table.frame, "prompt").rank("dense").over("step").cast(pl.Int64) - 1).alias("group")
         rows = rows[frame.select(pl.arg_sort_by("step", group, maintain_order=True)).to_series().to_numpy()]
         frame = table.frame[rows].with_columns(group)
     else:

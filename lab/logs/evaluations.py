@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lab.logs.columns import column
 from lab.logs.contract import Known
+from lab.logs.texts import key
 from lab.text import listed
 
 __all__ = ["evaluation_rows"]
@@ -59,7 +60,7 @@ def _apart(frame: pl.DataFrame, marked: pl.Series, why: str) -> tuple[pl.DataFra
 
 def _of_another_length(frame: pl.DataFrame, steps: pl.Series, known: Known) -> tuple[int, pl.Series]:
     """The size of a group, and the rows at the end of these steps whose prompts stand in runs of another length."""
-    run = frame.select("step", pl.struct("step", "prompt").rle_id().alias("run")).with_columns(
+    run = frame.select("step", pl.struct("step", key(frame, "prompt")).rle_id().alias("run")).with_columns(
         pl.len().over("run").alias("length"), pl.col("step").is_in(steps.implode()).alias("there")
     )
     lengths = run.filter(~pl.col("there")) if not run["there"].all() else run

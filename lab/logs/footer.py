@@ -13,7 +13,7 @@ from typing import Any
 
 from lab.errors import InputError
 
-__all__ = ["MAX_FOOTER", "MAX_VALUES", "Footer", "read_footer"]
+__all__ = ["MAX_FOOTER", "MAX_VALUES", "TEXTS", "Footer", "read_footer"]
 
 #: Largest footer that is read, in bytes (a log of 64 rows and 7 columns has 4.5 KB).
 MAX_FOOTER = 16 * 2**20
@@ -21,9 +21,12 @@ MAX_FOOTER = 16 * 2**20
 #: Largest number of values in one column of one row group.
 MAX_VALUES = 20_000_000
 
+#: Columns of a log that hold its texts.
+TEXTS = ("prompt", "completion")
+
 _MAGIC = b"PAR1"
+_TEXT_BYTES = [name.encode() for name in TEXTS]
 _MAX_DEPTH = 24
-_DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 7, 8, 9, 10, 12
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,14 @@ class Footer:
     Attributes:
         rows: Number of rows.
         size: Bytes of all columns after decompression.
+        texts: Those of the columns `TEXTS`.
+        block: Those of the largest row group, which is decoded at once.
     """
 
     rows: int
     size: int
+    texts: int = 0
+    block: int = 0
 
 
 def read_footer(data: Any, name: str) -> Footer:
@@ -51,18 +58,20 @@ def read_footer(data: Any, name: str) -> Footer:
     """
     start = _footer_start(data, name)
     try:
-        meta, _ = _struct(data, start, len(data) - 8)
+        meta, _ = _struct(bytes(data[start:-8]), 0)
         groups = meta.get(4, [])
         for group in groups:
             for chunk in group[1]:
                 _check_chunk(data, start, group[3], chunk[3], name)
         rows, found = meta[3] + 0, sum(group[3] for group in groups)
-        size = sum(chunk[3][6] for group in groups for chunk in group[1])
+        sizes = [[(chunk[3][3][0], chunk[3][6]) for chunk in group[1]] for group in groups]
     except (KeyError, IndexError, TypeError, AttributeError, struct.error):
         raise InputError(f"{name}: its Parquet footer is damaged; copy or write the file again") from None
     if rows < 0 or rows != found:
         raise InputError(f"{name}: its footer claims {rows} rows, its parts hold {found}; the file is damaged")
-    return Footer(rows, size)
+    blocks = [sum(size for _, size in group) for group in sizes]
+    texts = sum(size for group in sizes for name, size in group if name in _TEXT_BYTES)
+    return Footer(rows, sum(blocks), texts, max(blocks, default=0))
 
 
 def _footer_start(data: Any, name: str) -> int:
@@ -100,7 +109,7 @@ def _check_chunk(data: Any, end: int, rows: int, chunk: Mapping[int, Any], name:
 def _pages(data: Any, position: int, end: int, where: str) -> Iterator[int]:
     """Uncompressed bytes that each page of a column claims."""
     while position < end:
-        header, position = _struct(data, position, end)
+        header, position = _struct(data, position)
         values = max((header[kind][1] for kind in (5, 7, 8) if kind in header), default=0)
         if header[3] < 0 or header[2] < 0 or not 0 <= values <= MAX_VALUES or position + header[3] > end:
             raise InputError(
@@ -111,85 +120,84 @@ def _pages(data: Any, position: int, end: int, where: str) -> Iterator[int]:
         position += header[3]
 
 
-# ------------------------------------------------------------- Thrift's compact protocol, as much as a footer needs
+# Thrift's compact protocol, as much as a footer needs; what ends before it is complete raises IndexError.
 
 
-def _varint(data: Any, position: int, end: int) -> tuple[int, int]:
-    value, shift = 0, 0
-    while position < end and shift <= 63:
-        byte = data[position]
+def _varint(data: Any, position: int) -> tuple[int, int]:
+    byte, position = data[position], position + 1
+    if byte < 128:
+        return byte, position
+    value, shift = byte & 127, 7
+    while shift <= 63:
+        byte, position = data[position], position + 1
         value |= (byte & 127) << shift
-        position, shift = position + 1, shift + 7
         if byte < 128:
             return value, position
+        shift += 7
     raise IndexError(position)
 
 
-def _integer(data: Any, position: int, end: int) -> tuple[int, int]:
-    value, position = _varint(data, position, end)
+def _integer(data: Any, position: int) -> tuple[int, int]:
+    value, position = _varint(data, position)
     return (value >> 1) ^ -(value & 1), position
 
 
-def _struct(data: Any, position: int, end: int, depth: int = 0) -> tuple[dict[int, Any], int]:
+def _struct(data: Any, position: int, depth: int = 0) -> tuple[dict[int, Any], int]:
     """Fields by number, and the position behind them."""
     fields: dict[int, Any] = {}
     number = 0
-    while (head := _byte(data, position, end)) != 0:
+    while head := data[position]:
         position += 1
         if head >> 4:
             number += head >> 4
         else:
-            number, position = _integer(data, position, end)
-        fields[number], position = _value(data, position, end, head & 15, depth)
+            number, position = _integer(data, position)
+        kind = head & 15
+        if kind < 3:
+            fields[number] = kind == 1
+        else:
+            fields[number], position = _value(data, position, kind, depth)
     return fields, position + 1
 
 
-def _byte(data: Any, position: int, end: int) -> int:
-    if position >= end:
-        raise IndexError(position)
-    return int(data[position])
+def _next_byte(data: Any, position: int) -> tuple[int, int]:
+    return data[position], position + 1
 
 
-def _next_byte(data: Any, position: int, end: int) -> tuple[int, int]:
-    return _byte(data, position, end), position + 1
+def _double(data: Any, position: int) -> tuple[float, int]:
+    return 0.0, position + 8
 
 
-def _value(data: Any, position: int, end: int, kind: int, depth: int) -> tuple[Any, int]:
-    if depth > _MAX_DEPTH:
-        raise IndexError(position)
-    if kind in (1, 2):
-        return kind == 1, position
-    if kind == _DOUBLE:
-        return 0.0, position + 8
+def _value(data: Any, position: int, kind: int, depth: int) -> tuple[Any, int]:
     if kind in _PLAIN:
-        return _PLAIN[kind](data, position, end)
-    if kind not in _NESTED:  # a map, which no footer holds, or no type at all
+        return _PLAIN[kind](data, position)
+    if depth > _MAX_DEPTH or kind not in _NESTED:  # a map, which no footer holds, or no type at all
         raise IndexError(position)
-    return _NESTED[kind](data, position, end, depth + 1)
+    return _NESTED[kind](data, position, depth + 1)
 
 
-def _bytes(data: Any, position: int, end: int) -> tuple[bytes, int]:
+def _bytes(data: Any, position: int) -> tuple[bytes, int]:
     """The first 256 bytes, which is more than a column's name has."""
-    length, position = _varint(data, position, end)
-    if length > end - position:
+    length, position = _varint(data, position)
+    if length > len(data) - position:
         raise IndexError(position)
     return bytes(data[position : position + min(length, 256)]), position + length
 
 
-def _list(data: Any, position: int, end: int, depth: int = 0) -> tuple[list[Any], int]:
-    head = _byte(data, position, end)
+def _list(data: Any, position: int, depth: int = 0) -> tuple[list[Any], int]:
+    head = data[position]
     position, length, kind = position + 1, head >> 4, head & 15
     if length == 15:
-        length, position = _varint(data, position, end)
+        length, position = _varint(data, position)
     values = []
     for _ in range(length):
         if kind in (1, 2):  # inside a list a truth value takes one byte
-            value, position = _byte(data, position, end) == 1, position + 1
+            value, position = data[position] == 1, position + 1
         else:
-            value, position = _value(data, position, end, kind, depth)
+            value, position = _value(data, position, kind, depth)
         values.append(value)
     return values, position
 
 
-_PLAIN = {3: _next_byte, 4: _integer, 5: _integer, 6: _integer, _BINARY: _bytes}
-_NESTED = {_LIST: _list, _SET: _list, _STRUCT: _struct}
+_PLAIN = {3: _next_byte, 4: _integer, 5: _integer, 6: _integer, 7: _double, 8: _bytes}
+_NESTED = {9: _list, 10: _list, 12: _struct}

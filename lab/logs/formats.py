@@ -17,6 +17,7 @@ from polars.exceptions import PolarsError
 from lab.errors import InputError
 from lab.logs import parquet
 from lab.logs.parquet import status
+from lab.logs.texts import shorten
 from lab.text import printable
 
 __all__ = [
@@ -28,7 +29,10 @@ __all__ = [
 MAX_ROWS = 1_000_000
 
 #: The same in Parquet, which is decoded column by column: they fit in two GiB of memory with their diagnosis.
-MAX_PARQUET_ROWS = 4_000_000
+MAX_PARQUET_ROWS = 10_000_000
+
+#: A log of Parquet files with more rollouts, or more bytes of text, is long: its texts stay in the files.
+LONG_ROWS, LONG_TEXTS = 1_000_000, 2**29
 
 #: Bytes that are read at once, after decompression.
 MAX_BYTES = 2**30
@@ -115,12 +119,26 @@ def read_files(files: Sequence[Path]) -> list[pl.DataFrame]:
         InputError: A file is damaged or no regular file; together they have more than `MAX_ROWS`, of Parquet
             `MAX_PARQUET_ROWS`, or `MAX_BYTES`.
     """
-    rows = _harmless(files)
-    if all(file.suffix == ".parquet" for file in files):
-        return parquet.read_all(files, rows)
+    if _all_parquet(files):
+        return _read_parquet(files)
+    _harmless(files)
     frames = [_READ[file.suffix](file) for file in files]
     _check_rows(files, sum(frame.height for frame in frames))
     return frames
+
+
+def _all_parquet(files: Sequence[Path]) -> bool:
+    return all(file.suffix == ".parquet" for file in files)
+
+
+def _read_parquet(files: Sequence[Path]) -> list[pl.DataFrame]:
+    """A frame for each file, with what stands for its texts where the log is long."""
+    claims = [parquet.footer(file) for file in files]
+    rows, texts = [claim.rows for claim in claims], sum(claim.texts for claim in claims)
+    long = sum(rows) > LONG_ROWS or texts > LONG_TEXTS
+    held = sum(claim.size for claim in claims) - long * texts
+    _check_rows(files, sum(rows), max([held, *(claim.block for claim in claims)]))
+    return parquet.read_all(files, rows, *([shorten] if long else []))
 
 
 def read_unfinished(files: Sequence[Path]) -> tuple[list[pl.DataFrame], list[str]]:
@@ -129,6 +147,8 @@ def read_unfinished(files: Sequence[Path]) -> tuple[list[pl.DataFrame], list[str
     Returns:
         A frame for each file; and in sentences what was left out: a last line that is cut off.
     """
+    if _all_parquet(files):
+        return _read_parquet(files), []
     _harmless(files)
     frames, notes = [], []
     for file in files:
@@ -195,15 +215,14 @@ def _byte_lines(file: Path) -> Iterator[tuple[int, bytes]]:
         raise InputError(f"{file} cannot be read: {reason.strerror or reason}") from None
 
 
-def _harmless(files: Sequence[Path]) -> list[int]:
-    """Rows that each file says it has."""
+def _harmless(files: Sequence[Path]) -> None:
+    """Refuse files that say they have more than is read at once."""
     claims = [_claim(file) for file in files]
     _check_rows(files, sum(rows for rows, _ in claims), sum(size for _, size in claims))
-    return [rows for rows, _ in claims]
 
 
 def _check_rows(files: Sequence[Path], rows: int, size: int = 0) -> None:
-    most = MAX_PARQUET_ROWS if all(file.suffix == ".parquet" for file in files) else MAX_ROWS
+    most = MAX_PARQUET_ROWS if _all_parquet(files) else MAX_ROWS
     if rows > most or size > MAX_BYTES:
         raise InputError(
             f"{files[0].parent}: {len(files)} file(s) claim {rows} rows and {size / 2**20:.0f} MiB; up to "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lab.errors import InputError, check_whole
 from lab.logs.columns import column
 from lab.logs.contract import Known
+from lab.logs.texts import PLACE, key, whole
 from lab.text import listed, printable
 
 __all__ = ["number_groups"]
@@ -104,11 +105,11 @@ def _told_apart(frame: pl.DataFrame, known: Known) -> tuple[pl.DataFrame, bool, 
             where = f"{frame['_file'][row]}, row {frame['_row'][row]}"
             raise InputError(f"{where}: the group is missing; a log that names its groups does so in every row")
         return _gathered(frame, column(known.groups)), True, []
-    run = frame.with_columns(pl.struct("step", "prompt").rle_id().alias("_run"))
-    together = _gathered(frame, pl.col("prompt"))
-    if _usual(_runs(run)) == 1 and _usual(_runs(together)) > 1:
-        return together, True, [_APART]
-    return run, False, []
+    run = frame.with_columns(pl.struct("step", key(frame, "prompt")).rle_id().alias("_run"))
+    if _usual(_runs(run)) > 1:
+        return run, False, []
+    together = _gathered(frame, key(frame, "prompt"))
+    return (together, True, [_APART]) if _usual(_runs(together)) > 1 else (run, False, [])
 
 
 def _gathered(frame: pl.DataFrame, key: pl.Expr) -> pl.DataFrame:
@@ -202,7 +203,8 @@ def _doubt(runs: pl.DataFrame, size: int, *, consecutive: bool = False) -> list[
 
 def _incomplete(bad: pl.DataFrame, size: int, exact: bool) -> str:
     first = bad.row(0, named=True)
-    rows = f"the prompt {printable(first['prompt'][:60])!r} stands in {first['length']}"
+    prompt = whole(bad.head(1).select("prompt", *PLACE))["prompt"][0]
+    rows = f"the prompt {printable(prompt[:60])!r} stands in {first['length']}"
     wrong = (
         f"{rows} rows of one group of step {first['step']}, the group size is {size}"
         if exact

@@ -19,6 +19,7 @@ from lab.logs.formats import FORMATS, names_in, tables, unfinished
 from lab.logs.groups import number_groups
 from lab.logs.parquet import status
 from lab.logs.table import RolloutTable
+from lab.logs.texts import PLACE, is_short
 from lab.text import listed, printable
 
 __all__ = ["expanded", "load"]
@@ -72,7 +73,8 @@ def load(
 
     Raises:
         InputError: Nothing to read there, a damaged or foreign file, columns of the wrong type, or more than
-             1,000,000 rows (4,000,000 of Parquet) or 1 GiB; the message names the file and what would be right.
+             1,000,000 rows (10,000,000 of Parquet) or 1 GiB (of Parquet, beside texts); the message names the
+             file and what would be right.
         UnknownNameError: A name in `reward_columns` that the log does not have, or no such reader.
     """
     wanted = _wanted(steps)
@@ -217,8 +219,9 @@ def _rows(raw: Raw, source: Path, wanted: Container[int] | None) -> tuple[pl.Dat
     files = frame["_file"].n_unique()
     read = f"{frame.height} rows of {frame['step'].n_unique()} steps from {files} file(s)."
     silent = [] if "advantage" in frame.columns else [_SILENT]
+    left = [_LEFT] if "completion" in frame.columns and is_short(frame, "completion") else []
     rows = frame if frame["step"].is_sorted() else frame.sort("step", maintain_order=True)
-    return rows, [read, *raw.notes, *silent, *_back(frame), *_among(frame)]
+    return rows, [read, *left, *raw.notes, *silent, *_back(frame), *_among(frame)]
 
 
 def _back(frame: pl.DataFrame) -> list[str]:
@@ -249,6 +252,7 @@ def _trained(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.filter(~column("evaluation").fill_null(False)) if marked else frame
 
 
+_LEFT = "The log is long: its texts stay in the files, and are read again where they are shown."
 _SILENT = "The log has no advantages, so nothing can be compared with the trainer's own."
 
 
@@ -271,7 +275,8 @@ def _assemble(frame: pl.DataFrame, columns: Sequence[str], weights: Sequence[flo
     parts = (column(c) * w for c, w in zip(columns, weights, strict=True))
     total = pl.when(unscored).then(None).otherwise(pl.sum_horizontal(parts)).alias("reward")
     advantage = pl.col("advantage") if "advantage" in frame.columns else pl.lit(None, pl.Float64).alias("advantage")
-    lead = ["step", "prompt", "group", "rollout", "completion", *columns]
+    short = is_short(frame, "prompt") or is_short(frame, "completion")
+    lead = ["step", "prompt", "group", "rollout", "completion", *(PLACE if short else ()), *columns]
     extra = [c for c in frame.columns if c not in (*lead, "advantage", *INNER)]
     return frame.select(*map(column, lead), total, advantage, *map(column, extra))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -14,7 +14,13 @@ from polars.exceptions import PanicException, PolarsError
 from lab.errors import InputError
 from lab.logs.footer import Footer, read_footer
 
-__all__ = ["footer", "names", "read", "read_all", "status"]
+__all__ = ["Prepare", "footer", "names", "read", "read_all", "status"]
+
+Prepare = Callable[[pl.LazyFrame], pl.LazyFrame]
+
+
+def _as_it_is(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows
 
 
 def status(path: Path) -> int:
@@ -54,35 +60,45 @@ def footer(path: Path) -> Footer:
         raise InputError(f"{path} cannot be read: {reason.strerror or reason}") from None
 
 
-def read(path: Path) -> pl.DataFrame:
+def read(path: Path, prepare: Prepare = _as_it_is) -> pl.DataFrame:
     """The whole file as a frame; call `footer` first where the file's size is not known to be harmless.
+
+    Args:
+        path: The file.
+        prepare: What becomes of its rows while they are decoded.
 
     Raises:
         InputError: The pages cannot be decoded.
     """
     try:
-        return pl.scan_parquet(path.absolute(), glob=False, hive_partitioning=False).collect()
+        return _decoded([path], prepare)
     except (PolarsError, PanicException, OSError) as reason:
         detail = str(reason).strip().partition("\n")[0][:200]
         raise InputError(f"{path} is damaged: its pages cannot be decoded ({detail}); copy or write it again") from None
 
 
-def read_all(paths: Sequence[Path], rows: Sequence[int]) -> list[pl.DataFrame]:
+def read_all(paths: Sequence[Path], rows: Sequence[int], prepare: Prepare = _as_it_is) -> list[pl.DataFrame]:
     """A frame for each file, read together where they have the same columns.
 
     Args:
         paths: The files.
         rows: How many rows each has, as its footer says.
+        prepare: What becomes of their rows while they are decoded.
 
     Raises:
         InputError: The pages of a file cannot be decoded.
     """
     try:
-        whole = pl.scan_parquet([p.absolute() for p in paths], glob=False, hive_partitioning=False).collect()
+        whole = _decoded(paths, prepare)
     except (PolarsError, PanicException, OSError):
-        return [read(path) for path in paths]  # one by one: the first that cannot be read is named
+        return [read(path, prepare) for path in paths]  # one by one: the first that cannot be read is named
     starts = accumulate(rows, initial=0)
     return [whole.slice(start, height) for start, height in zip(starts, rows, strict=False)]
+
+
+def _decoded(paths: Sequence[Path], prepare: Prepare) -> pl.DataFrame:
+    rows = pl.scan_parquet([p.absolute() for p in paths], glob=False, hive_partitioning=False)
+    return rows.collect() if prepare is _as_it_is else prepare(rows).collect(engine="streaming")
 
 
 def names(path: Path) -> list[str]:

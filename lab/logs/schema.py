@@ -17,6 +17,7 @@ from lab.errors import InputError
 from lab.logs.columns import column, join, tidy
 from lab.logs.contract import Known, Raw
 from lab.logs.formats import framed, records
+from lab.logs.texts import filled
 from lab.text import listed
 
 __all__ = ["lacking", "objects", "raw"]
@@ -84,8 +85,9 @@ def _tidy(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
     missing = lacking(frame.columns)
     if missing:
         raise InputError(f"{file} has no column {listed(missing)}. Found: {listed(frame.columns)}")
-    texts = [pl.col(c).cast(pl.String).fill_null("") for c in ("prompt",) if c in frame.columns]
-    rows = tidy(frame.with_columns(texts), file, ("step", "group")).rename({"group": "_group"})
+    if "prompt" in frame.columns:
+        frame = frame.with_columns(filled(frame, "prompt"))
+    rows = tidy(frame, file, ("step", "group")).rename({"group": "_group"})
     return rows.sort("step", "rollout", maintain_order=True, nulls_last=True) if "rollout" in rows.columns else rows
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lab.errors import InputError
 from lab.logs.columns import column
+from lab.logs.texts import whole
 
 __all__ = ["Batch", "RolloutTable"]
 
@@ -50,7 +51,9 @@ class RolloutTable:
     Attributes:
         frame: Columns step, prompt, group (0, 1, ... within the step), rollout (0 ... G-1), completion, the reward
             columns, reward (their weighted sum; null where every component is missing), advantage (null where none was
-            logged), then whatever else the log has.
+            logged), then whatever else the log has. Of a long log (Parquet, more than 1,000,000 rollouts or 512 MiB of
+            text) prompt and completion hold what tells the texts apart (`lab.logs.texts.SHORT`), and `_file` and `_row`
+            say where they stand; `with_texts` reads them again.
         reward_columns: The K reward components.
         reward_weights: Weight of each component [K].
         group_size: Rollouts per prompt G; None where the groups are of different sizes, or there are none.
@@ -124,6 +127,14 @@ class RolloutTable:
         """
         values = self.frame[name].alias("") if name in self.extra_columns else None
         return values if values is not None and (values.dtype.is_numeric() or values.dtype == pl.Boolean) else None
+
+    def with_texts(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of `frame` with their prompts and completions as text, which those of a long log are read again for.
+
+        Raises:
+            InputError: A file of the log has changed since, or is not there any more.
+        """
+        return whole(rows)
 
     def _only_batch(self) -> Batch:
         batches = list(self.batches())

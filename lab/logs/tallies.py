@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lab.advantages.statistics import NO_SIGNAL
 from lab.logs.columns import column
+from lab.logs.texts import place
 
 if TYPE_CHECKING:
     from lab.logs.table import RolloutTable
@@ -54,7 +55,7 @@ def groups(table: RolloutTable) -> pl.DataFrame:
     cut = table.logged("truncated")
     all_cut = pl.lit(False) if cut is None else column("truncated").cast(pl.Boolean).fill_null(False).all()
     counted = table.frame.group_by("step", "group", maintain_order=True).agg(
-        pl.col("prompt").first(),
+        pl.col("prompt", *place(table.frame)).first(),
         pl.col("reward").mean(),
         pl.col("reward").min().alias("reward_low"),
         pl.col("reward").max().alias("reward_high"),

@@ -22,6 +22,7 @@ from lab.logs.facts import Facts
 from lab.logs.rules import MAX_TOKENS
 from lab.logs.table import RolloutTable
 from lab.logs.tallies import LOGGED, SIGN_ZERO, changes
+from lab.logs.texts import place, whole
 from lab.registry import find
 from lab.registry import rules as registered
 
@@ -110,15 +111,16 @@ class Beside:
     @property
     def woken(self) -> pl.DataFrame:
         """What `woken` says."""
-        groups = self.found.groups.select("step", "group", "cause", pl.col("prompt").str.head(160))
+        groups = self.found.groups
+        groups = groups.select("step", "group", "cause", "prompt", *place(groups))
         (base, before), *others = self.awake.items()
         parts = [groups.head(0).select(pl.lit(base).alias("variant"), "step", "group", pl.lit("").alias("now"), "cause",
-                                       "prompt")]  # fmt: skip
+                                       "prompt", *place(groups))]  # fmt: skip
         for name, now in others:
             kind = pl.Series("now", np.where(now, "woken", "silenced"))
             told = groups.with_columns(kind, pl.lit(name).alias("variant")).filter(pl.Series(now != before))
             parts.append(told.select(parts[0].columns))
-        return pl.concat(parts)
+        return whole(pl.concat(parts)).with_columns(pl.col("prompt").str.head(160))
 
 
 def some_steps(found: Facts, most: int) -> Facts:
@@ -194,7 +196,8 @@ def transformed(found: Facts, name: str) -> RolloutTable:
         *(pl.Series(part, made[:, i]) for i, part in enumerate(columns)),
         pl.Series("reward", made @ np.asarray(weights)),
     )
-    order = ["step", "prompt", "group", "rollout", "completion", *columns, "reward", "advantage", *table.extra_columns]
+    lead = ["step", "prompt", "group", "rollout", "completion", *place(table.frame)]
+    order = [*lead, *columns, "reward", "advantage", *table.extra_columns]
     note = f"The rewards passed through the reward rule {name}."
     return replace(table, frame=frame.select(map(column, dict.fromkeys(order))), reward_columns=columns,
                    reward_weights=weights, notes=(*table.notes, note))  # fmt: skip

@@ -7,6 +7,8 @@ import polars as pl
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
 from lab.logs.frames import recomputed
+from lab.logs.texts import key
+from lab.logs.texts import letters as letters_of
 from lab.text import counted, listed
 
 _ROLLOUT = ("step", "group", "rollout")
@@ -137,7 +139,7 @@ def split(run: Facts) -> Finding | None:
 def several_prompts(run: Facts) -> Finding | None:
     """Groups of rollouts of different prompts."""
     rows = run.table.frame.group_by("step", "group", maintain_order=True).agg(
-        pl.col("prompt").n_unique().alias("prompts")
+        key(run.table.frame, "prompt").n_unique().alias("prompts")
     )
     found = rows.filter(pl.col("prompts") > 1)
     if found.is_empty():
@@ -258,8 +260,8 @@ def group_size(run: Facts) -> Finding | None:
 )
 def duplicates(run: Facts, *, warns: float = 0.5, least: int = 8, letters: int = 32) -> Finding | None:
     """Samples that are no samples."""
-    text = pl.col("completion").fill_null("")
-    rows = run.table.frame.select("step", "group", pl.when(text.str.len_chars() >= letters).then(text).alias("text"))
+    frame, long = run.table.frame, letters_of(run.table.frame, "completion") >= letters
+    rows = frame.select("step", "group", pl.when(long).then(key(frame, "completion")).alias("text"))
     counts = rows.group_by("step", "group", maintain_order=True).agg(
         (pl.col("text").count() - pl.col("text").drop_nulls().n_unique()).cast(pl.Int64).alias("copies")
     )

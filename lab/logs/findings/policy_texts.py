@@ -11,6 +11,8 @@ from lab.logs.facts import Facts
 from lab.logs.findings.contract import Finding, check
 from lab.logs.findings.texts import texts
 from lab.logs.findings.trends import Change, curve, progress, series, thirds
+from lab.logs.texts import letters as letters_of
+from lab.logs.texts import whole
 
 
 @check(
@@ -103,10 +105,10 @@ def repetition(
 ) -> Finding | None:
     """Text that goes round in circles; of many rollouts an even choice is read."""
     rows = texts(run)
-    rows = None if rows is None else rows.filter(pl.col("completion").str.len_chars() >= letters)
+    rows = None if rows is None else rows.filter(letters_of(rows, "completion") >= letters)
     if rows is None or rows.is_empty():
         return None
-    rows = rows.gather_every(-(-rows.height // most))
+    rows = whole(rows.gather_every(-(-rows.height // most)))
     rows = rows.with_columns(pl.Series("ratio", [_squeezed(text) for text in rows["completion"]]))
     again = pl.col("ratio") > ratio
     first, last = (part.select(again.mean()).item() or 0.0 for part in thirds(rows))

@@ -11,6 +11,7 @@ from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
 from lab.logs.findings.rewards_texts import identical
 from lab.logs.findings.trends import curve, progress, series
+from lab.logs.texts import letters
 from lab.text import counted, listed, printable
 
 _SECRETS = "Secrets of RLHF in Large Language Models Part I: PPO, arXiv 2307.04964, on clipping rewards"
@@ -196,8 +197,8 @@ def _lengths(run: Facts) -> pl.DataFrame | None:
     """step, group, length and reward of each rollout; the length in tokens where it was logged, else in letters."""
     frame = run.table.frame
     logged = run.table.logged("length")
-    letters = frame["completion"].str.len_chars() if logged is None else logged
-    rows = frame.select("step", "group", "reward").with_columns(letters.cast(pl.Float64).alias("length")).drop_nulls()
+    long = letters(frame, "completion") if logged is None else pl.lit(logged)
+    rows = frame.select("step", "group", "reward", long.cast(pl.Float64).alias("length")).drop_nulls()
     return rows if rows["length"].n_unique() > 1 else None
 
 

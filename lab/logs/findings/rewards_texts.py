@@ -10,8 +10,9 @@ import polars as pl
 from lab.logs.columns import column
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
-from lab.logs.findings.texts import MARKUP, answer, empty, some_steps, texts
+from lab.logs.findings.texts import MARKUP, answer, some_steps, texts
 from lab.logs.findings.trends import curve, series, thirds
+from lab.logs.texts import empty, key, letters, place, whole
 from lab.text import listed, printable
 
 _LETTERS = 40  # of a completion that are shown in a sentence
@@ -38,17 +39,18 @@ def identical(
     early, late = thirds(rows)
     if early.is_empty():
         return None
-    text, share = _most(late)
-    same = pl.col("completion") == text
-    before = early.filter(same).height / early.height
+    most, share = _most(late)
+    same = key(rows, "completion") == most
+    before = float(early.select(same.mean()).item())
     given = late.filter(same)
-    paid, others = _mean(given), _mean(late.filter(~same))
-    wide = given["prompt"].n_unique() >= prompts and share >= max(warns, rise * before)
+    paid, others = _mean(given), _mean(late, ~same)
+    asked = given.select(key(rows, "prompt").n_unique()).item()
+    wide = asked >= prompts and share >= max(warns, rise * before)
     if not wide or paid < others or paid <= _lowest(rows):
         return None
     said = (
-        f"In the last steps {share:.1%} of the completions are one and the same, {_shown(text)}, given to "
-        f"{given['prompt'].n_unique()} prompts and paid {paid:.4g} on average{_beside(others)}; in the first steps it "
+        f"In the last steps {share:.1%} of the completions are one and the same, {_shown(_text(given))}, given to "
+        f"{asked} prompts and paid {paid:.4g} on average{_beside(others)}; in the first steps it "
         f"was {before:.1%}."
     )
     found = rows.filter(same).select("step", "group", "rollout", "reward")
@@ -69,8 +71,9 @@ def empty_answers(run: Facts, *, warns: float = 0.01, alarms: float = 0.1) -> Fi
     rows = texts(run)
     if rows is None:
         return None
-    rows = rows.with_columns(empty(pl.col("completion")).alias("empty"))
-    found, paid, others = rows.filter("empty"), _mean(rows.filter("empty")), _mean(rows.filter(~pl.col("empty")))
+    nothing = empty(rows)
+    found = rows.filter(nothing)
+    paid, others = _mean(found), _mean(rows, ~nothing)
     share = found.height / rows.height
     if share < warns or paid < others or paid <= _lowest(rows):
         return None
@@ -80,7 +83,7 @@ def empty_answers(run: Facts, *, warns: float = 0.01, alarms: float = 0.1) -> Fi
     )
     return Finding("alarm" if share >= alarms else "warning", said,
                    found.select("step", "group", "rollout", "reward"), share,
-                   curve(_shares(rows, pl.col("empty")), "share of empty completions"))  # fmt: skip
+                   curve(_shares(rows, nothing), "share of empty completions"))  # fmt: skip
 
 
 @check(
@@ -109,21 +112,21 @@ def noise(run: Facts, *, warns: float = 0.02, least: int = 50, apart: float = 0.
     flips = f" (a verdict that is wrong in {_flipped(rate):.1%} of cases would do this)" if rate < 0.5 else ""
     said = (
         f"The same answer to the same prompt gets different rewards in {rate:.1%} of {pairs} pairs{flips}: "
-        f"{_shown(one['completion'])} got {one['low']:.4g} and {one['high']:.4g}."
+        f"{_shown(_text(found.filter(pl.col('answer') == one['answer'])))} got {one['low']:.4g} and {one['high']:.4g}."
     )
-    where = rows.join(found.select("prompt", "completion"), on=["prompt", "completion"], how="semi")
+    where = rows.filter(_answer(rows).is_in(found["answer"].implode()))
     return Finding("warning", said, where.select("step", "group", "rollout", "reward"), rate, _ranges(where))
 
 
 def _repeated(rows: pl.DataFrame, apart: float) -> pl.DataFrame:
-    """Answers that were given more than once: prompt, completion, low, high, pairs, and how many of these differ."""
+    """Answers that were given more than once: answer, completion, low, high, pairs, and how many of these differ."""
     reward, width = pl.col("reward"), apart * _width(rows)
     middle = (reward.min() + reward.max()) / 2
-    again = rows.with_columns((pl.col("prompt").hash() ^ (pl.col("completion").hash() * 3)).alias("answer"))
-    again = again.filter(pl.col("answer").is_duplicated())
-    again = again.filter(~empty(pl.col("completion")) & ~_stock())
+    answer = rows.select(_answer(rows)).to_series()
+    again = rows.with_columns(answer).filter(answer.is_duplicated())
+    again = again.filter(~empty(rows) & ~_stock(rows))
     answers = again.group_by("answer", maintain_order=True).agg(
-        pl.col("prompt", "completion").first(),
+        pl.col("completion", *place(rows)).first(),
         pl.len().cast(pl.Int64).alias("n"),
         (reward > middle).sum().cast(pl.Int64).alias("above"),
         reward.min().alias("low"),
@@ -134,10 +137,15 @@ def _repeated(rows: pl.DataFrame, apart: float) -> pl.DataFrame:
     return answers.with_columns(pairs=n * (n - 1) // 2, differ=differ)
 
 
-def _stock() -> pl.Expr:
+def _answer(rows: pl.DataFrame) -> pl.Expr:
+    """A number of each completion of a prompt."""
+    return (key(rows, "prompt") ^ (key(rows, "completion") * 3)).alias("answer")
+
+
+def _stock(rows: pl.DataFrame) -> pl.Expr:
     """Whether a completion is a long text that is given to several prompts, and so no answer to any."""
-    long = pl.col("completion").str.len_chars() > _LETTERS
-    return long & (pl.col("prompt").n_unique().over(pl.col("completion").hash()) >= _PROMPTS)
+    long = letters(rows, "completion") > _LETTERS
+    return long & (key(rows, "prompt").n_unique().over(key(rows, "completion")) >= _PROMPTS)
 
 
 def _flipped(rate: float) -> float:
@@ -211,7 +219,7 @@ def _by_tags(run: Facts, most: float, least: int) -> Finding | None:
     rows = texts(run)
     if rows is None:
         return None
-    rows = some_steps(rows, _MOST)
+    rows = whole(some_steps(rows, _MOST))
     tags = pl.col("completion").str.extract_all(MARKUP).list.join(" ")
     rows = rows.with_columns(tags.alias("tags")).filter(
         (pl.col("reward").max() > pl.col("reward").min()).over("step", "group")
@@ -250,20 +258,26 @@ def _by_step(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.group_by("step", maintain_order=True).agg(pl.col("reward").mean().alias("value"))
 
 
-def _most(rows: pl.DataFrame) -> tuple[str, float]:
-    """The most frequent completion and its share."""
-    texts = rows.select(pl.col("completion").hash().alias("text"), "completion")
-    most = texts.group_by("text").agg(pl.len(), pl.col("completion").first()).sort("len", "text", descending=True)
-    return most["completion"][0], most["len"][0] / rows.height
+def _most(rows: pl.DataFrame) -> tuple[int, float]:
+    """The `key` of the most frequent completion, and its share."""
+    counts = rows.select(key(rows, "completion").alias("text")).group_by("text").len()
+    text, count = counts.filter(pl.col("len") == pl.col("len").max()).max().row(0)
+    return text, count / rows.height
+
+
+def _text(rows: pl.DataFrame) -> str:
+    """The completion of the first row."""
+    return str(whole(rows.head(1))["completion"][0])
 
 
 def _shares(rows: pl.DataFrame, condition: pl.Expr) -> pl.DataFrame:
     return rows.group_by("step", maintain_order=True).agg(condition.mean().alias("value"))
 
 
-def _mean(rows: pl.DataFrame) -> float:
-    """Mean reward; minus infinity where there are no rollouts."""
-    return float(rows["reward"].mean()) if rows.height else -math.inf  # type: ignore[arg-type]
+def _mean(rows: pl.DataFrame, condition: pl.Expr | bool = True) -> float:
+    """Mean reward where a condition holds; minus infinity where it holds for no rollout."""
+    mean = rows.select(pl.col("reward").filter(condition).mean()).item()
+    return -math.inf if mean is None else float(mean)
 
 
 def _lowest(rows: pl.DataFrame) -> float:

@@ -1,40 +1,37 @@
-"""What the completions of a log say as texts: whether there are any, and which of them are empty."""
+"""What the completions of a log say as texts: whether there are any, what marks an answer and what it is."""
 
 from __future__ import annotations
 
 import polars as pl
 
 from lab.logs.facts import Facts
+from lab.logs.texts import blank, key, place
 
-__all__ = ["MARKUP", "answer", "empty", "some_steps", "texts"]
+__all__ = ["MARKUP", "answer", "some_steps", "texts"]
 
 #: Tags, and what marks an answer: the parts of a completion that are format and not content.
 MARKUP = r"</?[A-Za-z_][\w-]*>|\\boxed|```|####"
 
-_EMPTY = r"^(?:\s|</?[A-Za-z_][\w-]*>|(?:assistant|user|system|tool):)*$"
-
 
 def texts(run: Facts) -> pl.DataFrame | None:
-    """The rollouts with a reward: step, group, rollout, prompt, completion, reward.
+    """The rollouts with a reward: step, group, rollout, prompt, completion, reward; of a long log the place of each.
 
     Rollouts without either text are left out: some trainers write down only a few. None where the rest has no texts to
     tell apart: one and the same completion in every row stands in place of what was not written down.
     """
-    rows = run.table.frame.select("step", "group", "rollout", "prompt", "completion", "reward").drop_nulls()
-    rows = rows.filter((pl.col("prompt") != "") | (pl.col("completion") != ""))
-    said = pl.col("completion")
+    frame = run.table.frame
+    rows = frame.select("step", "group", "rollout", "prompt", "completion", "reward", *place(frame))
+    written = ~(blank(rows, "prompt") & blank(rows, "completion"))
+    there = rows.select(pl.all_horizontal(pl.all().is_not_null(), written)).to_series()
+    rows = rows if there.all() else rows.filter(there)
+    said = key(rows, "completion")
     return rows if rows.select((said != said.first()).any()).item() else None
 
 
 def some_steps(rows: pl.DataFrame, most: int) -> pl.DataFrame:
     """The rollouts of an even choice of steps, so that there are about `most`."""
     every = -(-rows.height // most)
-    return rows if every == 1 else rows.filter(pl.col("step").rank("dense") % every == 1)
-
-
-def empty(completion: pl.Expr) -> pl.Expr:
-    """Whether nothing is left of a completion but tags, names of roles and white space."""
-    return completion.str.contains(_EMPTY)
+    return rows if every <= 1 else rows.filter(pl.col("step").rle_id() % every == 0)
 
 
 def answer(completion: pl.Expr) -> pl.Expr:

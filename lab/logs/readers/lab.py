@@ -19,6 +19,7 @@ from lab.logs.formats import FORMATS, names_in, read_unfinished, tables
 from lab.logs.scalars import per_step
 from lab.logs.schema import lacking, raw
 from lab.logs.table import RolloutTable
+from lab.logs.texts import whole
 from lab.text import listed
 
 __all__ = ["read", "save_log"]
@@ -113,7 +114,7 @@ def _written(table: RolloutTable) -> pl.DataFrame:
     lead = ["step", "group", "rollout", "prompt", "completion"]
     logged = ["advantage"] if table.has_advantages else []
     trainer = [pl.lit(table.trainer).alias("trainer")] if table.trainer else []
-    return table.frame.select(*lead, *rewards, *weights, *logged, *trainer, *map(column, table.extra_columns))
+    return whole(table.frame).select(*lead, *rewards, *weights, *logged, *trainer, *map(column, table.extra_columns))
 
 
 def _json_lines(frame: pl.DataFrame, file: IO[bytes]) -> None:
