@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +113,7 @@ def finite(frame: pl.DataFrame, names: Iterable[str]) -> tuple[pl.DataFrame, pl.
     return frame, pl.concat(broken)
 
 
-_BROKEN = {"_file": _FILE, "_row": _ROW, "column": pl.String, "value": pl.String}
+_BROKEN: dict[str, pl.DataType] = {"_file": _FILE, "_row": _ROW, "column": pl.String(), "value": pl.String()}
 
 
 def reward_values(
@@ -174,16 +173,43 @@ def join(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> tuple[pl.Data
     return pl.concat(filled.values(), how="diagonal_relaxed"), lacking, notes
 
 
-def gathered(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, dict[str, Path], list[str]]:
+def gathered(files: Sequence[Path], frames: Iterable[pl.DataFrame]) -> tuple[pl.DataFrame, dict[str, Path], list[str]]:
     """The rows of all files in one frame, as `tidy` and `join` make them; at once where they have the same columns."""
-    if len(files) > 1 and all(frame.height and frame.schema == frames[0].schema for frame in frames):
-        with suppress(InputError):  # then file by file, so that the file is named
-            whole, lacking, notes = join(files[:1], [tidy(pl.concat(frames), files[0])])
-            file = np.repeat(np.arange(len(files), dtype=np.uint32), [frame.height for frame in frames])
-            row = np.concatenate([np.arange(frame.height, dtype=np.uint32) for frame in frames])
-            names = pl.Series(map(str, files), dtype=pl.String).cast(_FILE)
-            return whole.with_columns(names.gather(file).alias("_file"), pl.Series("_row", row)), lacking, notes
-    return join(files, [tidy(frame, file) for frame, file in zip(frames, files, strict=True)])
+    parts = [(some[0][0], _block(*zip(*some, strict=True))) for some in _alike(files, frames)]
+    return join([first for first, _ in parts], [frame for _, frame in parts])
+
+
+def _alike(files: Sequence[Path], frames: Iterable[pl.DataFrame]) -> Iterator[list[tuple[Path, pl.DataFrame]]]:
+    """Files that follow one another and have rows and the same columns, up to a number of them; others alone."""
+    some: list[tuple[Path, pl.DataFrame]] = []
+    for file, frame in zip(files, frames, strict=True):
+        last = some[-1][1] if some else None
+        if last is not None and not (
+            len(some) < _BLOCK and frame.height and last.height and frame.schema == last.schema
+        ):
+            yield some
+            some = []
+        some.append((file, frame))
+    if some:
+        yield some
+
+
+_BLOCK = 1000
+
+
+def _block(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The rows of files of the same columns, as `tidy` makes them."""
+    if len(files) == 1:
+        return tidy(frames[0], files[0])
+    try:
+        whole = tidy(pl.concat(frames, rechunk=True), files[0])
+    except InputError:  # then file by file, so that the file is named
+        return pl.concat(tidy(frame, file) for frame, file in zip(frames, files, strict=True))
+    heights = [frame.height for frame in frames]
+    row = np.concatenate([np.arange(height, dtype=np.uint32) for height in heights])
+    names = pl.Series(map(str, files), dtype=pl.String).cast(_FILE)
+    return whole.with_columns(names.gather(np.repeat(np.arange(len(files)), heights)).alias("_file"),
+                              pl.Series("_row", row))  # fmt: skip
 
 
 def _nested(kind: pl.DataType) -> bool:

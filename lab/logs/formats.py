@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from itertools import islice
 from pathlib import Path
@@ -112,8 +112,8 @@ def names_in(file: Path) -> list[str]:
         raise InputError(f"{file} cannot be read as CSV: {reason}") from None
 
 
-def read_files(files: Sequence[Path]) -> list[pl.DataFrame]:
-    """A frame for each file; nothing is decoded before all are known to be of a harmless size.
+def read_files(files: Sequence[Path]) -> Iterable[pl.DataFrame]:
+    """A frame for each file, to go through once; nothing is decoded before all are known to be of a harmless size.
 
     Raises:
         InputError: A file is damaged or no regular file; together they have more than `MAX_ROWS`, of Parquet
@@ -131,7 +131,7 @@ def _all_parquet(files: Sequence[Path]) -> bool:
     return all(file.suffix == ".parquet" for file in files)
 
 
-def _read_parquet(files: Sequence[Path]) -> list[pl.DataFrame]:
+def _read_parquet(files: Sequence[Path]) -> Iterator[pl.DataFrame]:
     """A frame for each file, with what stands for its texts where the log is long."""
     claims = [parquet.footer(file) for file in files]
     rows, texts = [claim.rows for claim in claims], sum(claim.texts for claim in claims)
@@ -148,7 +148,7 @@ def read_unfinished(files: Sequence[Path]) -> tuple[list[pl.DataFrame], list[str
         A frame for each file; and in sentences what was left out: a last line that is cut off.
     """
     if _all_parquet(files):
-        return _read_parquet(files), []
+        return list(_read_parquet(files)), []
     _harmless(files)
     frames, notes = [], []
     for file in files:
@@ -342,5 +342,9 @@ def _unfinished_lines(file: Path) -> tuple[pl.DataFrame, list[str]]:
     return framed(rows), torn
 
 
-_READ = {".parquet": parquet.read, ".jsonl": _json_lines, ".csv": _comma_separated}
+_READ: dict[str, Callable[[Path], pl.DataFrame]] = {
+    ".parquet": parquet.read,
+    ".jsonl": _json_lines,
+    ".csv": _comma_separated,
+}
 _UNFINISHED = {".jsonl": _unfinished_lines, ".csv": _unfinished_csv}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from lab.errors import InputError
 from lab.logs.footer import Footer, read_footer
 
 __all__ = ["Prepare", "footer", "names", "read", "read_all", "status"]
+
+_TOGETHER = 1000  # files that are decoded at once
 
 Prepare = Callable[[pl.LazyFrame], pl.LazyFrame]
 
@@ -77,8 +79,8 @@ def read(path: Path, prepare: Prepare = _as_it_is) -> pl.DataFrame:
         raise InputError(f"{path} is damaged: its pages cannot be decoded ({detail}); copy or write it again") from None
 
 
-def read_all(paths: Sequence[Path], rows: Sequence[int], prepare: Prepare = _as_it_is) -> list[pl.DataFrame]:
-    """A frame for each file, read together where they have the same columns.
+def read_all(paths: Sequence[Path], rows: Sequence[int], prepare: Prepare = _as_it_is) -> Iterator[pl.DataFrame]:
+    """A frame for each file, many read together where they have the same columns.
 
     Args:
         paths: The files.
@@ -88,12 +90,18 @@ def read_all(paths: Sequence[Path], rows: Sequence[int], prepare: Prepare = _as_
     Raises:
         InputError: The pages of a file cannot be decoded.
     """
+    for start in range(0, len(paths), _TOGETHER):
+        some = slice(start, start + _TOGETHER)
+        yield from _read_together(paths[some], rows[some], prepare)
+
+
+def _read_together(paths: Sequence[Path], rows: Sequence[int], prepare: Prepare) -> Iterator[pl.DataFrame]:
     try:
         whole = _decoded(paths, prepare)
     except (PolarsError, PanicException, OSError):
-        return [read(path, prepare) for path in paths]  # one by one: the first that cannot be read is named
+        return (read(path, prepare) for path in paths)  # one by one: the first that cannot be read is named
     starts = accumulate(rows, initial=0)
-    return [whole.slice(start, height) for start, height in zip(starts, rows, strict=False)]
+    return (whole.slice(start, height) for start, height in zip(starts, rows, strict=False))
 
 
 def _decoded(paths: Sequence[Path], prepare: Prepare) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import polars as pl
 
 from lab.text import listed
 
-__all__ = ["number", "per_step", "scalar_name", "whole"]
+__all__ = ["integer", "number", "per_step", "scalar_name", "whole"]
 
 #: What trainers call the metrics of `lab.logs.SCALARS`, where they call them otherwise.
 _NAMES: Mapping[str, str] = {
@@ -118,6 +118,12 @@ def number(value: Any) -> float | None:
         return float(value)
     except OverflowError:
         return None
+
+
+def integer(value: Any) -> int | None:
+    """The value as a whole number of 64 bits; None where it is none, such as NaN."""
+    found = number(value)
+    return int(found) if found is not None and found.is_integer() and abs(found) < 2**63 else None
 
 
 def whole(value: Any) -> Any:

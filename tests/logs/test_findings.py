@@ -11,6 +11,7 @@ import lab
 from lab.errors import InputError
 from lab.logs import Finding, bundled
 from lab.logs.findings import contract
+from lab.logs.findings.trends import thirds
 from tests.logs.logs import Write
 
 
@@ -90,3 +91,12 @@ def test_a_healthy_run_gets_one_calm_sentence(write: Write) -> None:
         "Nothing in this log looks wrong: each of the 6 groups has different rewards, so there is something to learn. "
         "A loss of 0 is normal with one update per batch: the advantages of a group cancel in it."
     )
+
+
+def test_thirds_of_the_steps() -> None:
+    rows = pl.DataFrame({"step": [1, 1, 2, 5, 6, 6, 7, 8, 9]})
+    first, last = thirds(rows)
+    assert (first["step"].to_list(), last["step"].to_list()) == ([1, 1, 2], [8, 9])
+    first, last = thirds(rows.head(2))
+    assert (first["step"].to_list(), last["step"].to_list()) == ([], [1, 1])
+    assert [part.height for part in thirds(rows.clear())] == [0, 0]

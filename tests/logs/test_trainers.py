@@ -243,6 +243,15 @@ def test_tinker_without_rollouts(tmp_path):
     assert any("rollout_json_export" in note for note in table.notes)
 
 
+def test_lengths_of_tinker_that_are_no_numbers_are_left_out(tmp_path):
+    run = tinker(tmp_path, rollouts(steps=1))
+    file = run / "iteration_000000" / "train_rollout_summaries.jsonl"
+    first, *rest = map(json.loads, file.read_text().splitlines())
+    first["steps"] = [{"ac_len": 3}, {"ac_len": float("nan")}, {"ac_len": None}, {"ac_len": 1e300}, {"ac_len": 2.5}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in (first, *rest)))
+    assert lab.load(run).frame["length"][0] == 3
+
+
 def test_tinker_names_what_is_missing(tmp_path):
     run = tinker(tmp_path, rollouts(steps=1))
     file = run / "iteration_000000" / "train_rollout_summaries.jsonl"

@@ -274,9 +274,9 @@ def _shares(rows: pl.DataFrame, condition: pl.Expr) -> pl.DataFrame:
     return rows.group_by("step", maintain_order=True).agg(condition.mean().alias("value"))
 
 
-def _mean(rows: pl.DataFrame, condition: pl.Expr | bool = True) -> float:
-    """Mean reward where a condition holds; minus infinity where it holds for no rollout."""
-    mean = rows.select(pl.col("reward").filter(condition).mean()).item()
+def _mean(rows: pl.DataFrame, *conditions: pl.Expr) -> float:
+    """Mean reward where the conditions hold; minus infinity where they hold for no rollout."""
+    mean = rows.select(pl.col("reward").filter(pl.lit(True), *conditions).mean()).item()
     return -math.inf if mean is None else float(mean)
 
 

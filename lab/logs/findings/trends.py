@@ -109,7 +109,7 @@ def thirds(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     number = rows["step"].rle_id()
     steps = int(number.max()) + 1 if rows.height else 0  # type: ignore[arg-type]
     size = max(steps // 3, 1)
-    end, start = (int((number < bound).sum()) for bound in (size * (steps > 1), steps - size))
+    end, start = (int((number < bound).sum()) for bound in (size * (steps > 1), max(steps - size, 0)))
     return rows.head(end), rows.slice(start)
 
 

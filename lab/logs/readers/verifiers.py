@@ -18,7 +18,7 @@ from typing import Any
 from lab.errors import InputError
 from lab.logs.contract import Raw, reader
 from lab.logs.formats import framed, names_in, records
-from lab.logs.scalars import number
+from lab.logs.scalars import integer, number
 from lab.logs.schema import objects, raw
 from lab.text import listed
 
@@ -78,7 +78,7 @@ def _result(logged: dict[str, Any]) -> dict[str, Any]:
         "completion": _said(logged["completion"]),
         "reward/total": number(logged["reward"]),
         "truncated": bool(logged.get("is_truncated")),
-        "length": _whole(usage.get("output_tokens")) if isinstance(usage, dict) else None,
+        "length": integer(usage.get("output_tokens")) if isinstance(usage, dict) else None,
         "stop_condition": str(logged.get("stop_condition") or ""),
         "failed": logged.get("error") is not None,
         **_numbers(metrics),
@@ -133,7 +133,7 @@ def _texts(trace: dict[str, Any]) -> dict[str, Any]:
     return {
         "prompt": _said([node.get("message") for node in nodes[:first]]),
         "completion": _said([node.get("message") for node in nodes[first:]]),
-        "length": _whole(trace.get("num_output_tokens")) or sampled or None,
+        "length": integer(trace.get("num_output_tokens")) or sampled or None,
         "advantage": sum(credit) / len(credit) if len(set(credit)) > 1 else next(iter(credit), None),
         "uneven": len(set(credit)) > 1,
     }
@@ -188,11 +188,6 @@ def _objects(holder: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 def _numbers(metrics: Any) -> dict[str, float | None]:
     return {f"metric/{k}": number(v) for k, v in metrics.items()} if isinstance(metrics, dict) else {}
-
-
-def _whole(value: Any) -> int | None:
-    found = number(value)
-    return int(found) if found is not None and found.is_integer() else None
 
 
 def _said(messages: Any) -> str:

@@ -22,7 +22,7 @@ from lab.errors import InputError
 from lab.logs.contract import Raw, reader
 from lab.logs.formats import names_in, records, tables
 from lab.logs.readers.tinker.transcripts import texts
-from lab.logs.scalars import number, per_step, scalar_name
+from lab.logs.scalars import integer, number, per_step, scalar_name
 from lab.logs.schema import objects
 from lab.text import listed
 
@@ -94,7 +94,7 @@ def _rollout(logged: dict[str, Any]) -> dict[str, Any]:
         "rollout": logged["traj_idx"],
         "reward/total_reward": logged["total_reward"],
         "evaluation": split != "train",
-        "length": sum(int(number(turn.get("ac_len")) or 0) for turn in turns),
+        "length": sum(integer(turn.get("ac_len")) or 0 for turn in turns),
         "turns": len(turns),
         "final_reward": number(logged.get("final_reward")),
         **{f"metric/{k}": number(v) for m in measured if isinstance(m, dict) for k, v in m.items()},
