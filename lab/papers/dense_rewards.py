@@ -265,7 +265,7 @@ def _late_gold(constructions: Any, seed: int, chain: Any) -> dict[str, Array]:
     sentence="A small distance to the reward that is meant does not make a reward easy to learn from: one learned from "
     "returns lies within .01 of it, has its optimum, and leaves Q-learning hovering at errors of a ten-thousandth.",
     criterion="distance below 0.02, alignment 1 to 1e-9, and gold return over the last fifth of 1000 episodes below "
-    "half of the sparse reward's in the mean, 95% interval of the paired difference below 0 (16 runs)",
+    "two thirds of the sparse reward's in the mean, 95% interval of the paired difference below 0 (16 runs)",
     note="The value is the difference in gold return. The distance bounds what the best policy loses, not what a "
     "learner finds: until the goal has been seen, the largest error is the largest pay. Seeds 0 to 4: −0.33 to −0.28. "
     "Control: a potential, which is near too.",
@@ -287,5 +287,5 @@ def _near(seed: int, ours: str) -> Measurement:
     rows: Rows = [{"distance": scores["distance"], "alignment": scores["alignment"],
                    **{f"gold, {name}": g.mean() for name, g in gold.items()}}]  # fmt: skip
     close = scores["distance"] < 0.02 and scores["alignment"] > 1 - 1e-9
-    half = gold[ours].mean() < 0.5 * gold["sparse"].mean()
-    return below(gold[ours] - gold["sparse"], 0, rows=rows, also=bool(close and half))
+    less = gold[ours].mean() < 2 / 3 * gold["sparse"].mean()
+    return below(gold[ours] - gold["sparse"], 0, rows=rows, also=bool(close and less))
