@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, combinations
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -64,23 +64,28 @@ def _shortest(gram: Array, lively: Array) -> Array:
     """Weights [S, K] of the shortest point of the hull of the vectors that are not 0, by their inner products."""
     runs, number = lively.shape
     best, length = np.full((runs, number), 1.0 / number), np.full(runs, np.inf)
-    for face in chain.from_iterable(combinations(range(number), size + 1) for size in range(number)):
-        weights = np.zeros((runs, number))
-        weights[:, face] = _in_plane(gram[:, face][:, :, face])
-        inside = (weights >= 0).all(axis=1) & lively[:, face].all(axis=1)
-        square = (weights[:, :, None] * gram * weights[:, None, :]).reshape(runs, -1).sum(axis=1)
-        better = inside & (square < length)
-        best[better], length[better] = weights[better], square[better]
+    for size in range(1, number + 1):
+        faces = np.array(list(combinations(range(number), size)))  # [F, m]
+        weights = np.zeros((runs, len(faces), number))
+        weights[:, np.arange(len(faces))[:, None], faces] = _in_plane(gram[:, faces[:, :, None], faces[:, None, :]])
+        inside = (weights >= 0).all(axis=2) & lively[:, faces].all(axis=2)
+        square = (weights[..., :, None] * gram[:, None] * weights[..., None, :]).reshape(*inside.shape, -1).sum(axis=2)
+        square = np.where(inside, square, np.inf)
+        first = square.argmin(axis=1)[:, None]
+        shortest = np.take_along_axis(square, first, axis=1)[:, 0]
+        better = shortest < length
+        best[better] = np.take_along_axis(weights, first[..., None], axis=1)[better, 0]
+        length = np.minimum(length, shortest)
     return best
 
 
 def _in_plane(gram: Array) -> Array:
-    """Weights [S, m], any that sum to 1, of the shortest point: [[G, 1], [1ᵀ, 0]] (a, −μ) = (0, 1)."""
-    runs, size = gram.shape[:2]
-    largest = gram.reshape(runs, -1).max(axis=1)[:, None, None]
-    system = np.ones((runs, size + 1, size + 1))
-    system[:, :size, :size], system[:, size, size] = gram / np.where(largest > 0, largest, 1.0), 0.0
-    return np.asarray(np.linalg.pinv(system, rcond=1e-13, hermitian=True)[:, :size, size])
+    """Weights [..., m], any that sum to 1, of the shortest point: [[G, 1], [1ᵀ, 0]] (a, −μ) = (0, 1)."""
+    size = gram.shape[-1]
+    largest = gram.max(axis=(-2, -1), keepdims=True)
+    system = np.ones((*gram.shape[:-2], size + 1, size + 1))
+    system[..., :size, :size], system[..., size, size] = gram / np.where(largest > 0, largest, 1.0), 0.0
+    return np.asarray(np.linalg.pinv(system, rcond=1e-13, hermitian=True)[..., :size, size])
 
 
 method(

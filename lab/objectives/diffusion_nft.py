@@ -14,7 +14,7 @@ from lab.objectives.formula import Formula, Terms, formula
 from lab.objectives.tokens import Array
 from simulators.flow import fields  # noqa: F401  (what is read below)
 
-__all__ = ["MODES", "Pair", "diffusion_nft", "drawn", "optimality"]
+__all__ = ["MODES", "Pair", "Side", "diffusion_nft", "optimality"]
 
 _VELOCITY = ("velocity_x", "velocity_y")
 _STRENGTH, _FLOOR = 5.0, 1e-5  # factor of the loss, and least mean error in its denominator: the source's
@@ -44,43 +44,60 @@ def optimality(advantage: Array, mode: str = "all", limit: float = 5.0) -> Array
     return np.clip(MODES[mode](advantage, limit) / (2 * limit) + 0.5, 0.0, 1.0)
 
 
-class Pair(NamedTuple):
-    """The losses L± [...] of the two implicit policies v± = v_old ± β (v − v_old), and their slopes in v [..., D]."""
+class Side(NamedTuple):
+    """One of the two implicit policies v± = v_old ± β (v − v_old): what the sample is taken for, less the sample.
 
-    positive: Array
-    negative: Array
-    positive_slope: Array
-    negative_slope: Array
+    Attributes:
+        away: x± − x0, x± = x − t v± [D, ...].
+        size: w± = max(mean_d |x± − x0|, 1e-5), which is held fixed [...].
+        push: −(±β) t, by which x± moves with v [...].
+    """
+
+    away: Array
+    size: Array
+    push: Array
+
+    def loss(self) -> Array:
+        """L± = mean_d (x± − x0)² / w± [...]."""
+        return np.asarray((self.away**2).mean(0) / self.size)
+
+    def slope(self) -> Array:
+        """Of L± in v [D, ...]."""
+        return np.asarray(2 * self.push * self.away / (self.size * len(self.away)))
+
+
+class Pair(NamedTuple):
+    """Both implicit policies; coordinates come first in all arrays, so that they are whole blocks of memory."""
+
+    positive: Side
+    negative: Side
 
     @classmethod
     def of(cls, v: Array, old: Array, x0: Array, x: Array, t: Array, beta: float) -> Pair:
-        """From velocities [..., D] at noised samples x [..., D] of x0 [..., D] at times t [...].
+        """From velocities [D, ...] at noised samples x [D, ...] of x0 [D, ...] at times t [...]."""
 
-        L± = mean_d (x± − x0)² / w±, x± = x − t v±, w± = max(mean_d |x± − x0|, 1e-5), which is held fixed.
+        def side(sign: float) -> Side:
+            away = x - t * (old + sign * beta * (v - old)) - x0
+            return Side(away, np.maximum(np.abs(away).mean(0), _FLOOR), -sign * beta * t)
+
+        return cls(side(1.0), side(-1.0))
+
+    def loss(self, r: Array, away: Array, beta: float, kl: float) -> Array:
+        """5 (r L+ + (1 − r) L−)/β + λ mean_d away² [...].
+
+        Args:
+            r: The share that is taken for good, broadcast to [...].
+            away: How far the velocity is from the first policy's [D, ...].
+            beta: β.
+            kl: λ.
         """
-        found = []
-        for sign in (1.0, -1.0):
-            away = x - t[..., None] * (old + sign * beta * (v - old)) - x0
-            w = np.maximum(np.abs(away).mean(-1), _FLOOR)
-            found += [(away**2).mean(-1) / w, -2 * sign * beta * t[..., None] * away / (w[..., None] * v.shape[-1])]
-        return cls(found[0], found[2], found[1], found[3])
+        both = _STRENGTH / beta * (r * self.positive.loss() + (1 - r) * self.negative.loss())
+        return np.asarray(both + kl * (away**2).mean(0))
 
-
-def drawn(pair: Pair, r: Array, away: Array, beta: float, kl: float) -> tuple[Array, Array]:
-    """The loss of each noised sample [...], 5 (r L+ + (1 - r) L-)/β + λ mean_d away², and its slope in v [..., D].
-
-    Args:
-        pair: The two losses.
-        r: The share that is taken for good, broadcast to [...].
-        away: How far the velocity is from the first policy's [..., D].
-        beta: β.
-        kl: λ.
-    """
-    both, slope = (
-        _STRENGTH / beta * (r * pair.positive + (1 - r) * pair.negative),
-        _STRENGTH / beta * (r[..., None] * pair.positive_slope + (1 - r)[..., None] * pair.negative_slope),
-    )
-    return both + kl * (away**2).mean(-1), slope + 2 * kl * away / away.shape[-1]
+    def slope(self, r: Array, away: Array, beta: float, kl: float) -> Array:
+        """The slope of `loss` in v [D, ...]."""
+        both = _STRENGTH / beta * (r * self.positive.slope() + (1 - r) * self.negative.slope())
+        return np.asarray(both + 2 * kl * away / len(away))
 
 
 @formula(
@@ -118,16 +135,18 @@ def diffusion_nft(
 
     Source: DiffusionNFT, arXiv 2509.16117, scripts/train_nft_sd3.py; golden file flow-substrate-nft.json.
     """
-    v = np.stack([scores[name] for name in _VELOCITY], axis=-1)
+    v = np.stack([scores[name] for name in _VELOCITY])
+    old, x, start, ends = (
+        np.ascontiguousarray(np.moveaxis(each, -1, 0))
+        for each in (velocity_old, noised, velocity_start, reached[..., -1:, :])
+    )
     r = optimality(t.per_rollout, mode, limit)[..., None]
-    pair = Pair.of(v, velocity_old, reached[..., -1:, :], noised, noised_at, beta)
-    losses, slopes = drawn(pair, r, v - velocity_start, beta, velocity_kl)
+    drawn = Pair.of(v, old, ends, x, noised_at, beta), r, v - start, beta, velocity_kl
 
     def weights() -> dict[str, Array]:
-        w = -slopes / math.prod(noised_at.shape[-3:])
-        return {name: w[..., d] for d, name in enumerate(_VELOCITY)}
+        return dict(zip(_VELOCITY, -Pair.slope(*drawn) / math.prod(noised_at.shape[-3:]), strict=True))
 
-    return Formula(weights, lambda: np.asarray(losses.mean((-3, -2, -1))))
+    return Formula(weights, lambda: np.asarray(Pair.loss(*drawn).mean((-3, -2, -1))))
 
 
 method("diffusion-nft", advantage="flow-grpo", objective="diffusion-nft", max_grad_norm=1.0, paper="flow-substrate",

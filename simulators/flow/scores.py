@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simulators.errors import one_of
 from simulators.flow import pretraining
 from simulators.flow.fields import NOISED
 from simulators.flow.sampling import Step
 from simulators.records import Floats, Policy, Rollouts
 
-__all__ = ["SCORES", "Network", "denoising", "noised", "velocity"]
+__all__ = ["SCORES", "Network", "Scores", "denoising", "noised", "velocity"]
 
 
 class Network(Protocol):
@@ -31,6 +32,9 @@ class Network(Protocol):
 
     def start(self, runs: int) -> Tensor:
         """The pretrained weights of S runs [S, N]."""
+
+    def densities(self, parameters: Tensor, rollouts: Rollouts) -> Tensor:
+        """Log-density of every step [S, P, G, T], nats."""
 
 
 def velocity(world: Network, parameters: Tensor, rollouts: Rollouts) -> Tensor:
@@ -60,6 +64,55 @@ SCORES: Mapping[str, tuple[Callable[[Network, Tensor, Rollouts], Tensor], int]] 
         "implicit_reward": (denoising, 1),
     }
 )
+
+
+class Scores:
+    """The scores of one batch at some weights, each worked out when it is first asked for, with its gradient.
+
+    A score's way through the network is walked once, whatever the number of gradients that are taken of it.
+
+    Args:
+        world: The world.
+        parameters: Weights of the runs [S, N].
+        rollouts: The batch.
+
+    Attributes:
+        rollouts: The batch.
+        moves: Version of the weights that they are of.
+    """
+
+    def __init__(self, world: Network, parameters: Tensor, rollouts: Rollouts) -> None:
+        self.rollouts, self.moves = rollouts, parameters._version
+        self._world, self._weights = world, parameters.detach().requires_grad_()
+        self._found: dict[Any, Any] = {}
+
+    @torch.enable_grad()
+    def _score(self, name: str) -> Tensor:
+        """Tensor [S, P, G, L]; columns of one function are worked out together."""
+        if name == "logp":
+            return self._once(name, self._world.densities, self._weights, self.rollouts)
+        of, column = one_of("score of the flow world", name, {"logp": None, **SCORES})
+        return self._once(of, of, self._world, self._weights, self.rollouts)[..., column]
+
+    def _once(self, key: Any, made: Callable[..., Any], *given: Any) -> Any:
+        if key not in self._found:
+            self._found[key] = made(*given)
+        return self._found[key]
+
+    def values(self, name: str) -> Floats:
+        """A score [S, P, G, L]; the same array whenever it is asked for."""
+        found: Floats = self._once(
+            (name,), lambda: np.ascontiguousarray(self._score(name).detach().double().numpy())
+        )
+        return found
+
+    def pull(self, weights: Mapping[str, Floats]) -> Tensor:
+        """Σ w ∇score over the scores that are weighed: a tensor [S, N]."""
+        with torch.enable_grad():
+            held = {n: torch.from_numpy(np.ascontiguousarray(w)).to(self._weights.dtype) for n, w in weights.items()}
+            total = sum((w * self._score(n)).sum() for n, w in held.items())
+            (found,) = torch.autograd.grad(total, self._weights, retain_graph=True)
+        return found
 
 
 def noised(world: Network, policy: Policy, ends: Floats, noise: Floats) -> dict[str, Any]:

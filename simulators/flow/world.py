@@ -6,8 +6,7 @@ keeps the marginals of the deterministic one and gives each step a density, so t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simulators.errors import check_count, unknown_name
+from simulators.errors import check_count
 from simulators.flow.fields import NOISED
 from simulators.flow.mixture import Mixture, normals
 from simulators.flow.network import Velocity
 from simulators.flow.pretraining import match
 from simulators.flow.rewards import chosen, rewarded
 from simulators.flow.sampling import log_density, ode, schedule
-from simulators.flow.scores import SCORES, noised
+from simulators.flow.scores import SCORES, Scores, noised
 from simulators.random import uniforms
 from simulators.records import Floats, Policy, Rollouts, World
 from simulators.runs import asked, seeded
@@ -207,33 +206,22 @@ class Flow(World):
         """Σ w ∇log π by autograd, the weights [S, P, G, T] held fixed: a tensor [S, N]."""
         return self.pull(policy, rollouts, {"logp": weights})
 
-    def _scores(self, names: Iterable[str], parameters: Tensor, rollouts: Rollouts) -> dict[str, Tensor]:
-        """Scores by name, differentiable; columns of one function are worked out together."""
-        once = cache(lambda of: of(self, parameters, rollouts))
-        return {
-            n: self.densities(parameters, rollouts) if n == "logp" else once(SCORES[n][0])[..., SCORES[n][1]]
-            for n in names
-        }
+    def _scored(self, policy: Policy, rollouts: Rollouts) -> Scores:
+        """The scores under `policy`; those of the last rollouts are kept: several rewards ask for the same ones."""
+        held = policy.memo.get("scores")
+        if held is None or held.rollouts is not rollouts or held.moves != policy.parameters._version:
+            held = policy.memo["scores"] = Scores(self, policy.parameters, rollouts)
+        found: Scores = held
+        return found
 
-    @torch.no_grad()
     def scores_of(self, policy: Policy, rollouts: Rollouts, names: Sequence[str]) -> dict[str, Floats]:
         """Scores by name [S, P, G, L]: "logp", and those of `simulators.flow.scores`."""
-        for name in set(names) - {"logp", *SCORES}:
-            raise unknown_name("score of the flow world", name, ("logp", *SCORES))
-        of, asked_of, held = policy.memo.get("scores", (None, None, {}))  # several rewards ask for the same
-        if of is not rollouts or asked_of != (policy.parameters._version, *names):
-            found = self._scores(names, policy.parameters, rollouts)
-            held = {name: np.ascontiguousarray(score.double().numpy()) for name, score in found.items()}
-            policy.memo["scores"] = rollouts, (policy.parameters._version, *names), held
-        return held
+        held = self._scored(policy, rollouts)
+        return {name: held.values(name) for name in names}
 
     def pull(self, policy: Policy, rollouts: Rollouts, weights: Mapping[str, Floats]) -> Tensor:
         """Σ w ∇score over the scores that are weighed, by autograd: a tensor [S, N]."""
-        parameters = policy.parameters.detach().requires_grad_()
-        held = {n: torch.from_numpy(np.ascontiguousarray(w)).to(parameters.dtype) for n, w in weights.items()}
-        total = sum((held[n] * score).sum() for n, score in self._scores(held, parameters, rollouts).items())
-        (found,) = torch.autograd.grad(total, parameters)
-        return found
+        return self._scored(policy, rollouts).pull(weights)
 
     def kl(self, policy: Policy, other: Policy) -> Floats:
         """KL(policy ‖ other) of a rollout [S], nats: Σ ‖μ − μ'‖² / 2σ² along the policy's last rollouts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lab.objectives.diffusion_nft import Pair, drawn, optimality
+from lab.objectives.diffusion_nft import Pair, optimality
 from tests.golden.compare import Tally, Tolerance
 from tests.golden.maps.shared import Case, one
 
@@ -19,10 +19,11 @@ def compare(tally: Tally, where: str, case: Case) -> None:
     t, x0, v = given["t"], given["x0"], given["v_new"]
     x = (1 - t[:, None]) * x0 + t[:, None] * given["noise"]
     r = optimality(given["advantages"], options["adv_mode"], options["adv_clip_max"])
-    pair = Pair.of(v, given["v_old"], x0, x, t, options["beta"])
-    losses, slopes = drawn(pair, r, v - given["v_ref"], options["beta"], options["kl_beta"])
+    pair = Pair.of(v.T, given["v_old"].T, x0.T, x.T, t, options["beta"])
+    drawn = r, (v - given["v_ref"]).T, options["beta"], options["kl_beta"]
+    losses, slopes = pair.loss(*drawn), pair.slope(*drawn).T
     known = {
-        "r": r, "positive_loss": pair.positive, "negative_loss": pair.negative, "policy_loss": losses.mean(),
+        "r": r, "positive_loss": pair.positive.loss(), "negative_loss": pair.negative.loss(), "policy_loss": losses.mean(),
         "loss": losses.mean(), "grad_v_new": slopes / len(t),
     }  # fmt: skip
     rest = np.abs(x - t[:, None] * v - x0).mean() < 1e-5
