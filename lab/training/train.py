@@ -13,6 +13,7 @@ from lab.advantages import note_on_one
 from lab.errors import InputError, LabError, LabWarning, check_whole
 from lab.methods import Variant, names, variant
 from lab.trace import Trace
+from lab.training.fit import check_components
 from lab.training.jobs import Job, blocks_of, check_sizes, gathered, job_of, seeds_of
 from lab.training.loop import Walk, lacking, world_of
 from lab.training.settings import Settings, declared, settings_of
@@ -107,7 +108,7 @@ def refused(
         world: The world.
         variants: Names or variants; all by default.
         group_size: Rollouts per prompt G; None: what suits the world, else 8.
-        tried: False: only the fields are looked at, which takes no sampling.
+        tried: False: only the fields and the number of rewards are looked at, which takes no sampling.
 
     Returns:
         Name of a variant that is refused -> why; the others can train.
@@ -118,6 +119,8 @@ def refused(
         absent = dict.fromkeys(f for rule in rules for f in lacking(world, rule))
         try:
             walk = Walk(world, v, [0], settings)
+            if v.combine and world.components and not v.reward:  # a reward rule may make several of one
+                check_components(world, v, len(world.components), settings.reward_weights)
             if tried:
                 walk.look()
         except (LabError, ValueError) as refusal:

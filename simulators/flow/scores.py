@@ -101,9 +101,7 @@ class Scores:
 
     def values(self, name: str) -> Floats:
         """A score [S, P, G, L]; the same array whenever it is asked for."""
-        found: Floats = self._once(
-            (name,), lambda: np.ascontiguousarray(self._score(name).detach().double().numpy())
-        )
+        found: Floats = self._once((name,), lambda: np.ascontiguousarray(self._score(name).detach().double().numpy()))
         return found
 
     def pull(self, weights: Mapping[str, Floats]) -> Tensor:

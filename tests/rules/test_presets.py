@@ -131,7 +131,9 @@ METHODS = {
     "flow-grpo": {"max_grad_norm": 1.0},
     "vgpo": {"max_grad_norm": 1.0},
     "marble": {"objective": {"velocity_kl": 0.0}, "max_grad_norm": 1.0},
-    "marble@amortised": {"objective": {"velocity_kl": 0.0}, "combine": {"every": 5}, "max_grad_norm": 1.0},
+    "marble@amortised": {
+        "objective": {"velocity_kl": 0.0}, "combine": {"every": 10, "ema": 0.35}, "max_grad_norm": 1.0,
+    },
     "dapo": {"refill": 3},
     "grpo-kl": {"kl": "k3", "kl_beta": 0.04},
     "diffusion-nft": {"max_grad_norm": 1.0},

@@ -47,6 +47,15 @@ def test_a_refusal_names_the_fields_and_the_worlds_that_have_them(away):
     assert refused(world("bandit"), ["dr-mas", "graph-grpo"], tried=False).keys() == {"dr-mas"}
 
 
+def test_one_reward_to_combine_is_refused_without_sampling():
+    """In a world that says how many rewards it pays; a reward rule may pay several."""
+    balanced = ["mgda", "marble", "marble@amortised"]
+    found = refused(world("flow", pretraining=0), [*balanced, "flow-grpo"], tried=False)
+    assert list(found) == balanced
+    assert "combines the gradients of several reward components; world 'flow' gives one" in found["marble"].words
+    assert not refused(world("flow", pretraining=0, rewards="near+right"), balanced, tried=False)
+
+
 def test_every_variant_runs_by_name_from_the_shell(away, tmp_path):
     homes = {v: next((name for name in LIVE if v not in away[name]), None) for v in names()}
     balanced = [v for v, home in homes.items() if home is None]

@@ -23,8 +23,8 @@ def compare(tally: Tally, where: str, case: Case) -> None:
     drawn = r, (v - given["v_ref"]).T, options["beta"], options["kl_beta"]
     losses, slopes = pair.loss(*drawn), pair.slope(*drawn).T
     known = {
-        "r": r, "positive_loss": pair.positive.loss(), "negative_loss": pair.negative.loss(), "policy_loss": losses.mean(),
-        "loss": losses.mean(), "grad_v_new": slopes / len(t),
+        "r": r, "positive_loss": pair.positive.loss(), "negative_loss": pair.negative.loss(),
+        "policy_loss": losses.mean(), "loss": losses.mean(), "grad_v_new": slopes / len(t),
     }  # fmt: skip
     rest = np.abs(x - t[:, None] * v - x0).mean() < 1e-5
     for name, theirs in case["outputs"].items():
