@@ -93,7 +93,7 @@ over_optimisation(both, turns=turns)
 # %% [markdown]
 # **Reading the picture.** To the right the policy goes away from where the comparisons were. Dotted is what the model
 # says, full is what was meant, and a ring marks the highest gold. At first they go together. Then the model goes on
-# rising and gold turns: the policy has found where the model is wrong, and goes there *because* it is wrong.
+# rising and gold turns: training has found where the model is wrong, and goes there *because* it is wrong.
 #
 # **Published beside it:** over d = √KL, the paper finds gold to be d (α − β d) for best of n and d (α − β log d) for
 # training. Fitted here:
@@ -102,8 +102,8 @@ over_optimisation(both, turns=turns)
 lab.studies.gao_fit(both).select("variant", "form", "alpha", "beta", "r2")
 
 # %% [markdown]
-# The form for best of n fits as far as it goes. That of training does not hold to the end: a bowl falls without limit,
-# and the logarithm is too mild for that.
+# The form for best of n is nearly exact, but best of n does not come far: 1024 draws are 6 nats. Training's form leaves
+# something over, for beyond its top a bowl falls ever faster.
 #
 # ## The promise
 #
