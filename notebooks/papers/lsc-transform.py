@@ -22,9 +22,10 @@
 # "and": plenty of the one buys off the other. Comparisons fix a reward only up to a monotone map anyway. Is there a map
 # under which adding up asks for both?
 #
-# **Kept** of the paper (arXiv 2402.00742): the transform log σ(r − ref), both forms of its reference, the sum. **Left
-# out:** language models; canned answers as references; training, for no world here has two learned rewards. A prompt
-# has 256 possible answers, and policies over them are exact. **Time:** fifteen minutes to read, ten seconds to run.
+# **Kept** of the paper (arXiv 2402.00742): the transform log σ(r − ref), both forms of its reference, the sum.
+# **Left out:** language models; canned answers as references; training, for no world here has two learned rewards. A
+# prompt has 256 possible answers, and policies over them are exact. **Time:** fifteen minutes to read, ten seconds to
+# run.
 
 # %%
 import numpy as np
