@@ -13,8 +13,6 @@
 #     name: python3
 # ---
 
-# %%
-
 # %% [markdown]
 # # LSC: what should be added up, if all of it is wanted?
 #

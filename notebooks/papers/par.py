@@ -13,8 +13,6 @@
 #     name: python3
 # ---
 
-# %%
-
 # %% [markdown]
 # # PAR: does a curve protect a reward from being hacked?
 #
