@@ -18,7 +18,7 @@ from lab.logs.rules import all_advantages, reproduction
 from lab.logs.table import RolloutTable
 from lab.logs.tallies import LOGGED
 
-__all__ = ["Facts"]
+__all__ = ["Facts", "some_steps"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,3 +162,15 @@ class Facts:
         return self.by_variant.unpivot(
             chosen, index=["step", "group", "rollout"], variable_name="variant", value_name="advantage"
         )
+
+
+def some_steps(found: Facts, most: int) -> Facts:
+    """The facts of steps evenly spaced, as many as have about so many rollouts; of all where the log has no more."""
+    steps, table = found.table.steps, found.table
+    every = -(-table.frame.height // most)
+    if every <= 1:
+        return found
+    rows = table.frame["step"].is_in(steps[::every].tolist())
+    lengths = None if found.lengths is None else found.lengths[rows.to_numpy()]
+    order = None if table.order is None else table.order.filter(rows)
+    return Facts(replace(table, frame=table.frame.filter(rows), order=order), (), lengths)

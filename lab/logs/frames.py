@@ -9,10 +9,13 @@ import polars as pl
 
 from lab.errors import InputError
 from lab.logs.estimator import estimated
-from lab.logs.facts import Facts
+from lab.logs.facts import Facts, some_steps
 from lab.logs.tallies import LOGGED, SIGN_ZERO
 
 __all__ = ["group_map_frame", "group_rows", "nearest_group", "recomputed"]
+
+
+_MOST = 1_000_000  # rollouts of a long log that are compared in a picture
 
 
 def group_map_frame(found: Facts) -> pl.DataFrame:
@@ -28,16 +31,17 @@ def group_map_frame(found: Facts) -> pl.DataFrame:
 
 
 def recomputed(found: Facts) -> pl.DataFrame:
-    """Logged advantages beside those of the estimator that comes closest to them.
+    """Logged advantages beside those of the estimator that comes closest to them, of about a million rollouts.
 
     Returns:
         Columns step, group, rollout, logged, recomputed, rule, precision; rollouts without a logged advantage are left
         out, and there are no rows where nothing was logged or no rule applies.
     """
-    by, rows = found.estimator, found.by_rollout
+    by, some = found.estimator, some_steps(found, _MOST)
+    rows = some.by_rollout
     if by is None or not by.rule:
         return rows.clear().with_columns(recomputed=0.0, rule=pl.lit(""), precision=pl.lit(""))
-    given = estimated(found.table, by, found.lengths)
+    given = estimated(some.table, by, some.lengths)
     said = {"rule": pl.lit("-" * (by.sign < 0) + by.rule), "precision": pl.lit(by.precision)}
     return rows.with_columns(recomputed=pl.Series(given), **said).drop_nulls("logged")
 

@@ -226,6 +226,8 @@ def _rows(raw: Raw, source: Path, wanted: Container[int] | None) -> tuple[pl.Dat
 
 def _back(frame: pl.DataFrame) -> list[str]:
     """A file in which the steps go back: two runs, or one that was resumed, were written into it."""
+    if frame["step"].is_sorted():
+        return []
     before = pl.col("step").shift(1).over("_file")
     back = frame.select("_file", "step", before.alias("before")).filter(pl.col("before") > pl.col("step"))
     if back.is_empty():
@@ -259,7 +261,7 @@ _SILENT = "The log has no advantages, so nothing can be compared with the traine
 def _check_steps(frame: pl.DataFrame) -> None:
     """Refuse a step whose rows stand in several files; what was evaluated may stand apart."""
     kind = [column("evaluation")] if frame.schema.get("evaluation") == pl.Boolean else []
-    files = frame.group_by("step", *kind).agg(pl.col("_file").unique().sort())
+    files = frame.select("step", "_file", *kind).unique().group_by("step", *kind).agg(pl.col("_file").sort())
     shared = files.filter(pl.col("_file").list.len() > 1).sort("step")
     if shared.height:
         step, names = shared.select("step", "_file").row(0)

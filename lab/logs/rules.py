@@ -99,9 +99,17 @@ def advantages_of(table: RolloutTable, name: str, *, precision: str = "float64",
     if ragged and counts is None:
         raise MissingFieldError(f"{name} reads the response lengths; lengths= names the column that holds them")
     out = np.full(table.frame.height, np.nan)
+    for place, part in table.parts():
+        out[place] = _of_part(part, name, precision, counts[place] if ragged and counts is not None else None)
+    return out
+
+
+def _of_part(table: RolloutTable, name: str, precision: str, counts: Array | None) -> Array:
+    """Advantages [rows] of whole steps; one step after the other where the rule reads how long the responses are."""
+    out = np.full(table.frame.height, np.nan)
     steps = table.frame["step"].to_numpy()
     for batch in table.batches():
-        if counts is None or not ragged:
+        if counts is None:
             out[np.isin(steps, batch.steps)] = _credit(table, name, batch, precision, None)
             continue
         for step in batch.steps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lab.errors import InputError
-from lab.logs.columns import column
+from lab.logs.columns import column, pieces
 from lab.logs.texts import whole
 
 __all__ = ["Batch", "RolloutTable"]
@@ -169,6 +169,16 @@ class RolloutTable:
             InputError: The groups of a step are of such different sizes that they cannot be laid out side by side.
         """
         yield from self._few if self._short else self._laid_out()
+
+    def parts(self) -> Iterator[tuple[slice, RolloutTable]]:
+        """Rows of consecutive whole steps, a million or so, and their table; of most logs all at once."""
+        places = pieces(self.frame["step"])
+        if len(places) == 1:
+            yield slice(None), self
+            return
+        for start, rows in places:
+            order = None if self.order is None else self.order.slice(start, rows)
+            yield slice(start, start + rows), replace(self, frame=self.frame.slice(start, rows), order=order)
 
     def _laid_out(self) -> Iterator[Batch]:
         alike = [pl.col(c).max().over("step").alias(f"_{c}") for c in ("group", "rollout")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lab.advantages.statistics import NO_SIGNAL
-from lab.logs.columns import column
+from lab.logs.columns import by_pieces, column
 from lab.logs.texts import place
 
 if TYPE_CHECKING:
     from lab.logs.table import RolloutTable
 
-__all__ = ["BESIDE", "CAUSES", "EQUAL", "LOGGED", "SIGN_ZERO", "changes", "groups", "steps"]
+__all__ = ["BESIDE", "CAUSES", "EQUAL", "LOGGED", "SIGN_ZERO", "changes", "groups", "per_group", "steps"]
 
 #: Name of the trainer's own advantages among the variants.
 LOGGED = "logged"
@@ -54,7 +54,7 @@ def groups(table: RolloutTable) -> pl.DataFrame:
     loud = (advantage.abs() > NO_SIGNAL).any()
     cut = table.logged("truncated")
     all_cut = pl.lit(False) if cut is None else column("truncated").cast(pl.Boolean).fill_null(False).all()
-    counted = table.frame.group_by("step", "group", maintain_order=True).agg(
+    facts = [
         pl.col("prompt", *place(table.frame)).first(),
         pl.col("reward").mean(),
         pl.col("reward").min().alias("reward_low"),
@@ -68,8 +68,15 @@ def groups(table: RolloutTable) -> pl.DataFrame:
         pl.col("reward").std(ddof=0).alias("reward_std"),
         differ.alias("parts_differ"),
         all_cut.alias("all_truncated"),
-    )
+    ]
+    counted = per_group(table.frame, facts)
     return counted.with_columns(_cause().alias("cause")).drop("parts_differ", "all_truncated")
+
+
+def per_group(frame: pl.DataFrame, facts: Iterable[pl.Expr]) -> pl.DataFrame:
+    """One row per group of a table's frame: step, group, facts."""
+    facts = list(facts)
+    return by_pieces(frame, lambda rows: rows.group_by("step", "group", maintain_order=True).agg(facts))
 
 
 def _apart(part: pl.Expr) -> pl.Expr:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lab import rewards
 from lab.errors import InputError, MissingFieldError
 from lab.logs.columns import column
-from lab.logs.facts import Facts
+from lab.logs.facts import Facts, some_steps
 from lab.logs.rules import MAX_TOKENS
 from lab.logs.table import RolloutTable
 from lab.logs.tallies import LOGGED, SIGN_ZERO, changes
@@ -121,17 +121,6 @@ class Beside:
             told = groups.with_columns(kind, pl.lit(name).alias("variant")).filter(pl.Series(now != before))
             parts.append(told.select(parts[0].columns))
         return whole(pl.concat(parts)).with_columns(pl.col("prompt").str.head(160))
-
-
-def some_steps(found: Facts, most: int) -> Facts:
-    """The facts of steps evenly spaced, as many as have about so many rollouts; of all where the log has no more."""
-    steps = found.table.steps
-    every = -(-found.table.frame.height // most)
-    if every <= 1:
-        return found
-    rows = found.table.frame["step"].is_in(steps[::every].tolist())
-    lengths = None if found.lengths is None else found.lengths[rows.to_numpy()]
-    return Facts(replace(found.table, frame=found.table.frame.filter(rows)), (), lengths)
 
 
 def _logged(found: Facts) -> tuple[str, Array]:

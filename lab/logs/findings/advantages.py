@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 
+from lab.logs.columns import by_pieces
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
 from lab.logs.frames import recomputed
+from lab.logs.tallies import per_group
 from lab.logs.texts import key
 from lab.logs.texts import letters as letters_of
 from lab.text import counted, listed
@@ -138,9 +140,7 @@ def split(run: Facts) -> Finding | None:
 )
 def several_prompts(run: Facts) -> Finding | None:
     """Groups of rollouts of different prompts."""
-    rows = run.table.frame.group_by("step", "group", maintain_order=True).agg(
-        key(run.table.frame, "prompt").n_unique().alias("prompts")
-    )
+    rows = per_group(run.table.frame, [key(run.table.frame, "prompt").n_unique().alias("prompts")])
     found = rows.filter(pl.col("prompts") > 1)
     if found.is_empty():
         return None
@@ -159,8 +159,9 @@ def several_prompts(run: Facts) -> Finding | None:
 def out_of_scale(run: Facts, *, times: float = 20.0) -> Finding | None:
     """A rollout that outweighs the rest."""
     size, apart = pl.col("advantage").abs(), (pl.col("reward") - pl.col("reward").mean().over("step", "group")).abs()
-    rows = run.table.frame.select(*_ROLLOUT, "reward", "advantage", size.alias("size"), apart.alias("apart"))
-    loud = rows.filter(pl.col("size") > 0).with_columns((pl.col("size") / pl.col("apart")).alias("ratio"))
+    asked = [*_ROLLOUT, "reward", "advantage", size.alias("size"), apart.alias("apart")]
+    rows = by_pieces(run.table.frame, lambda frame: frame.select(asked).filter(pl.col("size") > 0))
+    loud = rows.with_columns((pl.col("size") / pl.col("apart")).alias("ratio"))
     usual, ratio = loud["size"].quantile(0.9), loud["ratio"].median()
     if usual is None or not isinstance(ratio, float):
         return None
@@ -174,7 +175,8 @@ def out_of_scale(run: Facts, *, times: float = 20.0) -> Finding | None:
         "from the mean of its group."
     )
     more = f" Out of scale, too: {counted(found.height - 1, 'other rollout')}." if found.height > 1 else ""
-    return Finding("alarm", said + more, found.select(*_ROLLOUT, "reward", "advantage"), found.height / rows.height)
+    return Finding("alarm", said + more, found.select(*_ROLLOUT, "reward", "advantage"),
+                   found.height / run.table.frame.height)  # fmt: skip
 
 
 @check(
@@ -261,10 +263,8 @@ def group_size(run: Facts) -> Finding | None:
 def duplicates(run: Facts, *, warns: float = 0.5, least: int = 8, letters: int = 32) -> Finding | None:
     """Samples that are no samples."""
     frame, long = run.table.frame, letters_of(run.table.frame, "completion") >= letters
-    rows = frame.select("step", "group", pl.when(long).then(key(frame, "completion")).alias("text"))
-    counts = rows.group_by("step", "group", maintain_order=True).agg(
-        (pl.col("text").count() - pl.col("text").drop_nulls().n_unique()).cast(pl.Int64).alias("copies")
-    )
+    text = pl.when(long).then(key(frame, "completion"))
+    counts = per_group(frame, [(text.count() - text.drop_nulls().n_unique()).cast(pl.Int64).alias("copies")])
     found = counts.filter(pl.col("copies") > 0)
     if found.is_empty():
         return None

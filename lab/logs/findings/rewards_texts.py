@@ -12,6 +12,7 @@ from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
 from lab.logs.findings.texts import MARKUP, answer, some_steps, texts
 from lab.logs.findings.trends import curve, series, thirds
+from lab.logs.tallies import per_group
 from lab.logs.texts import empty, key, letters, place, whole
 from lab.text import listed, printable
 
@@ -123,7 +124,9 @@ def _repeated(rows: pl.DataFrame, apart: float) -> pl.DataFrame:
     reward, width = pl.col("reward"), apart * _width(rows)
     middle = (reward.min() + reward.max()) / 2
     answer = rows.select(_answer(rows)).to_series()
-    again = rows.with_columns(answer).filter(answer.is_duplicated())
+    ordered = answer.sort()
+    twice = ordered.filter(ordered == ordered.shift(1)).unique()
+    again = rows.with_columns(answer).filter(answer.is_in(twice.implode()))
     again = again.filter(~empty(rows) & ~_stock(rows))
     answers = again.group_by("answer", maintain_order=True).agg(
         pl.col("completion", *place(rows)).first(),
@@ -207,7 +210,7 @@ def _variances(run: Facts) -> tuple[pl.DataFrame, str]:
     weights = dict(zip(run.table.reward_columns, run.table.reward_weights, strict=True))
     if weights:
         parts = ((column(name).var(ddof=0).fill_null(0.0) * w**2).alias(name) for name, w in weights.items())
-        return run.table.frame.group_by("step", "group", maintain_order=True).agg(parts), "within group"
+        return per_group(run.table.frame, parts), "within group"
     metrics = run.table.metrics
     names = [c for c in metrics.columns if c.startswith("reward_std/")]
     parts = ((column(c).fill_nan(None).fill_null(0.0) ** 2).alias(c.removeprefix("reward_std/")) for c in names)

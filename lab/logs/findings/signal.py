@@ -9,7 +9,7 @@ from lab.logs.columns import column
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
 from lab.logs.frames import group_map_frame
-from lab.logs.tallies import EQUAL
+from lab.logs.tallies import EQUAL, per_group
 from lab.text import listed
 
 _WORDS = {
@@ -160,7 +160,7 @@ def idle_part(run: Facts, *, most: float = 0.01, least: int = 4) -> Finding | No
         return None
     parts = [column(c) for c in names]
     spread = [(p.max() - p.min() > EQUAL * p.abs().max()).fill_null(False).alias(str(i)) for i, p in enumerate(parts)]
-    varies = run.table.frame.group_by("step", "group", maintain_order=True).agg(spread)
+    varies = per_group(run.table.frame, spread)
     shares = dict(zip(names, varies.select(pl.exclude("step", "group").mean()).row(0), strict=True))
     idle = [name for name, share in shares.items() if share <= most]
     if not idle or len(idle) == len(names):
