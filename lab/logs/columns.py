@@ -16,7 +16,8 @@ from lab.logs.texts import SHORT, plain
 from lab.text import listed
 
 __all__ = [
-    "INNER", "by_pieces", "column", "finite", "gathered", "join", "moved", "pieces", "reward_values", "since", "tidy",
+    "INNER", "by_pieces", "changes", "column", "finite", "gathered", "join", "moved", "pieces", "reward_values",
+    "since", "tidy",
 ]  # fmt: skip
 
 #: Columns that the lab adds while it reads: where a row stands, its run of rows, its group as a
@@ -48,6 +49,11 @@ def by_pieces(frame: pl.DataFrame, made: Callable[[pl.DataFrame], pl.DataFrame])
     """What is made of the rows, a piece of the steps at a time: what looks at no other group takes less memory so."""
     parts = [made(frame.slice(start, rows)) for start, rows in pieces(frame["step"])]
     return parts[0] if len(parts) == 1 else pl.concat(parts)
+
+
+def changes(name: str) -> pl.Expr:
+    """Whether a row has another value in a column than the row before; true in the first row."""
+    return pl.col(name).ne_missing(pl.col(name).shift(1)) | (pl.int_range(pl.len()) == 0)
 
 
 def since(start: pl.Expr) -> pl.Expr:

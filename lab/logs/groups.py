@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lab.errors import InputError, check_whole
-from lab.logs.columns import column, since
+from lab.logs.columns import changes, column, since
 from lab.logs.contract import Known
 from lab.logs.texts import PLACE, key, whole
 from lab.text import listed, printable
@@ -72,11 +72,11 @@ def _numbered(
     frame: pl.DataFrame, size: int, exact: bool, notes: list[str]
 ) -> tuple[pl.DataFrame, int | None, list[str]]:
     """The groups: a run of rows, or each `size` rows of it and what is left over; and what is said of their sizes."""
-    row = since(_changes("_run"))
+    row = since(changes("_run"))
     place = row if exact else row % size
     numbered = frame.with_columns(rollout=place, group=(place == 0).cum_sum().cast(pl.Int64))
     lengths = numbered["group"].rle().struct.field("len")
-    first = pl.when(_changes("step")).then("group").forward_fill()
+    first = pl.when(changes("step")).then("group").forward_fill()
     numbered = numbered.with_columns(pl.col("group") - first)
     other = lengths.filter(lengths != size)
     if lengths.n_unique() > 1:
@@ -104,7 +104,7 @@ def _told_apart(frame: pl.DataFrame, known: Known) -> tuple[pl.DataFrame, bool, 
             raise InputError(f"{where}: the group is missing; a log that names its groups does so in every row")
         return _gathered(frame, column(known.groups)), True, []
     prompt = key(frame, "prompt")
-    run = frame.with_columns((_changes("step") | (prompt != prompt.shift(1))).cum_sum().alias("_run"))
+    run = frame.with_columns((changes("step") | (prompt != prompt.shift(1))).cum_sum().alias("_run"))
     if _usual(_runs(run)) > 1:
         return run, False, []
     together = _gathered(frame, key(frame, "prompt"))
@@ -119,14 +119,9 @@ def _gathered(frame: pl.DataFrame, key: pl.Expr) -> pl.DataFrame:
 
 def _runs(frame: pl.DataFrame) -> pl.DataFrame:
     """One row per run: its number, step, prompt, file, row (of the first), length."""
-    start = frame.select(pl.arg_where(_changes("_run"))).to_series()
+    start = frame.select(pl.arg_where(changes("_run"))).to_series()
     length = start.cast(pl.Int64).extend_constant(frame.height, 1).diff().drop_nulls()
     return frame.select("_run", "step", "prompt", *PLACE)[start].with_columns(length.alias("length"))
-
-
-def _changes(name: str) -> pl.Expr:
-    """Whether a row is the first one with its value in a column."""
-    return pl.col(name).ne_missing(pl.col(name).shift(1)) | (pl.int_range(pl.len()) == 0)
 
 
 def _usual(runs: pl.DataFrame) -> int:
@@ -189,7 +184,8 @@ def _blocks(frame: pl.DataFrame, runs: pl.DataFrame, size: int) -> NDArray[np.fl
     if "advantage" not in frame.columns:
         return np.empty((0, size))
     fitting = runs.filter(pl.col("length") % size == 0).select("_run")
-    values = frame.join(fitting, on="_run", how="semi", maintain_order="left")["advantage"].cast(pl.Float64)
+    rows = frame.select("_run", "advantage").join(fitting, on="_run", how="semi", maintain_order="left")
+    values = rows["advantage"].cast(pl.Float64)
     blocks = values.fill_null(np.nan).to_numpy().reshape(-1, size)
     return blocks[np.abs(blocks).max(axis=1) > 10 * _ZERO]
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from lab.errors import InputError
 from lab.logs import infer
-from lab.logs.columns import INNER, column, moved, reward_values, tidy
+from lab.logs.columns import INNER, changes, column, moved, reward_values, tidy
 from lab.logs.contract import Raw, Reader, reader_of, readers
 from lab.logs.evaluations import evaluation_rows
 from lab.logs.formats import FORMATS, names_in, tables, unfinished
@@ -261,7 +261,9 @@ _SILENT = "The log has no advantages, so nothing can be compared with the traine
 def _check_steps(frame: pl.DataFrame) -> None:
     """Refuse a step whose rows stand in several files; what was evaluated may stand apart."""
     kind = [column("evaluation")] if frame.schema.get("evaluation") == pl.Boolean else []
-    files = frame.select("step", "_file", *kind).unique().group_by("step", *kind).agg(pl.col("_file").sort())
+    places = frame.select("step", "_file", *kind)
+    places = places.filter(pl.any_horizontal(changes(name) for name in places.columns)).unique()
+    files = places.group_by("step", *kind).agg(pl.col("_file").sort())
     shared = files.filter(pl.col("_file").list.len() > 1).sort("step")
     if shared.height:
         step, names = shared.select("step", "_file").row(0)

@@ -113,13 +113,14 @@ def _total(table: RolloutTable) -> pl.Expr:
 def steps(table: RolloutTable, groups: pl.DataFrame) -> pl.DataFrame:
     """One row per step that has rollouts, as `Facts.steps` says."""
     total, advantage = pl.col("reward"), pl.col("advantage")
-    rollouts = table.frame.group_by("step", maintain_order=True).agg(
+    facts = [
         total.mean(),
         total.std().alias("reward_std"),
         total.is_null().sum().alias("missing"),
         advantage.std().alias("advantage_std"),
         advantage.abs().max().alias("advantage_max"),
-    )
+    ]
+    rollouts = by_pieces(table.frame, lambda rows: rows.group_by("step", maintain_order=True).agg(facts))
     shares = groups.group_by("step", maintain_order=True).agg(
         pl.len().alias("prompts"), pl.col("no_signal", "phantom").mean()
     )

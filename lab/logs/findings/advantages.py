@@ -159,13 +159,14 @@ def several_prompts(run: Facts) -> Finding | None:
 def out_of_scale(run: Facts, *, times: float = 20.0) -> Finding | None:
     """A rollout that outweighs the rest."""
     size, apart = pl.col("advantage").abs(), (pl.col("reward") - pl.col("reward").mean().over("step", "group")).abs()
-    asked = [*_ROLLOUT, "reward", "advantage", size.alias("size"), apart.alias("apart")]
-    rows = by_pieces(run.table.frame, lambda frame: frame.select(asked).filter(pl.col("size") > 0))
-    loud = rows.with_columns((pl.col("size") / pl.col("apart")).alias("ratio"))
+    asked = [size.alias("size"), apart.alias("apart"), (size / apart).alias("ratio")]
+    loud = by_pieces(run.table.frame, lambda rows: rows.select(asked).filter(pl.col("size") > 0))
     usual, ratio = loud["size"].quantile(0.9), loud["ratio"].median()
     if usual is None or not isinstance(ratio, float):
         return None
-    found = loud.filter((pl.col("size") >= times * usual) & (pl.col("ratio") >= times * ratio))
+    far = (pl.col("size") >= times * usual) & (pl.col("ratio") >= times * ratio) & (pl.col("size") > 0)
+    wanted = [*_ROLLOUT, "reward", "advantage", *asked]
+    found = by_pieces(run.table.frame, lambda rows: rows.select(wanted).filter(far))
     if found.is_empty():
         return None
     worst = found.sort("size", descending=True).row(0, named=True)

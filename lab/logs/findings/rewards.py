@@ -6,7 +6,7 @@ import math
 
 import polars as pl
 
-from lab.logs.columns import column
+from lab.logs.columns import by_pieces, column
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence, Finding, check
 from lab.logs.findings.rewards_texts import identical
@@ -211,7 +211,7 @@ def _by_step(run: Facts, rows: pl.DataFrame) -> pl.DataFrame:
 
 def _within(rows: pl.DataFrame) -> float:
     """Correlation of length and reward about the means of their groups; 0 where nothing varies."""
-    about = (pl.col(c) - pl.col(c).mean().over("step", "group") for c in ("length", "reward"))
-    long, paid = rows.select(*about)
+    about = [pl.col(c) - pl.col(c).mean().over("step", "group") for c in ("length", "reward")]
+    long, paid = by_pieces(rows, lambda some: some.select(about))
     scale = math.sqrt(float((long * long).sum()) * float((paid * paid).sum()))
     return float((long * paid).sum()) / scale if scale > 0 else 0.0

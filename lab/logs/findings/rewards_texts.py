@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lab.logs.columns import column
 from lab.logs.facts import Facts
@@ -124,9 +127,8 @@ def _repeated(rows: pl.DataFrame, apart: float) -> pl.DataFrame:
     reward, width = pl.col("reward"), apart * _width(rows)
     middle = (reward.min() + reward.max()) / 2
     answer = rows.select(_answer(rows)).to_series()
-    ordered = answer.sort()
-    twice = ordered.filter(ordered == ordered.shift(1)).unique()
-    again = rows.with_columns(answer).filter(answer.is_in(twice.implode()))
+    there = answer.is_in(pl.Series(_twice(answer.to_numpy())).implode())
+    again = rows.filter(there).with_columns(answer.filter(there))
     again = again.filter(~empty(rows) & ~_stock(rows))
     answers = again.group_by("answer", maintain_order=True).agg(
         pl.col("completion", *place(rows)).first(),
@@ -138,6 +140,12 @@ def _repeated(rows: pl.DataFrame, apart: float) -> pl.DataFrame:
     n, above = pl.col("n"), pl.col("above")
     differ = pl.when(pl.col("high") - pl.col("low") > width).then(above * (n - above)).otherwise(0)
     return answers.with_columns(pairs=n * (n - 1) // 2, differ=differ)
+
+
+def _twice(values: NDArray[Any]) -> NDArray[Any]:
+    """The numbers that are there more than once."""
+    ordered = np.sort(values)
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 def _answer(rows: pl.DataFrame) -> pl.Expr:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from lab.logs.columns import column
+from lab.logs.columns import by_pieces, column
 from lab.logs.facts import Facts
 from lab.logs.findings.contract import Evidence
-from lab.logs.tallies import LOGGED
+from lab.logs.tallies import LOGGED, per_group
 
 __all__ = ["Change", "change", "curve", "progress", "series", "thirds"]
 
@@ -52,7 +52,8 @@ def series(run: Facts, name: str) -> pl.DataFrame:
     if name in metrics.columns and metrics[name].is_finite().any():
         found = metrics.select("step", column(name).alias("value"))
     elif _has(run, name):
-        found = rows.group_by("step", maintain_order=True).agg(column(name).cast(pl.Float64).mean().alias("value"))
+        mean = column(name).cast(pl.Float64).mean().alias("value")
+        found = by_pieces(rows, lambda some: some.group_by("step", maintain_order=True).agg(mean))
     else:
         return pl.DataFrame(schema={"step": pl.Int64, "value": pl.Float64})
     return found.filter(pl.col("value").is_finite())
@@ -93,7 +94,7 @@ def _has(run: Facts, name: str) -> bool:
 
 def _over_groups(rows: pl.DataFrame) -> Change | None:
     """The groups of the first third of the steps against those of the last."""
-    groups = rows.group_by("step", "group", maintain_order=True).agg(pl.col("value").mean())
+    groups = per_group(rows, [pl.col("value").mean()])
     first, last = (part["value"].drop_nulls() for part in thirds(groups))
     if min(len(first), len(last)) < _GROUPS:
         return None

@@ -17,7 +17,6 @@ from lab.errors import InputError
 from lab.logs.columns import gathered
 from lab.logs.contract import Known, Raw, reader
 from lab.logs.formats import read_files
-from lab.logs.readers.trl.evaluations import marked
 from lab.logs.readers.trl.files import find_files, is_log
 from lab.logs.readers.trl.sidecars import RunInfo, TrainerState, find_trainer_state, read_json
 from lab.text import listed
@@ -45,8 +44,7 @@ def read(path: Path, steps: Container[int] | None) -> Raw:
     state, info, said = _sidecars(files.run)
     metrics, odd = (state or TrainerState(log_history=[])).metrics()
     known = _known(frame, state, info)
-    frame, why = marked(frame, metrics, known.rewards)
-    return Raw(frame, known, metrics, (*notes, *said, *odd, *why), lacking=lacking)
+    return Raw(frame, known, metrics, (*notes, *said, *odd), lacking=lacking)
 
 
 def _metrics_alone(run: Path) -> Raw:
