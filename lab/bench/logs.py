@@ -21,7 +21,8 @@ ROWS = 128  # of one file, that of a step
 SCALARS = 20_000
 SMALL, LARGE = 64_000, 256_000
 #: Rollouts that are opened in a process of their own each, for time and memory.
-SIZES = (100_000, 300_000, 1_000_000)
+SIZES = (100_000, 1_000_000, 10_000_000)
+STEPS = 781  # of one file of these: about 100,000 rollouts
 
 _ALONE = """
 import resource, sys, time, lab
@@ -38,6 +39,19 @@ def rollouts(folder: Path, rows: int) -> Path:
     dice = np.random.default_rng(0)
     for step in range(1, rows // ROWS + 1):
         step_rows(step, dice).write_parquet(home / f"completions_{step:05d}.parquet")
+    return home.parent
+
+
+def long_log(folder: Path, rows: int) -> Path:
+    """A log of many steps in each file, those of the first again and again with other texts."""
+    home = folder / f"long-{rows}" / "completions"
+    home.mkdir(parents=True)
+    dice = np.random.default_rng(0)
+    first = pl.concat(step_rows(step, dice) for step in range(1, min(STEPS, rows // ROWS) + 1))
+    for start in range(0, rows // ROWS, STEPS):
+        texts = [pl.format("{}: {}", pl.lit(start), name).alias(name) for name in ("prompt", "completion")]
+        block = first.with_columns(pl.col("step") + start, *texts).head(rows - start * ROWS)
+        block.write_parquet(home / f"completions_{start:05d}.parquet")
     return home.parent
 
 
@@ -79,7 +93,7 @@ def alone(path: Path) -> tuple[float, float]:
 
 
 @benchmark(
-    "logs", "a log opened and diagnosed: 20,000 steps of metrics, 256,000 rollouts in 2,000 files, 1,000,000 rows"
+    "logs", "a log opened and diagnosed: 20,000 steps of metrics, 256,000 rollouts in 2,000 files, 10,000,000 rows"
 )
 def logs() -> list[Row]:
     """Ratios are to files that are only read, to the limits that are aimed at, and to time that is linear in rows."""
@@ -121,7 +135,7 @@ def _alone(folder: Path) -> list[Row]:
     """Rows per time beside those of the smallest log: 1 where the time is linear in rows."""
     rows, first = list[Row](), None
     for size in SIZES:
-        seconds, held = alone(rollouts(folder, size))
+        seconds, held = alone(long_log(folder, size))
         rate = size / 1000 / seconds
         first = first or rate
         what = f"{size} rollouts, lab, diagnosed in a new process"

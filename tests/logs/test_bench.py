@@ -16,6 +16,14 @@ def test_the_rollouts_are_those_of_a_healthy_run_of_trl(tmp_path):
     assert not [f for f in found.findings if f.severity == "alarm"]
 
 
+def test_a_long_log_has_as_many_rollouts_of_other_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "STEPS", 2)
+    table = lab.load(bench.long_log(tmp_path, 5 * bench.ROWS))
+    assert table.frame.height == 640 and table.steps.tolist() == [1, 2, 3, 4, 5]
+    assert table.group_size == bench.GROUP and table.frame["completion"].n_unique() == 640
+    assert table.repeats == ()
+
+
 def test_the_metrics_are_of_as_many_steps_without_rollouts(tmp_path):
     table = lab.load(bench.scalars(tmp_path, 30))
     assert table.frame.is_empty()
