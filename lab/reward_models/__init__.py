@@ -3,7 +3,14 @@
 Those of responses are known by name: `fit(name, comparisons, seed)` gives a function that scores responses.
 """
 
-from lab.reward_models import by_reactions, by_users, ensembles, pairwise, secrets_rm  # noqa: F401  # known by name once imported
+from lab.reward_models import (  # noqa: F401  # known by name once imported
+    by_reactions,
+    by_users,
+    ensembles,
+    oprm,
+    pairwise,
+    secrets_rm,
+)
 from lab.reward_models.bradley_terry import Learned, bradley_terry, learned_reward, prefer
 from lab.reward_models.door import Score, find, fit, names, reward_model
 from lab.reward_models.rules import reward_rule

@@ -18,20 +18,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from simulators.learned_reward.fitting import Batch, Loss
+    from simulators.learned_reward.perceptron import Perceptron
 
 __all__ = [
     "PAIR_LOSSES", "RECIPES", "contrastive", "lr_factor", "meta", "pair_loss", "released", "secrets_rm", "strength",
+    "treated", "voters",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
 
 #: Added to a probability before its logarithm in the released code.
 FLOOR = 1e-5
+_STRONG = 0.8  # above this quantile a pair is one of the strongest
 #: Recipe -> (pair loss, what happens to the pairs that are judged wrong).
 RECIPES: Mapping[str, tuple[str, str]] = {
     "plain": ("smoothed", "keep"), "released": ("released", "keep"), "flip": ("smoothed", "flip"),
     "soft": ("smoothed", "soften"), "margin": ("margin", "keep"), "flip+margin": ("margin", "flip"),
     "soft+margin": ("margin", "soften"), "drop": ("smoothed", "drop"), "smooth": ("smoothed", "soften all"),
+    "smooth-strong": ("smoothed", "soften strong"),
 }  # fmt: skip
 
 
@@ -82,8 +86,21 @@ def lr_factor(step: int, warmup: int) -> float:
     return max(float(np.sqrt(warmup / step)), 1e-8)
 
 
+def voters(
+    comparisons: Comparisons, seeds: Sequence[int], *, models: int = 6, epochs: int = 1, lr: float = 3e-3
+) -> Perceptron:
+    """M reward models of each set, which differ in first weights and in the order of the pairs: S · M side by side."""
+    from simulators.learned_reward.annotators import stacked
+    from simulators.learned_reward.fitting import fit
+
+    votes = check_whole("models", models, 1)
+    each = [i % comparisons.sets for i in range(len(seeds)) for _ in range(votes)]
+    starts = [1_000_003 * int(s) + 1 + m for s in seeds for m in range(votes)]
+    return fit(stacked([comparisons.one(i) for i in each]), starts, epochs=epochs, lr=lr)
+
+
 def strength(
-    comparisons: Comparisons, seeds: Sequence[int], *, models: int = 6, epochs: int = 1
+    comparisons: Comparisons, seeds: Sequence[int], *, models: int = 6, epochs: int = 1, lr: float = 3e-3
 ) -> tuple[Array, Array]:
     """How strong each preference is: mean and deviation over M models of r(chosen) − r(rejected).
 
@@ -91,43 +108,40 @@ def strength(
         comparisons: S sets of N pairs.
         seeds: [S]; each draws M first weights and orders of the same pairs.
         models: M; with one the deviation is 0.
-        epochs: Passes of each model.
+        epochs: Passes of each model; many of them, and it learns the wrong labels by heart.
+        lr: Its learning rate.
 
     Returns:
         μ and σ (ddof 0) [S, N]. μ < 0: probably a wrong label; about 0: ambiguous; large: clear.
 
     Source: arXiv 2401.06080, preference strength.
     """
-    from simulators.learned_reward.annotators import stacked
-    from simulators.learned_reward.fitting import fit
-
-    votes = check_whole("models", models, 1)
-    each = [i % comparisons.sets for i in range(len(seeds)) for _ in range(votes)]
-    repeated = stacked([comparisons.one(i) for i in each])
-    voters = fit(repeated, [1_000_003 * int(s) + 1 + m for s in seeds for m in range(votes)], epochs=epochs)
-    apart = voters(repeated.chosen) - voters(repeated.rejected)
-    apart = apart.reshape(len(seeds), votes, -1)
+    votes = voters(comparisons, seeds, models=models, epochs=epochs, lr=lr)
+    each = [i % comparisons.sets for i in range(len(seeds)) for _ in range(models)]
+    apart = votes(comparisons.chosen[each]) - votes(comparisons.rejected[each])
+    apart = apart.reshape(len(seeds), models, -1)
     return apart.mean(1), apart.std(1)
 
 
 @reward_model("secrets-rm", paper="secrets-rm", equation="loss = −log σ(d − |μ|) after pairs with μ < 0 are flipped")
 def secrets_rm(
     comparisons: Comparisons, seeds: Sequence[int], *, recipe: str = "flip+margin", models: int = 6,
-    bottom: float = 0.0, alpha: float = 0.5, contrast: float = 0.0, epochs: int = 3,
-) -> Any:  # fmt: skip
+    bottom: float = 0.0, alpha: float | None = None, contrast: float = 0.0, epochs: int = 3, lr: float = 3e-3,
+) -> Perceptron:  # fmt: skip
     """A reward model whose pairs were voted on first.
 
     Args:
         comparisons: S sets of pairs [S, N, D], or one for all.
         seeds: [S].
         recipe: One of `RECIPES`: "flip" swaps the pairs judged wrong, "soft" smooths their labels, "drop" leaves them
-            out, "margin" asks every pair to be as far apart as its strength; "smooth" smooths all labels; "released" is
-            the released loss.
+            out, "margin" asks every pair to be as far apart as its strength; "smooth" smooths all labels,
+            "smooth-strong" those of the strongest fifth; "released" is the released loss.
         models: How many vote.
         bottom: Share of the weakest pairs that is judged wrong; 0: those with μ < 0.
-        alpha: a, softness of the labels that are smoothed.
+        alpha: a, softness of the labels that are smoothed; None: 0.5 for pairs judged wrong, else 0.1.
         contrast: Weight of the contrastive term (SimCSE on differences of hidden layers).
         epochs: Passes of the model at the end; a voter makes one.
+        lr: Learning rate of AdamW, of the voters as well.
 
     Returns:
         S models, responses [S, ..., D] -> scores [S, ...].
@@ -137,23 +151,38 @@ def secrets_rm(
 
     Source: arXiv 2401.06080; alpha and the contrastive term's constants are not published.
     """
+    name, treatment = _recipe(recipe)
+    voted = name == "margin" or treatment in ("flip", "soften", "drop", "soften strong")
+    mu = np.zeros((len(seeds), len(comparisons)))
+    if voted:
+        mu = strength(comparisons, seeds, models=models, lr=lr)[0]
+    return treated(comparisons, seeds, mu, recipe=recipe, bottom=bottom, alpha=alpha, contrast=contrast, epochs=epochs,
+                   lr=lr)  # fmt: skip
+
+
+def treated(
+    comparisons: Comparisons, seeds: Sequence[int], mu: Array, *, recipe: str = "flip+margin", bottom: float = 0.0,
+    alpha: float | None = None, contrast: float = 0.0, epochs: int = 3, lr: float = 3e-3,
+) -> Perceptron:  # fmt: skip
+    """As `secrets_rm`, of pairs whose strength μ [S, N] is known already."""
     from simulators.learned_reward.fitting import fit
 
-    if recipe not in RECIPES:
-        raise UnknownNameError("recipe of secrets-rm", recipe, RECIPES)
+    name, treatment = _recipe(recipe)
     check_number("bottom", bottom, lambda x: 0 <= x < 1, "from 0 to below 1")
-    check_number("alpha", alpha, lambda x: 0 <= x <= 1, "from 0 to 1")
     check_number("contrast", contrast, lambda x: x >= 0, "a number of at least 0")
-    name, treatment = RECIPES[recipe]
-    voted = name == "margin" or treatment in ("flip", "soften", "drop")
-    mu = strength(comparisons, seeds, models=models)[0] if voted else np.zeros((len(seeds), len(comparisons)))
-    wrong, zero = _judged(mu, bottom, treatment), np.zeros_like(mu)
+    wrong = _judged(mu, bottom, treatment)
+    share = _softness(mu, wrong, treatment, alpha)
     if treatment == "flip":
         comparisons, mu = _spread(comparisons, len(seeds)).swapped(wrong), np.where(wrong, -mu, mu)
-    soft = np.full_like(mu, alpha) if treatment == "soften all" else np.where(wrong, alpha, 0.0)
-    given = {"mu": mu, "share": soft if treatment.startswith("soften") else zero,
-             "weight": np.where(wrong & (treatment == "drop"), 0.0, 1.0)}  # fmt: skip
-    return fit(comparisons, seeds, loss=partial(_loss, name, contrast), given=given, epochs=epochs)
+    given = {"mu": mu, "share": share, "weight": np.where(wrong & (treatment == "drop"), 0.0, 1.0)}
+    return fit(comparisons, seeds, loss=partial(_loss, name, contrast), given=given, epochs=epochs, lr=lr)
+
+
+def _recipe(name: str) -> tuple[str, str]:
+    """Its pair loss and what happens to pairs that are judged wrong."""
+    if name not in RECIPES:
+        raise UnknownNameError("recipe of secrets-rm", name, RECIPES)
+    return RECIPES[name]
 
 
 def _judged(mu: Array, bottom: float, treatment: str) -> NDArray[np.bool_]:
@@ -161,9 +190,20 @@ def _judged(mu: Array, bottom: float, treatment: str) -> NDArray[np.bool_]:
     edge = np.quantile(mu, bottom, axis=1, keepdims=True) if bottom else np.zeros((len(mu), 1))
     wrong: Any = mu < edge
     everything = wrong.all(axis=1)
-    if everything.any() and treatment != "keep":
-        warnings.warn("all pairs of a set are judged wrong; it is left as it is", LabWarning, stacklevel=3)
+    if everything.any() and treatment in ("flip", "soften", "drop"):
+        warnings.warn("all pairs of a set are judged wrong; it is left as it is", LabWarning, stacklevel=4)
     return wrong & ~everything[:, None]
+
+
+def _softness(mu: Array, wrong: NDArray[np.bool_], treatment: str, alpha: float | None) -> Array:
+    """a of each pair [S, N], 0 where the label is kept as it is."""
+    usual = 0.5 if treatment == "soften" else 0.1
+    a = usual if alpha is None else check_number("alpha", alpha, lambda x: 0 <= x <= 1, "from 0 to 1")
+    if treatment == "soften all" and a >= 0.5:
+        raise InputError(f"alpha={a:g} leaves nothing of any label where all are smoothed; below 0.5, such as 0.1")
+    strong = mu >= np.quantile(mu, _STRONG, axis=1, keepdims=True)
+    which = {"soften": wrong, "soften all": np.ones_like(wrong), "soften strong": strong}
+    return np.where(which.get(treatment, np.zeros_like(wrong)), a, 0.0)
 
 
 def _spread(comparisons: Comparisons, count: int) -> Comparisons:
