@@ -9,7 +9,7 @@ import numpy as np
 from simulators.learned_reward.gold import Gold
 from simulators.records import Floats
 
-__all__ = ["accuracy", "auc", "calibration", "rank_agreement", "ranked", "reliability"]
+__all__ = ["accuracy", "auc", "calibration", "probability_error", "rank_agreement", "ranked", "reliability"]
 
 #: Responses [1, N, D] -> scores of each model [S, N].
 Scorer = Callable[[Floats], Floats]
@@ -86,3 +86,15 @@ def auc(score: Floats, positive: Floats) -> Floats:
         below, upto = np.searchsorted(ordered, own[yes], "left"), np.searchsorted(ordered, own[yes], "right")
         found.append((below + upto).mean() / 2 / max(len(ordered), 1))
     return np.array(found)
+
+
+def probability_error(probability: Floats, preferred: Floats, bins: int = _BINS) -> Floats:
+    """Expected calibration error of probabilities that the first of a pair is preferred [S, N] -> [S].
+
+    As `calibration`, of a model that gives the probability itself: Σ share |confidence − right|.
+    """
+    confidence = np.maximum(probability, 1 - probability)
+    right = (probability > 0.5) == np.asarray(preferred, bool)
+    place = np.minimum(((confidence - 0.5) * 2 * bins).astype(int), bins - 1)
+    inside = place[..., None] == np.arange(bins)
+    return np.asarray(np.abs(((confidence - right)[..., None] * inside).mean(-2)).sum(-1))

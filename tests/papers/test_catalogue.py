@@ -63,6 +63,7 @@ def test_every_paper_has_facts_rules_and_claims(paper: papers.Paper) -> None:
         "gndm",
         "oni",
         "robo-dopamine",
+        "oprm",
         "rm-ensembles-herding",
         "rm-ensembles-wco-uwo",
         *about_rewards,
