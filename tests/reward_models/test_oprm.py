@@ -105,8 +105,8 @@ def test_levels_anchor_the_ratings_and_cost_no_ranking(data):
 
 
 def test_it_pays_in_the_world_of_learned_rewards_by_its_name():
-    world = lab.world("learned-reward", gold="linear", comparisons=200, reward_model="oprm", prompts=2)
-    trace = lab.train(world, "grpo", steps=6, lr=0.5, seeds=2, group_size=4, measure=["gold"], every=5)
+    world = lab.world("learned-reward", gold="linear", comparisons=100, reward_model="oprm", prompts=2)
+    trace = lab.train(world, "grpo", steps=4, lr=0.5, seeds=2, group_size=4, measure=["gold"], every=3)
     gained = trace.frame.sort("seed", "step")["gold"].to_numpy().reshape(2, -1)
     assert (gained[:, -1] > gained[:, 0]).all()
 
