@@ -33,18 +33,14 @@ def gradient(seed: int) -> Measurement:
 
 
 def _gradient(seed: int, ties: float) -> Measurement:
-    import torch
-
-    from lab.reward_models.oprm import allowed, preference
+    from lab.reward_models.oprm import allowed, by_autograd, preference
 
     draws = np.random.default_rng(seed).dirichlet(np.ones(9), (2, 100))
-    p, q = (torch.tensor(each, requires_grad=True) for each in draws)
-    preference(p, q, torch.as_tensor(allowed()[-1, -1] + ties * np.eye(9))).sum().backward()
-    assert p.grad is not None and q.grad is not None
+    _, by_chosen, by_rejected = by_autograd(preference, draws[0], draws[1], allowed()[-1, -1] + ties * np.eye(9))
     below_k, above_k = np.cumsum(draws[1], -1) - draws[1], 1 - np.cumsum(draws[0], -1)
     rows: Rows = [
-        {"of": "chosen", "difference": float(np.abs(p.grad.numpy() - below_k).max())},
-        {"of": "rejected", "difference": float(np.abs(q.grad.numpy() - above_k).max())},
+        {"of": "chosen", "difference": float(np.abs(by_chosen - below_k).max())},
+        {"of": "rejected", "difference": float(np.abs(by_rejected - above_k).max())},
     ]
     return exact(rows, 1e-12)
 
@@ -63,23 +59,20 @@ def edges(seed: int) -> Measurement:
 
 
 def _edges(seed: int, ties: float) -> Measurement:
-    import torch
+    from lab.reward_models.oprm import allowed, by_autograd, preference, preference_loss
 
-    from lab.reward_models.oprm import allowed, preference, preference_loss
+    def value(function: Any, chosen: Array, rejected: Array) -> float:
+        cells = allowed(len(chosen), "none")[-1, -1] + ties * np.eye(len(chosen))
+        return float(by_autograd(function, chosen, rejected, cells)[0])
 
-    def cells(ratings: int) -> Any:
-        strict = allowed(ratings, "none")[-1, -1]
-        return torch.as_tensor(strict + ties * np.eye(ratings))
-
-    level, sure = torch.ones(9, dtype=torch.float64) / 9, torch.full((9,), -1e4, dtype=torch.float64)
-    sure[4] = 0.0
-    p, q = torch.as_tensor(np.random.default_rng(seed).dirichlet(np.ones(2), 2))
+    level, sure = np.ones(9) / 9, np.where(np.arange(9) == 4, 0.0, -1e4)
+    p, q = np.random.default_rng(seed).dirichlet(np.ones(2), 2)
     found = {
-        "uniform": (preference(level, level, cells(9)), 4 / 9),
-        "on one rating": (preference_loss(sure, sure, cells(9)), -np.log(1e-12)),
-        "two ratings": (preference(p, q, cells(2)), float(p[1] * q[0])),
+        "uniform": (value(preference, level, level), 4 / 9),
+        "on one rating": (value(preference_loss, sure, sure), -np.log(1e-12)),
+        "two ratings": (value(preference, p, q), p[1] * q[0]),
     }
-    rows: Rows = [{"what": what, "found": float(a), "written": float(b), "difference": float(a) - float(b)}
+    rows: Rows = [{"what": what, "found": a, "written": float(b), "difference": a - float(b)}
                   for what, (a, b) in found.items()]  # fmt: skip
     return exact(rows, 1e-9)
 
@@ -99,20 +92,14 @@ def push(seed: int) -> Measurement:
 
 
 def _push(seed: int, flooding: str) -> Measurement:
-    import torch
-
-    from lab.reward_models.oprm import allowed, preference_loss
+    from lab.reward_models.oprm import allowed, by_autograd, preference_loss
 
     draws = np.random.default_rng(seed).normal(size=(2, 100, 9))
     far = np.where(np.arange(9) >= 6, 0.0, -1e3), np.where(np.arange(9) < 3, 0.0, -1e3)
     rows: Rows = []
     for kind in (flooding, "tri"):
-        chosen, rejected = (
-            torch.tensor(each + away, requires_grad=True) for each, away in zip(draws, far, strict=True)
-        )
-        preference_loss(chosen, rejected, torch.as_tensor(allowed(9, kind)[2, 0])).sum().backward()
-        assert chosen.grad is not None
-        rows.append({"flooding": kind, "gradient": float(chosen.grad.abs().max())})
+        _, by_chosen, _ = by_autograd(preference_loss, draws[0] + far[0], draws[1] + far[1], allowed(9, kind)[2, 0])
+        rows.append({"flooding": kind, "gradient": float(np.abs(by_chosen).max())})
     return exact(rows[:1], 1e-9, of="gradient", also=rows[1]["gradient"] > 0.01)
 
 

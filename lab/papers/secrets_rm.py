@@ -373,8 +373,6 @@ def _meta(seed: int, labels: bool) -> Measurement:
 @cached
 def _away(name: str, own: Sequence[int], kind: str) -> dict[str, Array]:
     """Accuracy and spread of the rewards on responses of the moved policy [runs]."""
-    import torch
-
     from lab.reward_models.secrets_rm import meta as told
     from simulators.learned_reward.annotators import annotate, stacked
     from simulators.learned_reward.fitting import bradley_terry, fit, standardised
@@ -386,8 +384,7 @@ def _away(name: str, own: Sequence[int], kind: str) -> dict[str, Array]:
         both = (np.concatenate([getattr(x, side) for x in (data, more)], 1) for side in ("chosen", "rejected"))
         data = type(data)(*both)
     moved = np.stack([m.draw(np.random.default_rng([s, 9]), 256) for m, s in zip(away, own, strict=True)])
-    seen = torch.as_tensor(moved.reshape(len(own), 64, 4, -1), dtype=torch.float32)
-    loss = told(bradley_terry, seen, step=1.0) if kind == "meta" else bradley_terry
+    loss = told(bradley_terry, moved.reshape(len(own), 64, 4, -1), step=1.0) if kind == "meta" else bradley_terry
     models = standardised(fit(data, own, loss=loss, epochs=_EPOCHS), golds[0].draw)
     return {"accuracy": _right(models, away), "spread": models(moved).std(-1)}
 

@@ -6,12 +6,12 @@ ratings mean the same for everyone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lab.errors import InputError, UnknownNameError, check_number, check_whole
 from lab.reward_models.door import reward_model
@@ -21,7 +21,7 @@ from simulators.learned_reward.levels import LEVELS
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FLOODINGS", "Ordinal", "allowed", "oprm", "preference", "preference_loss"]
+__all__ = ["FLOODINGS", "Ordinal", "allowed", "by_autograd", "oprm", "preference", "preference_loss"]
 
 Array = NDArray[np.float64]
 
@@ -76,6 +76,18 @@ def preference(chosen: Tensor, rejected: Tensor, cells: Tensor | None = None) ->
 def preference_loss(chosen: Tensor, rejected: Tensor, cells: Tensor | None = None) -> Tensor:
     """−log P of logits [..., K] -> [...], P at least 1e-12: the loss is at most 27.63."""
     return -preference(chosen.softmax(-1), rejected.softmax(-1), cells).clamp(min=_LEAST).log()
+
+
+def by_autograd(
+    function: Callable[..., Tensor], chosen: ArrayLike, rejected: ArrayLike, cells: ArrayLike | None = None
+) -> tuple[Array, Array, Array]:
+    """Values [...] of `preference` or `preference_loss` of arrays [..., K], and their gradients in both, in float64."""
+    import torch
+
+    both = [torch.tensor(np.asarray(x), dtype=torch.float64, requires_grad=True) for x in (chosen, rejected)]
+    found = function(*both, None if cells is None else torch.as_tensor(np.asarray(cells, np.float64)))
+    first, second = torch.autograd.grad(found.sum(), both)
+    return found.detach().numpy(), first.numpy(), second.numpy()
 
 
 @dataclass(frozen=True, eq=False)

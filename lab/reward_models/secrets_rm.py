@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lab.errors import InputError, LabWarning, UnknownNameError, check_number, check_whole
 from lab.reward_models.door import reward_model
@@ -246,7 +246,7 @@ def contrastive(parts: Sequence[Tensor], batch: Batch, *, tau: float = 0.05, dro
     return batch.mean(alike.logsumexp(-1) - alike.diagonal(dim1=1, dim2=2).nan_to_num(neginf=0.0))
 
 
-def meta(loss: Loss, responses: Tensor, *, step: float = 1e-3) -> Loss:
+def meta(loss: Loss, responses: ArrayLike | Tensor, *, step: float = 1e-3) -> Loss:
     """MetaRM: the loss is taken where the model would tell a moved policy's responses better apart.
 
     J = (2/k²) Σ_{i<j} σ(|r(s_i) − r(s_j)|), mean over prompts; θ' = θ + step ∇J, and the gradient of the loss at θ' is
@@ -263,13 +263,14 @@ def meta(loss: Loss, responses: Tensor, *, step: float = 1e-3) -> Loss:
 
     from simulators.learned_reward.fitting import scores
 
-    count = responses.shape[2]
+    answers = torch.as_tensor(responses)
+    count = answers.shape[2]
     if count < 2:
-        raise InputError(f"responses {tuple(responses.shape)} must be [S, Q, k, D], with k of at least 2")
+        raise InputError(f"responses {tuple(answers.shape)} must be [S, Q, k, D], with k of at least 2")
 
     def moved(parts: Sequence[Tensor], batch: Batch) -> Tensor:
         free = [part.detach().requires_grad_() for part in parts]
-        seen = scores(free, responses.flatten(1, 2)).unflatten(1, (-1, count))
+        seen = scores(free, answers.to(free[0].dtype).flatten(1, 2)).unflatten(1, (-1, count))
         i, j = torch.triu_indices(count, count, 1)
         apart = torch.sigmoid((seen[..., i] - seen[..., j]).abs()).sum(-1).mean(-1) * 2 / count**2
         slopes = torch.autograd.grad(apart.sum(), free)
