@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import advantages, objectives, registry
+from lab import advantages, objectives
 from lab.errors import InputError, MissingFieldError
 from lab.methods import Variant, variant
 from lab.registry import Rule, find
@@ -17,8 +17,10 @@ __all__ = ["Rules", "Scored"]
 
 Array = NDArray[Any]
 
-#: What a trainer of language models knows about its rollouts.
-FIELDS = frozenset(name for name, f in registry.FIELDS.items() if f.everywhere)
+#: What the rules of each kind are given of the rollouts of a trainer of language models.
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "reward": ("mask",), "advantage": ("mask",), "objective": ("clip_scale", "logp", "logp_ref", "mask", "rewards"),
+}  # fmt: skip
 
 
 class Scored(NamedTuple):
@@ -52,13 +54,19 @@ class Rules:
 
     def __init__(self, wanted: str | Variant, **options: Any) -> None:
         self.variant = variant(wanted, **options)
-        for kind in ("reward", "advantage", "objective"):
+        self.objective = find("objective", self.variant.objective)
+        if self.objective.extras.get("scores"):
+            raise MissingFieldError(
+                f"variant {self.variant.name!r}: objective {self.objective.name!r} takes the gradient of "
+                f"{', '.join(self.objective.extras['scores'])}; a trainer of language models has that of log π alone"
+            )
+        for kind, fields in FIELDS.items():
             rule = self.variant.rule(kind)
-            lacking = [f for f in rule.required if f not in FIELDS] if rule else []
+            lacking = [f for f in rule.required if f not in fields] if rule else []
             if rule and lacking:
                 raise MissingFieldError(
                     f"variant {self.variant.name!r}: {kind} rule {rule.name!r} reads {', '.join(lacking)}, which a "
-                    f"trainer of language models does not have; it has {', '.join(sorted(FIELDS))}"
+                    f"trainer of language models does not give it; it gives {', '.join(fields)}"
                 )
             if rule and rule.memory:
                 raise InputError(
@@ -74,12 +82,6 @@ class Rules:
             raise InputError(
                 f"variant {self.variant.name!r} turns signs at random (signflip={self.variant.signflip:g}), which is "
                 "an experiment of lab.train alone"
-            )
-        self.objective = find("objective", self.variant.objective)
-        if self.objective.extras.get("scores"):
-            raise MissingFieldError(
-                f"variant {self.variant.name!r}: objective {self.objective.name!r} takes the gradient of "
-                f"{', '.join(self.objective.extras['scores'])}; a trainer of language models has that of log π alone"
             )
         self._own = dict(self.variant.options["objective"])
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import lab
-from lab import registry
-from lab.errors import InputError
+from lab import advantages, registry
+from lab.errors import InputError, MissingFieldError
 from lab.integrations.rules import Rules
 from lab.integrations.verl import estimator
 
@@ -39,6 +39,24 @@ def test_a_filter_looks_at_the_rollouts_that_are_scored(rewards: list, kept: boo
 def test_signs_that_are_turned_at_random_are_refused() -> None:
     with pytest.raises(InputError, match=r"signflip=0.25.*lab.train alone"):
         Rules(lab.variant("grpo", signflip=0.25))
+
+
+def test_what_a_trainer_does_not_give_is_refused_at_once() -> None:
+    """Every rule that is accepted can be computed of what is given; the others are refused by name."""
+    with pytest.raises(
+        MissingFieldError, match="'graph-grpo' reads actions, which a trainer of language models does not"
+    ):
+        Rules("graph-grpo")
+    rewards, logp = np.array([[[0.0], [1.0], [0.0], [1.0]]]), np.full((1, 4, 2), -1.0)
+    refused = {"a2tgpo": "turn_rewards", "remax": "greedy_rewards", "thr": "hidden"}
+    for name, field in refused.items():
+        with pytest.raises(MissingFieldError, match=field):
+            Rules(name)
+    for name in advantages.names():
+        if set(advantages.rule(name).required) <= {"mask"}:
+            rules = Rules(lab.Variant("own", advantage=name))
+            scored = rules.score(rewards, MASK)
+            assert rules.weigh(logp, scored, logp=logp, mask=MASK)[0].shape == logp.shape
 
 
 def test_a_filter_sees_the_weighted_sum() -> None:
