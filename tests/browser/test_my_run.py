@@ -88,3 +88,25 @@ def test_what_a_log_says_does_nothing(new_page: Opener, app_url: str, tmp_path: 
     page = new_page(f"{app_url}/my_run?rules=https://evil.example+me@evil.example+www.evil.example")
     expect(page.get_by_test_id("stAlert").first).to_contain_text("evil.example")
     assert page.locator("a[href*=evil]").count() == 0
+
+
+def test_a_folder_that_grows_is_followed(new_page: Opener, app_url: str, tmp_path: Path) -> None:
+    files = sorted((TWO / "completions").iterdir())
+    folder = tmp_path / "run" / "completions"
+    folder.mkdir(parents=True)
+    for file in files[:2]:
+        shutil.copy(file, folder)
+    page = new_page(f"{app_url}/my_run")
+    choose(page, "a folder of mine")
+    box = page.get_by_role("textbox", name="Folder or file")
+    box.fill(str(folder.parent))
+    box.press("Enter")
+    expect(page.locator(".st-key-reading")).to_contain_text("16 groups", timeout=WAIT)
+    settle(page)
+    page.get_by_text("Follow while it grows").click()
+    settle(page)
+    (folder / files[2].name).write_bytes(files[2].read_bytes()[:1000])  # half written
+    shutil.copy(files[3], folder)
+    expect(page.locator(".st-key-reading")).to_contain_text("24 groups", timeout=WAIT)
+    shutil.copy(files[2], folder)
+    expect(page.locator(".st-key-reading")).to_contain_text("32 groups", timeout=WAIT)

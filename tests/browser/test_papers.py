@@ -33,7 +33,8 @@ def test_all_claims_of_a_paper_are_measured(new_page: Opener, app_url: str) -> N
     page = new_page(f"{app_url}/papers?paper=gdpo&seed={seed}")
     page.get_by_role("button", name="Measure all").click()
     expect(page.locator("[class*='st-key-claim-']").filter(has_text=f"here, seed {seed}")).to_have_count(
-        len(papers.paper("gdpo").claims), timeout=5000 * SETTLE_SECONDS  # a headline is trained anew
+        len(papers.paper("gdpo").claims),
+        timeout=5000 * SETTLE_SECONDS,  # a headline is trained anew
     )
 
 
