@@ -117,13 +117,13 @@ _SETTINGS: Mapping[str, list[tuple[str, dict[str, Any]]]] = {
 
 @claim(
     "crm.headline",
-    sentence="Against wrong labels CRM does what stopping early does: if each is trained for as many passes as are best "
-    "for it, two models that learn from all pairs, or one that makes twice the passes, rank as well.",
+    sentence="Against wrong labels CRM does what stopping early does: if each is trained for as many passes as are "
+    "best for it, two models that learn from all pairs, or one that makes twice the passes, rank as well.",
     criterion="lead of CRM in accuracy over the better of two models that learn from all pairs and of one model with "
-    "twice the passes, 95% interval above 0.03 (gold mlp, 40% flipped labels, 1000 pairs, 6 runs); each with the number "
-    "of passes (2, 5, 10) that was best in 3 other runs, CRM with or without curriculum",
-    note="A lead of less than 0.03 counts as none. At ten passes each, CRM leads: see the first claim. Of policies that "
-    "GRPO trains on each model, at its own best learning rate, the gold reward stands in the last rows.",
+    "twice the passes, 95% interval above 0.03 (gold mlp, 40% flipped labels, 1000 pairs, 6 runs); each with the "
+    "number of passes (2, 5, 10) that was best in 3 other runs, CRM with or without curriculum",
+    note="A lead of less than 0.03 counts as none. At ten passes each, CRM leads: see the first claim. Of policies "
+    "that GRPO trains on each model, at its own best learning rate, the gold reward stands in the last rows.",
     published="RewardBench at 40% noise: up to 9.94 points over standard training",
 )
 def headline(seed: int) -> Measurement:
@@ -171,8 +171,8 @@ def _paid(seed: int, best: Mapping[str, tuple[str, dict[str, Any]]]) -> Rows:
     sentence="Two models that review each other's batches rank better than the same two trained on all pairs: with two "
     "flipped labels of five by 0.08, with one of five by 0.03; the sum of two unfiltered models does not explain it.",
     criterion="mean accuracy of the two models above that of the same two trained on all pairs by 0.03, 95% interval "
-    "above 0, with golds linear and mlp at 40% flipped labels, and above that of the sum of the unfiltered two (6 runs, "
-    "10 passes)",
+    "above 0, with golds linear and mlp at 40% flipped labels, and above that of the sum of the unfiltered two (6 "
+    "runs, 10 passes)",
     note="The value is that of the linear gold. Reported: 0.746 to 0.828 (linear), 0.701 to 0.753 (mlp). "
     "Counter-experiment: nothing is left out.",
     published="RewardBench at 40% noise: up to 9.94 points over standard training",
@@ -196,10 +196,10 @@ def review(seed: int) -> Measurement:
     "crm.2",
     sentence="What the models learn from is cleaner than what they were given: with two flipped labels of five 0.84 of "
     "the pairs that are kept are right (linear gold), 0.58 of all.",
-    criterion="share of right labels among what the models learned from in the last pass above that of all pairs by 0.1, "
-    "95% interval included, with both golds at 40% flipped labels and the linear one at 20% (6 runs)",
-    note="The value is the smallest gain. Reported: 0.576 to 0.838, 0.578 to 0.781, 0.741 to 0.914. Counter-experiment: "
-    "nothing is left out.",
+    criterion="share of right labels among what the models learned from in the last pass above that of all pairs by "
+    "0.1, 95% interval included, with both golds at 40% flipped labels and the linear one at 20% (6 runs)",
+    note="The value is the smallest gain. Reported: 0.576 to 0.838, 0.578 to 0.781, 0.741 to 0.914. "
+    "Counter-experiment: nothing is left out.",
     without=_NO_REVIEW,
 )
 def purity(seed: int) -> Measurement:
@@ -272,8 +272,8 @@ _ITSELF: dict[str, Any] = {"curriculum": "none", "review": "self"}
 @claim(
     "crm.limit-self",
     sentence="That the other model chooses does not matter here: a model that reviews its own batches ranks as well.",
-    criterion="accuracy of peer review less that of self-review below 0.03, mean over both golds, 95% interval included "
-    "(6 runs, 40% flipped)",
+    criterion="accuracy of peer review less that of self-review below 0.03, mean over both golds, 95% interval "
+    "included (6 runs, 40% flipped)",
     note="Reported: 0.828 and 0.830, 0.753 and 0.748. Control: beside models that learn from all pairs.",
     without=lambda seed: _no_gain(seed, _UNSORTED, _UNFILTERED),
 )
@@ -284,8 +284,8 @@ def itself(seed: int) -> Measurement:
 
 @claim(
     "crm.limit-curriculum",
-    sentence="The curriculum adds nothing to peer review: with easy pairs first, the hardest left out, the models rank no "
-    "better than in no order.",
+    sentence="The curriculum adds nothing to peer review: with easy pairs first, the hardest left out, the models "
+    "rank no better than in no order.",
     criterion="accuracy with easy pairs first less that of peer review alone below 0.03, mean over both golds, 95% "
     "interval included (6 runs, 40% flipped)",
     note="Reported: 0.791 beside 0.828 (linear). Key of the order and shares are inferred. Control: peer review beside "
@@ -299,10 +299,10 @@ def curriculum(seed: int) -> Measurement:
 
 @claim(
     "crm.limit-sorted",
-    sentence="A curriculum that leaves out no pair undoes the review: a fixed share of each batch is kept, and the last "
-    "batches of a pass hold wrong labels alone.",
-    criterion="accuracy lost by going through all pairs in order above 0.1, mean over both golds, 95% interval included "
-    "(6 runs, 40% flipped)",
+    sentence="A curriculum that leaves out no pair undoes the review: a fixed share of each batch is kept, and the "
+    "last batches of a pass hold wrong labels alone.",
+    criterion="accuracy lost by going through all pairs in order above 0.1, mean over both golds, 95% interval "
+    "included (6 runs, 40% flipped)",
     note="Reported: accuracies of 0.542 and 0.553; here 0.62 and 0.53, cause not found. Control: no order.",
     without=lambda seed: _sorted(seed, "none"),
 )

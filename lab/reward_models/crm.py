@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -83,14 +83,17 @@ class Reviewed(Perceptron):
 
     def __getitem__(self, chosen: slice | list[int]) -> Reviewed:
         """Those of the S pairs."""
-        return replace(super().__getitem__(chosen), kept=self.kept[chosen])  # type: ignore[return-value]
+        own = super().__getitem__(chosen)
+        return Reviewed(own.weights, own.offsets, own.out, own.constant, kept=self.kept[chosen])
 
     @property
     def members(self) -> tuple[Perceptron, Perceptron]:
         """The two models, S of each."""
         half, zero = self.out.shape[1] // 2, np.zeros(len(self))
-        parts = self.weights, self.offsets, self.out
-        first, second = (Perceptron(*(p[:, h] for p in parts), zero) for h in (slice(half), slice(half, None)))
+        first, second = (
+            Perceptron(self.weights[:, h], self.offsets[:, h], self.out[:, h], zero)
+            for h in (slice(half), slice(half, None))
+        )
         return first, second
 
 
@@ -233,5 +236,8 @@ def _joined(parts: Sequence[NDArray[np.float64]], pairs: NDArray[np.float64], ke
     if not (spread := seen.std(-1)).all():
         raise InputError("a reward model gives every response the same score")
     networks = networks.scaled(seen.mean(-1), spread)
-    joined = [p.reshape(-1, 2 * p.shape[1], *p.shape[2:]) for p in (networks.weights, networks.offsets, networks.out)]
-    return Reviewed(*joined, networks.constant.reshape(-1, 2).sum(1), kept=kept.reshape(len(joined[0]), 2, -1))
+    weights, offsets, out = (
+        p.reshape(-1, 2 * p.shape[1], *p.shape[2:]) for p in (networks.weights, networks.offsets, networks.out)
+    )
+    chosen = kept.reshape(len(out), 2, -1)
+    return Reviewed(weights, offsets, out, networks.constant.reshape(-1, 2).sum(1), kept=chosen)
