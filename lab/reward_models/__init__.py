@@ -10,6 +10,7 @@ from lab.reward_models import (  # noqa: F401  # known by name once imported
     ensembles,
     oprm,
     pairwise,
+    reform,
     secrets_rm,
 )
 from lab.reward_models.bradley_terry import Learned, bradley_terry, learned_reward, prefer

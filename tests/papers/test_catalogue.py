@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import lab
-from lab import distances, papers
+from lab import distances, papers, reward_models
 from lab.errors import InputError, UnknownNameError
 from lab.papers.record import CLAIMS, Measurement, Result, Table, claim
 
@@ -51,12 +51,11 @@ def test_every_paper_has_facts_rules_and_claims(paper: papers.Paper) -> None:
     assert paper.equations and all(name and equation for name, equation in paper.equations)
     assert any(c.kind == "claim" for c in paper.claims)
     about_rewards = {d.paper for d in map(distances.distance, distances.names())}
+    models = {reward_models.find(name).paper for name in reward_models.names()}
     assert paper.slug in paper.variants or paper.slug in {
         "baselines",
         "school-of-reward-hacks",
         "mdp-substrate",
-        "preference-substrate",
-        "secrets-rm",
         "barfi",
         "dense-rewards",
         "flow-substrate",
@@ -67,6 +66,7 @@ def test_every_paper_has_facts_rules_and_claims(paper: papers.Paper) -> None:
         "rm-ensembles-herding",
         "rm-ensembles-wco-uwo",
         *about_rewards,
+        *models,
     }
     for table in paper.published:
         assert table.frame.height == len(table.rows) > 0
