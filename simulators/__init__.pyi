@@ -1,5 +1,6 @@
 from .agents.world import Agents as Agents
 from .bandit.world import Bandit as Bandit
+from .bigrams.world import Bigrams as Bigrams
 from .captions.world import Captions as Captions
 from .delayed.world import Delayed as Delayed
 from .flow.world import Flow as Flow
