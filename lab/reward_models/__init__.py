@@ -4,6 +4,7 @@ Those of responses are known by name: `fit(name, comparisons, seed)` gives a fun
 """
 
 from lab.reward_models import (  # noqa: F401  # known by name once imported
+    by_policies,
     by_reactions,
     by_users,
     crm,

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from lab.errors import InputError, MissingFieldError, check_whole
+from lab.errors import InputError, check_whole
 from lab.reward_models.stacked import Layer, descend, draws_of, linear, through
 from simulators.bigrams.tables import Policies, width
 
@@ -60,21 +60,16 @@ class Discriminator:
 
     Attributes:
         network: Stacked layers.
-        reads: What a context must have, features of a "reference" for each group.
     """
 
     network: Network
-    reads = ("reference",)
 
     def __call__(self, responses: ArrayLike, context: Mapping[str, ArrayLike]) -> Array:
-        """Rewards [S, ..., G] of responses [S, ..., G, D], beside a reference [S, ..., D] that the group shares.
+        """Rewards [S, ..., G] of responses [S, ..., G, D], beside a "reference" [S, ..., D] that the group shares.
 
         Raises:
-            MissingFieldError: A context without a reference. InputError: Shapes that do not fit, or an empty or a
-                feature that is not finite.
+            InputError: Shapes that do not fit, an empty reference, or a feature that is not finite.
         """
-        if "reference" not in context:
-            raise MissingFieldError("polar compares with a reference; its context must have one, [..., P, D]")
         x, ref = (_checked(n, v) for n, v in (("responses", responses), ("reference", context["reference"])))
         if ref.shape != (*x.shape[:-2], x.shape[-1]):
             raise InputError(f"reference {ref.shape} must be [..., P, D] beside responses {x.shape}, [..., P, G, D]")
@@ -94,8 +89,8 @@ def _checked(name: str, x: ArrayLike) -> NDArray[np.float32]:
 
 
 def polar(
-    policies: Policies, seeds: Sequence[int], *, hidden: int = 64, batch: int = 128, steps: int = 400,
-    lr: float = 2e-3,
+    policies: Policies, seeds: Sequence[int], *, hidden: int = 64, batch: int = 64, steps: int = 400,
+    lr: float = 4e-3,
 ) -> Discriminator:  # fmt: skip
     """Pre-training: of two candidates the one from the policy that the reference came from.
 
