@@ -76,7 +76,7 @@ class Discriminator:
         if not (ref != 0).any(-1).all():
             raise InputError("polar: an empty reference; all of its frequencies are 0")
         beside = np.broadcast_to(ref[..., None, :], x.shape)
-        both = [torch.from_numpy(np.ascontiguousarray(a.reshape(len(x), -1, x.shape[-1]))) for a in (beside, x)]
+        both = [torch.tensor(a.reshape(len(x), -1, x.shape[-1])) for a in (beside, x)]
         with torch.no_grad():
             return rewards(self.network, *both).double().numpy().reshape(x.shape[:-1])
 
@@ -114,7 +114,8 @@ def polar(
         raise InputError(f"polar: {len(policies)} policy; two trajectories of it have nothing to be told apart from")
     if len(policies.logits) not in (1, count) or not count:
         raise InputError(f"polar: {len(policies.logits)} pools for {count} seeds; one each is needed, or one in all")
-    pools = Policies(np.broadcast_to(policies.logits, (count, *policies.logits.shape[1:])), policies.length)
+    seeds = [*seeds, *seeds] if count == 1 else seeds  # one network alone is added up in another order
+    pools = Policies(np.broadcast_to(policies.logits, (len(seeds), *policies.logits.shape[1:])), policies.length)
     draws, size = draws_of(seeds), check_whole("hidden", hidden, 1)
     net = _network(draws, width(policies.logits.shape[-1]), size)
     rng = [np.random.default_rng([_SAMPLES, int(s)]) for s in seeds]
@@ -128,7 +129,7 @@ def polar(
 
     check_whole("batch", batch, 1)
     descend(_parts(net), loss, check_whole("steps", steps, 0), lr)
-    return Discriminator(net)
+    return Discriminator(Network(*(tuple((w[:count], b[:count]) for w, b in part) for part in net)))
 
 
 def _triples(pools: Policies, number: int, rng: Sequence[np.random.Generator]) -> list[Tensor]:

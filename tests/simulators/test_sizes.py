@@ -12,6 +12,7 @@ import pytest
 from simulators import (
     Agents,
     Bandit,
+    Bigrams,
     Captions,
     Delayed,
     Graphs,
@@ -31,6 +32,7 @@ from simulators.errors import check_room
 
 WORLDS: dict[str, tuple[Callable[[], World], int]] = {
     "bandit": (lambda: Bandit([[0.2, 0.8]]), 2),
+    "bigrams": (lambda: Bigrams(1, vocabulary=2), 2),
     "toy-lm": (lambda: ToyLM(prompts=1), 2),
     "hidden-lm": (lambda: HiddenLM(prompts=1), 2),
     "agents": (lambda: Agents(skill=[0.0, 1.0]), 2),
