@@ -105,7 +105,7 @@ def polar(
         lr: Its learning rate.
 
     Raises:
-        InputError: A pool of one policy, which is like no other; pools that do not fit the seeds; a number that is none.
+        InputError: A pool of one policy, or pools that do not fit the seeds; a number that is none.
 
     Source: arXiv 2507.05197, section 3; network and sizes of the card.
     """

@@ -20,7 +20,7 @@ def bigrams(
     vocabulary: Annotated[int, Range(2, 64, slider=(2, 12)), "Symbols"] = 6,
     length: Annotated[int, Range(2, 1024, slider=(4, 32)), "Length", "Symbols of a trajectory."] = 16,
     sharpness: Annotated[float, Range(0, 100, slider=(0.2, 3, 0.2)), "Sharpness", "Of all policies."] = 1.2,
-    reward_model: Annotated[str, OneOf(_models), "Reward", "How a rollout is compared with its reference."] = "token-match",
+    reward_model: Annotated[str, OneOf(_models), "Reward", "What compares with the reference."] = "token-match",
     policies: Annotated[int, Range(2, 100_000), "Pool", "Policies that a reward model learns from."] = 200,
     seed: Annotated[int, Range(0, 2**31), "Seed", "Of the pool and the reward model."] = 0,
 ) -> "Bigrams":

@@ -109,8 +109,8 @@ def features(symbols: ArrayLike, vocabulary: int) -> Floats:
     flat, length = y.reshape(-1, y.shape[-1]), y.shape[-1]
     place, wide = width(vocabulary) * np.arange(len(flat))[:, None], width(vocabulary)
     pairs = vocabulary + flat[:, :-1] * vocabulary + flat[:, 1:]
-    count = [np.bincount((place + what).ravel(), minlength=wide * len(flat)).reshape(-1, wide) for what in (flat, pairs)]
-    return np.asarray(count[0] / length + count[1] / (length - 1)).reshape(*y.shape[:-1], wide)
+    alone, paired = (np.bincount((place + what).ravel(), minlength=wide * len(flat)) for what in (flat, pairs))
+    return np.asarray(alone / length + paired / (length - 1)).reshape(*y.shape[:-1], wide)
 
 
 def marginals(logits: Floats, length: int) -> Floats:

@@ -1,9 +1,9 @@
 """Imitation: a policy is to become like another one of which it only sees samples, one for each group of a step.
 
 Policy and target are tables of bigrams, see `simulators.bigrams.tables`. Every run starts at a table of its own and has
-a target of its own; all P groups of a step are drawn from the one policy, each with one fresh trajectory of the target,
-its reference. The reward compares a rollout with the reference of its group. What is meant is the target itself: gold is
-minus the distance between the frequencies of pairs of neighbours, exact.
+a target of its own; all P groups of a step are drawn from the one policy, each with one fresh trajectory of the
+target, its reference. The reward compares a rollout with the reference of its group. What is meant is the target
+itself: gold is minus the distance between the frequencies of pairs of neighbours, exact.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from simulators.bigrams.fitters import FITTERS, Fitter
 from simulators.bigrams.tables import draw_tables, features, frequencies, marginals, pool, sample, softmax, width
 from simulators.errors import check_count, check_room, one_of
 from simulators.random import uniforms
-from simulators.records import Bools, Floats, Ints, Policy, Rollouts, World
+from simulators.records import Floats, Ints, Policy, Rollouts, World
 from simulators.runs import asked, seeded
 
 __all__ = ["Bigrams"]
@@ -105,8 +105,9 @@ class Bigrams(World):
         """
         wide = width(self.vocabulary)
         groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=4 * self.length + 2 * wide)
-        u = uniforms(policy.seeds[:, None, None, None], step=step, attempt=attempt, prompt=np.arange(self.prompts)[:, None, None],
-                     rollout=np.append(np.arange(groups), _REFERENCE)[:, None], draw=np.arange(self.length))  # fmt: skip
+        slots, members = np.arange(self.prompts)[:, None, None], np.append(np.arange(groups), _REFERENCE)[:, None]
+        u = uniforms(policy.seeds[:, None, None, None], step=step, attempt=attempt, prompt=slots, rollout=members,
+                     draw=np.arange(self.length))  # fmt: skip
         actions = sample(policy.parameters[:, None, None], u[:, :, :-1])
         shown = sample(self.target(policy)[:, None], u[:, :, -1])
         extra = {}

@@ -87,7 +87,7 @@ def test_by_name_it_reads_a_reference_and_pays_in_the_world(model):
         score(ranked)
     with pytest.raises(InputError, match="does not read 'user'"):
         score(ranked, {**context, "user": 1.0})
-    with pytest.raises(InputError, match="reference .* must be"):
+    with pytest.raises(InputError, match=r"reference .* must be"):
         score(ranked, {"reference": ranked[:, :2, 0]})
     with pytest.raises(InputError, match="it learns from Policies"):
         reward_models.fit("polar", ([[1.0]], [[2.0]]))
@@ -103,8 +103,9 @@ def test_it_trains_a_policy_by_name():
 @pytest.mark.parametrize(
     ("given", "seeds", "options", "said"),
     [(pool(1, vocabulary=4), [0], {}, "1 policy"), (POOL, [0, 1, 2], {}, "2 pools for 3 seeds"),
-     (POOL, [], {}, "2 pools for 0 seeds"), (POOL, [0, 1], {"steps": -1}, "steps"), (POOL, [0, 1], {"batch": 0}, "batch"),
-     (POOL, [0, 1], {"hidden": 0}, "hidden"), (POOL, [0, 1], {"lr": 1e30, "steps": 3}, "smaller learning rate")],
+     (POOL, [], {}, "2 pools for 0 seeds"), (POOL, [0, 1], {"steps": -1}, "steps"),
+     (POOL, [0, 1], {"batch": 0}, "batch"), (POOL, [0, 1], {"hidden": 0}, "hidden"),
+     (POOL, [0, 1], {"lr": 1e30, "steps": 3}, "smaller learning rate")],
 )  # fmt: skip
 def test_what_teaches_nothing_is_refused(given, seeds, options, said):
     with pytest.raises(InputError, match=said):

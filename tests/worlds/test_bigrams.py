@@ -97,5 +97,5 @@ def test_what_is_no_world_is_refused(given, said):
 def test_symbols_that_are_none_are_refused(small):
     world, policy, said, _ = small
     for wrong in (3, -1):
-        with pytest.raises(ValueError, match="must lie in 0..2"):
+        with pytest.raises(ValueError, match=r"must lie in 0\.\.2"):
             world.log_prob(policy, Rollouts(said.rewards, np.full((1, 1, 81, 4), wrong), said.logp))
