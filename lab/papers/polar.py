@@ -302,7 +302,7 @@ def _collapse(seed: int, kl: float) -> Measurement:
 @claim(
     "polar.limit-finetuning",
     sentence="What it learned of policies is no better start for an unrelated taste: fine-tuned on trajectories that "
-    "are ranked by random weights, it ranks fresh ones no better than a network that starts from nothing, rather worse.",
+    "are ranked by random weights, it ranks fresh ones no better, rather worse, than a network from nothing.",
     criterion="accuracy after fine-tuning less that of an untrained network after the same, 100 triples, below 0.03, "
     "95% interval over 4 runs",
     note="Reported, pre-trained and from nothing: 0.610 and 0.623 with 25 triples, 0.656 and 0.725 with 100, 0.869 and "

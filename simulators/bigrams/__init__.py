@@ -33,6 +33,6 @@ def bigrams(
 
 HERE = Declared(
     bigrams, label="be like a sample of another policy", provides=("response", "reference"), components=("likeness",),
-    run={"lr": 0.3, "group_size": 16}, shown=("prompts", "sharpness", "reward_model"), page={"runs": 8, "steps": 200},
+    run={"lr": 8.0, "group_size": 8}, shown=("prompts", "sharpness", "reward_model"), page={"runs": 8, "steps": 200},
     unit="token",
 )  # fmt: skip
