@@ -61,6 +61,7 @@ def test_every_paper_has_facts_rules_and_claims(paper: papers.Paper) -> None:
         "flow-substrate",
         "gndm",
         "oni",
+        "polar",
         "robo-dopamine",
         "oprm",
         "rm-ensembles-herding",
