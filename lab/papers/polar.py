@@ -97,7 +97,7 @@ def _triples(own: tuple[int, ...], number: int, draw: int) -> tuple[Array, Array
 
 def _right(model: Any, ranked: Array) -> Array:
     """Whether r(first, second) > r(first, third) of trajectories [runs, N, 3, D] -> [runs, N]."""
-    rewards = model(ranked[:, :, 1:], {"reference": ranked[:, :, 0]})
+    rewards = model(ranked[:, :, 1:], {"reference_response": ranked[:, :, 0]})
     return np.asarray(rewards[..., 0] > rewards[..., 1])
 
 
@@ -189,7 +189,7 @@ def graded(seed: int) -> Measurement:
     """Rank correlation of the mean reward with −λ."""
     shares, own = np.linspace(0, 1, 11), _own(seed)
     references, candidates = _mixtures(own, shares)
-    rewards = _fit(own)(candidates, {"reference": references}).mean(1)
+    rewards = _fit(own)(candidates, {"reference_response": references}).mean(1)
     ranks = np.argsort(np.argsort(rewards, axis=1), axis=1)
     alike = np.array([np.corrcoef(each, -np.arange(len(shares)))[0, 1] for each in ranks])
     rows: Rows = [{"λ": float(s), "reward": float(r)} for s, r in zip(shares, rewards.mean(0), strict=True)]

@@ -16,7 +16,7 @@ __all__ = ["polar"]
 
 
 @reward_model("polar", paper="polar", equation="loss = −log σ(r(A₁, A₂) − r(A₁, B₁))", data=Policies,
-              reads=("reference",), note="learns from policies; scores beside a reference")  # fmt: skip
+              reads=("reference_response",), note="learns from policies; scores beside a reference")  # fmt: skip
 def polar(
     comparisons: Policies, seeds: Sequence[int], *, hidden: int = 64, batch: int = 64, steps: int = 400,
     lr: float = 4e-3,

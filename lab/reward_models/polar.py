@@ -65,14 +65,18 @@ class Discriminator:
     network: Network
 
     def __call__(self, responses: ArrayLike, context: Mapping[str, ArrayLike]) -> Array:
-        """Rewards [S, ..., G] of responses [S, ..., G, D], beside a "reference" [S, ..., D] that the group shares.
+        """Rewards [S, ..., G] of responses [S, ..., G, D], beside "reference_response" [S, ..., D], the group's.
 
         Raises:
             InputError: Shapes that do not fit, an empty reference, or a feature that is not finite.
         """
-        x, ref = (_checked(n, v) for n, v in (("responses", responses), ("reference", context["reference"])))
+        x, ref = (
+            _checked(n, v) for n, v in (("responses", responses), ("reference_response", context["reference_response"]))
+        )
         if ref.shape != (*x.shape[:-2], x.shape[-1]):
-            raise InputError(f"reference {ref.shape} must be [..., P, D] beside responses {x.shape}, [..., P, G, D]")
+            raise InputError(
+                f"reference_response {ref.shape} must be [..., P, D] beside responses {x.shape}, [..., P, G, D]"
+            )
         if not (ref != 0).any(-1).all():
             raise InputError("polar: an empty reference; all of its frequencies are 0")
         beside = np.broadcast_to(ref[..., None, :], x.shape)

@@ -66,7 +66,7 @@ first, second, other = (unseen.draw(each % 100, rng)[0] for each in (who, who, w
 
 def told_apart(score):
     """Share of triples in which the candidate of the reference's policy is paid more."""
-    found = score(np.stack([second, other], axis=1), {"reference": first})
+    found = score(np.stack([second, other], axis=1), {"reference_response": first})
     return (found[:, 0] > found[:, 1]).mean()
 
 
@@ -86,7 +86,7 @@ shares = np.linspace(0, 1, 11)
 ours, theirs = softmax(unseen.logits[0, :20, None, None]), softmax(unseen.logits[0, 20:40, None, None])
 way = np.append(0.0, shares)[:, None, None]
 drawn = features(sample(np.log((1 - way) * ours + way * theirs), np.random.default_rng(2).random((20, 50, 12, 16))), 6)
-rewards = score(drawn[:, :, 1:], {"reference": drawn[:, :, 0]}).mean((0, 1))
+rewards = score(drawn[:, :, 1:], {"reference_response": drawn[:, :, 0]}).mean((0, 1))
 figure = go.Figure(go.Scatter(x=shares, y=rewards, mode="lines+markers"))
 figure.update_xaxes(title="λ, how much of the other policy").update_yaxes(title="mean reward").update_layout(height=350)
 

@@ -32,7 +32,7 @@ def bigrams(
 
 
 HERE = Declared(
-    bigrams, label="be like a sample of another policy", provides=("response", "reference"), components=("likeness",),
-    run={"lr": 8.0, "group_size": 8}, shown=("prompts", "sharpness", "reward_model"), page={"runs": 8, "steps": 200},
-    unit="token",
+    bigrams, label="be like a sample of another policy", provides=("response", "reference_response"),
+    components=("likeness",), run={"lr": 8.0, "group_size": 8}, shown=("prompts", "sharpness", "reward_model"),
+    page={"runs": 8, "steps": 200}, unit="token",
 )  # fmt: skip

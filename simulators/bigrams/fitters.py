@@ -9,7 +9,7 @@ from simulators.bigrams.tables import Policies
 
 __all__ = ["FITTERS", "Fitter"]
 
-#: A pool of policies and one seed -> a model, called with responses [1, ..., G, D] and {"reference": [1, ..., D]}.
+#: A pool of policies and one seed -> a model, of responses [1, ..., G, D] and "reference_response" [1, ..., D].
 Fitter = Callable[[Policies, Sequence[int]], Any]
 
 #: Name -> how it is fitted; None: nothing is, tokens are matched.

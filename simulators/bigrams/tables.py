@@ -18,7 +18,7 @@ from simulators.records import Floats, Ints, declare_field
 __all__ = ["Policies", "draw_tables", "features", "frequencies", "marginals", "pool", "sample", "softmax", "width"]
 
 declare_field("response", "SPGD", "features of each response")
-declare_field("reference", "SPD", "features of the reference response of each group")
+declare_field("reference_response", "SPD", "features of the reference response of each group")
 
 _POOL = 60_000
 

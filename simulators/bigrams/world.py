@@ -48,7 +48,7 @@ class Bigrams(World):
     """
 
     name = "bigrams"
-    provides: tuple[str, ...] = ("response", "reference")
+    provides: tuple[str, ...] = ("response", "reference_response")
     components: tuple[str, ...] = ("likeness",)
 
     def __init__(
@@ -100,8 +100,8 @@ class Bigrams(World):
             group_size: G.
             step: This and `attempt` tell the draws.
             attempt: Number of the draw, for a step that samples again.
-            fields: "response", features of each trajectory [S, P, G, V + V²]; "reference", of each reference [S, P, V +
-                V²].
+            fields: "response", features of each trajectory [S, P, G, V + V²]; "reference_response", of each
+                reference [S, P, V + V²].
         """
         wide = width(self.vocabulary)
         groups, step, attempt = asked(self, policy, group_size, step, attempt, fields, each=4 * self.length + 2 * wide)
@@ -112,7 +112,10 @@ class Bigrams(World):
         shown = sample(self.target(policy)[:, None], u[:, :, -1])
         extra = {}
         if fields or self._fit is not None:
-            extra = {"response": features(actions, self.vocabulary), "reference": features(shown, self.vocabulary)}
+            extra = {
+                "response": features(actions, self.vocabulary),
+                "reference_response": features(shown, self.vocabulary),
+            }
         rewards = self._rewards(actions, shown, extra)[..., None]
         asked_for = {name: extra[name] for name in self.provides if name in fields}
         return Rollouts(rewards, actions, self._logp(policy, actions), extra=asked_for)
@@ -120,7 +123,7 @@ class Bigrams(World):
     def _rewards(self, actions: Ints, shown: Ints, seen: dict[str, Floats]) -> Floats:
         if self.model is None:
             return np.asarray((actions == shown[:, :, None]).mean(-1))
-        context = {"reference": seen["reference"][None]}
+        context = {"reference_response": seen["reference_response"][None]}
         return np.asarray(self.model(seen["response"][None], context)[0])
 
     def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:

@@ -30,7 +30,7 @@ def triples(number, draw=1, seed=5):
 
 
 def right(model, ranked):
-    found = model(ranked[:, :, 1:], {"reference": ranked[:, :, 0]})
+    found = model(ranked[:, :, 1:], {"reference_response": ranked[:, :, 0]})
     return (found[..., 0] > found[..., 1]).mean()
 
 
@@ -57,7 +57,7 @@ def test_the_reward_is_the_network_as_written_and_not_symmetric(model):
 
     e, c = encoded(ref), encoded(cand)
     hidden = (w3[1] @ torch.cat([e * c, (e - c) ** 2, c]) + b3[1]).relu()
-    both = model(np.stack([[cand[None], ref[None]]] * 2), {"reference": np.stack([[ref, cand]] * 2)})
+    both = model(np.stack([[cand[None], ref[None]]] * 2), {"reference_response": np.stack([[ref, cand]] * 2)})
     assert both[1, 0, 0] == pytest.approx(float(w4[1] @ hidden + b4[1]), abs=1e-5)
     assert abs(both[1, 0, 0] - both[1, 1, 0]) > 1e-4
 
@@ -79,16 +79,18 @@ def test_rankings_refine_it_and_leave_the_first_as_it_was(model):
 
 def test_by_name_it_reads_a_reference_and_pays_in_the_world(model):
     score, ranked = reward_models.fit("polar", POOL, [0, 1], **QUICK), triples(4)
-    context = {"reference": ranked[:, :, 0]}
+    context = {"reference_response": ranked[:, :, 0]}
     assert np.array_equal(score(ranked, context), model(ranked, context)) and score(ranked, context).shape == (2, 4, 3)
     alone = reward_models.fit("polar", Policies(POOL.logits[:1]), 0, **QUICK)
-    assert alone(ranked[0], {"reference": ranked[0, :, 0]}) == pytest.approx(score(ranked, context)[0], abs=1e-5)
-    with pytest.raises(MissingFieldError, match="reads reference too"):
+    assert alone(ranked[0], {"reference_response": ranked[0, :, 0]}) == pytest.approx(
+        score(ranked, context)[0], abs=1e-5
+    )
+    with pytest.raises(MissingFieldError, match="reads reference_response too"):
         score(ranked)
     with pytest.raises(InputError, match="does not read 'user'"):
         score(ranked, {**context, "user": 1.0})
-    with pytest.raises(InputError, match=r"reference .* must be"):
-        score(ranked, {"reference": ranked[:, :2, 0]})
+    with pytest.raises(InputError, match=r"reference_response .* must be"):
+        score(ranked, {"reference_response": ranked[:, :2, 0]})
     with pytest.raises(InputError, match="it learns from Policies"):
         reward_models.fit("polar", ([[1.0]], [[2.0]]))
 
@@ -115,9 +117,9 @@ def test_what_teaches_nothing_is_refused(given, seeds, options, said):
 def test_references_that_are_none_and_rankings_that_are_none_are_refused(model):
     x = triples(2)
     with pytest.raises(InputError, match="empty reference"):
-        model(x, {"reference": np.zeros((2, 2, 20))})
-    with pytest.raises(InputError, match="reference must be finite"):
-        model(x, {"reference": np.full((2, 2, 20), np.nan)})
+        model(x, {"reference_response": np.zeros((2, 2, 20))})
+    with pytest.raises(InputError, match="reference_response must be finite"):
+        model(x, {"reference_response": np.full((2, 2, 20), np.nan)})
     for wrong in (x[:, :0], x[:, :, :2], x[:1], x[..., :5]):
         with pytest.raises(InputError, match=r"must be \[S=2, N, 3, D=20\]"):
             polar.finetuned(model, wrong, [0, 1])

@@ -56,11 +56,11 @@ def test_exact_numbers_are_those_of_all_trajectories(small):
 def test_references_are_the_targets_and_shared_by_the_group(small):
     world, policy, _, _ = small
     first, again, next_one = (world.rollout(policy, 4, step, fields=world.provides) for step in (0, 0, 1))
-    assert first.get("reference").shape == (1, 2, 12) and first.get("response").shape == (1, 2, 4, 12)
-    assert np.array_equal(first.get("reference"), again.get("reference"))
-    assert not np.array_equal(first.get("reference"), next_one.get("reference"))
+    assert first.get("reference_response").shape == (1, 2, 12) and first.get("response").shape == (1, 2, 4, 12)
+    assert np.array_equal(first.get("reference_response"), again.get("reference_response"))
+    assert not np.array_equal(first.get("reference_response"), next_one.get("reference_response"))
     many = Bigrams(4000, vocabulary=3, length=4, policies=2)
-    shown = many.rollout(policy, 1, 0, fields=["reference"]).get("reference")[0]
+    shown = many.rollout(policy, 1, 0, fields=["reference_response"]).get("reference_response")[0]
     assert shown[:, 3:].mean(0) == pytest.approx(frequencies(world.target(policy), 4).ravel(), abs=0.03)
 
 
@@ -68,13 +68,13 @@ def test_tokens_are_matched_place_by_place_and_other_rewards_read_the_reference(
     world = Bigrams(3, reward_model=lambda policies, seeds: _nearness)
     plain, read = (w.rollout(w.init([0, 1]), 4, 0, fields=w.provides) for w in (Bigrams(3), world))
     assert np.array_equal(plain.actions, read.actions) and set(np.unique(plain.rewards * 16)) <= set(range(17))
-    apart = np.abs(read.get("response") - read.get("reference")[:, :, None]).sum(-1)
+    apart = np.abs(read.get("response") - read.get("reference_response")[:, :, None]).sum(-1)
     assert read.rewards[..., 0] == pytest.approx(-apart) and world.components == ("likeness",)
     assert lab.world("bigrams", prompts=3).rollout(world.init([0]), 4, 0).extra == {}
 
 
 def _nearness(responses, context):
-    return -np.abs(responses - context["reference"][..., None, :]).sum(-1)
+    return -np.abs(responses - context["reference_response"][..., None, :]).sum(-1)
 
 
 def test_pools_are_their_seeds_own():
