@@ -102,6 +102,21 @@ def test_it_trains_a_policy_by_name():
     assert trace.frame["gold"].is_between(-1, 0).all() and trace.frame.height == 6
 
 
+def test_as_a_reward_rule_it_reads_what_the_world_shows():
+    score = reward_models.fit("polar", pool(20, seeds=0), 0, **{**QUICK, "steps": 5})
+    world = lab.world("bigrams", prompts=2)
+    shown = world.rollout(world.init([0, 1]), 4, 0, fields=world.provides)
+    reward_models.reward_rule("like-the-reference", score)
+    try:
+        fields = {name: shown.get(name) for name in world.provides}
+        found = lab.rewards.apply("like-the-reference", shown.rewards, **fields)[..., 0]
+        assert np.array_equal(found, score(fields["response"], {"reference_response": fields["reference_response"]}))
+        method = lab.variant("grpo", reward="like-the-reference")
+        assert lab.train(world, method, steps=2, seeds=2, group_size=4, measure=["gold"]).frame.height == 4
+    finally:
+        del lab.registry._RULES["reward"]["like-the-reference"]
+
+
 @pytest.mark.parametrize(
     ("given", "seeds", "options", "said"),
     [(pool(1, vocabulary=4), [0], {}, "1 policy"), (POOL, [0, 1, 2], {}, "2 pools for 3 seeds"),
