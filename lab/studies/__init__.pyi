@@ -104,6 +104,18 @@ from .shaping import (
     shaping_study as shaping_study,
 )
 from .sign_flips import sign_flip_study as sign_flip_study
+from .topologies import (
+    inference_distances as inference_distances,
+)
+from .topologies import (
+    latent_tree as latent_tree,
+)
+from .topologies import (
+    mean_inference_distance as mean_inference_distance,
+)
+from .topologies import (
+    topology_ratios as topology_ratios,
+)
 from .what_if import (
     advantage_summary as advantage_summary,
 )
