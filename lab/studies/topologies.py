@@ -7,6 +7,7 @@ between them, each edge a resistor of its variance.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +50,9 @@ class Network:
         more = np.asarray(pairs, np.int64).reshape(-1, 2)
         if more.size and not (more.min() >= 0 and more.max() < self.size):
             raise InputError(f"pairs name node {more.min()} to {more.max()}; there are {self.size}, from 0 on")
-        ends = (np.concatenate([own, new]) for own, new in ((self.first, more[:, 0]), (self.second, more[:, 1])))
-        return Network(self.size, *ends, np.concatenate([self.variance, np.full(len(more), float(variance))]))
+        first, second = (np.concatenate(ends) for ends in ((self.first, more[:, 0]), (self.second, more[:, 1])))
+        noise = np.concatenate([self.variance, np.full(len(more), float(variance))])
+        return Network(self.size, first, second, noise)
 
     @property
     def laplacian(self) -> Array:
@@ -205,7 +207,7 @@ def tree_pairs(
 
 def topology_ratios(
     made: LatentTree, number: int, leaves: int, *, branches: int | None = None, variance: float = 10.0,
-    of_tree: float = 1.0, seeds: ArrayLike = 24,
+    of_tree: float = 1.0, seeds: int | Sequence[int] = 24,
 ) -> Array:  # fmt: skip
     """Mean inference distance after comparisons of a prefix tree over that after as many of a chain [seeds].
 
@@ -225,8 +227,8 @@ def topology_ratios(
     for name, value in (("variance", variance), ("of_tree", of_tree)):
         check_number(name, value, lambda v: v > 0, "a number above 0")
     q, ratios, start = _grounded(made.network)[np.ix_(made.leaves, made.leaves)], [], made.leaves[0]
-    for seed in np.arange(seeds) if np.ndim(seeds) == 0 else np.asarray(seeds):
-        rng = [np.random.default_rng([int(seed), which]) for which in (0, 1)]
+    for seed in range(seeds) if isinstance(seeds, int) else seeds:
+        rng = [np.random.default_rng([seed, which]) for which in (0, 1)]
         chain = chain_pairs(made, number, rng[0]) - start
         tree = tree_pairs(made, number, leaves, rng[1], branches=branches) - start
         ratios.append(_compared_distance(q, tree, of_tree * variance) / _compared_distance(q, chain, variance))
