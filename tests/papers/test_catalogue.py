@@ -66,6 +66,7 @@ def test_every_paper_has_facts_rules_and_claims(paper: papers.Paper) -> None:
         "oprm",
         "rm-ensembles-herding",
         "rm-ensembles-wco-uwo",
+        "tree-rm",
         *about_rewards,
         *models,
     }
