@@ -127,7 +127,7 @@ claim_detail(measured.frame if QUICK else papers.measured(headline.id)[1].frame)
 
 # %%
 entry = recorded.read()["secrets-rm.3"].runs[0]
-print(f"soft labels with margin gain {entry.value:+.3f}; with the strengths of other pairs {entry.without:+.3f}")
+print(f"the margin gains {entry.value:+.3f}; with the strengths of other pairs {entry.without:+.3f}")
 
 # %% [markdown]
 # ## Where it does harm
