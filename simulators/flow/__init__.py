@@ -32,6 +32,7 @@ def flow(
     seed: Annotated[int, Range(0, 2**63 - 1), "Seed", "Of the pretrained weights."] = 0,
     pool: Annotated[int, Range(0, 4096), "Pool", "Samples per prompt, made once; 0: the policy draws its own."] = 0,
     rewards: Annotated[str | Sequence[str], OneOf(_rewards, WORDS, several=True), "Rewards"] = "near",
+    device: Annotated[str, "Device", "cpu, cuda, cuda:1 or auto."] = "cpu",
 ) -> "Flow":
     """A flow that turns noise into points of the plane, rewarded near one mode for each prompt."""
     from simulators.flow.pool import Pool
@@ -39,7 +40,7 @@ def flow(
 
     made = partial(Pool, pool=pool) if pool else Flow
     return made(prompts, denoising=denoising, noise=noise, modes=modes, deviation=deviation, width=width,
-                pretraining=pretraining, seed=seed, rewards=rewards)  # fmt: skip
+                pretraining=pretraining, seed=seed, rewards=rewards, device=device)  # fmt: skip
 
 
 HERE = Declared(

@@ -149,7 +149,7 @@ def distil(
     """Students of a pretrained flow; before each update the fake model follows them with some of its own.
 
     Args:
-        flow: the teacher, in float32.
+        flow: the teacher, in float32 on the CPU.
         norm: see `direction`.
         seeds: of the S runs.
         updates: of the student.

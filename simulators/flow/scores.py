@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simulators.devices import on_host
 from simulators.errors import one_of
 from simulators.flow import pretraining
 from simulators.flow.fields import NOISED
@@ -49,8 +50,8 @@ def denoising(world: Network, parameters: Tensor, rollouts: Rollouts) -> Tensor:
     the best one for a reward and a KL penalty of strength β would have been rewarded with.
     """
     held, now = rollouts.extra, velocity(world, parameters, rollouts)
-    x, start, ends = (torch.from_numpy(held[n]).to(now.dtype) for n in ("noised", "velocity_start", "reached"))
-    t = torch.from_numpy(held["noised_at"]).to(now.dtype)[..., None]
+    x, start, ends = (torch.from_numpy(held[n]).to(now) for n in ("noised", "velocity_start", "reached"))
+    t = torch.from_numpy(held["noised_at"]).to(now)[..., None]
     away, before = (((x - ends[..., -1:, :]) / t - v).square().sum(-1) for v in (now, start))
     return torch.stack((away, before - away), dim=-1)
 
@@ -101,13 +102,13 @@ class Scores:
 
     def values(self, name: str) -> Floats:
         """A score [S, P, G, L]; the same array whenever it is asked for."""
-        found: Floats = self._once((name,), lambda: np.ascontiguousarray(self._score(name).detach().double().numpy()))
+        found: Floats = self._once((name,), lambda: np.ascontiguousarray(on_host(self._score(name).detach())))
         return found
 
     def pull(self, weights: Mapping[str, Floats]) -> Tensor:
         """Σ w ∇score over the scores that are weighed: a tensor [S, N]."""
         with torch.enable_grad():
-            held = {n: torch.from_numpy(np.ascontiguousarray(w)).to(self._weights.dtype) for n, w in weights.items()}
+            held = {n: torch.from_numpy(np.ascontiguousarray(w)).to(self._weights) for n, w in weights.items()}
             total = sum((w * self._score(n)).sum() for n, w in held.items())
             (found,) = torch.autograd.grad(total, self._weights, retain_graph=True)
         return found
@@ -126,7 +127,5 @@ def noised(world: Network, policy: Policy, ends: Floats, noise: Floats) -> dict[
     data, fresh, t = (torch.from_numpy(each) for each in (ends[..., None, :], noise, times))
     x = pretraining.noised(data, fresh, t).numpy()
     with torch.no_grad():
-        old, start = (
-            world.velocities(each, x, times).double().numpy() for each in (policy.parameters, world.start(len(ends)))
-        )
+        old, start = (on_host(world.velocities(each, x, times)) for each in (policy.parameters, world.start(len(ends))))
     return dict(zip(NOISED, (x, times, old, start), strict=True))

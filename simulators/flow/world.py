@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simulators.devices import device_of, on_host
 from simulators.errors import check_count
 from simulators.flow.fields import NOISED
 from simulators.flow.mixture import Mixture, normals
@@ -52,6 +53,7 @@ class Flow(World):
         seed: of its weights.
         rewards: names of K rewards, or several joined by "+".
         precision: "float32" or "float64".
+        device: where the network is, "cpu", "cuda", "cuda:1" or "auto" (a GPU where there is one).
 
     Attributes:
         components: names of the rewards [K].
@@ -74,7 +76,7 @@ class Flow(World):
     def __init__(
         self, prompts: int = 4, *, denoising: int = 10, noise: float = 0.7, modes: int = 8, deviation: float = 0.15,
         mass: Sequence[float] | None = None, width: int = 64, pretraining: int = 3000, seed: int = 0,
-        rewards: str | Sequence[str] = "near", precision: str = "float32",
+        rewards: str | Sequence[str] = "near", precision: str = "float32", device: str = "cpu",
     ) -> None:  # fmt: skip
         if precision not in ("float32", "float64"):
             raise ValueError(f'precision={precision!r}; it is "float32" or "float64"')
@@ -92,7 +94,7 @@ class Flow(World):
                  "steps": check_count("pretraining", pretraining, least=0), "seed": seed,
                  "mass": self.mixture.shares.tolist()}  # fmt: skip
         start = cached("flow", facts, lambda: match(self.model, self.mixture, pretraining, seed).numpy())
-        self._start = torch.from_numpy(start).to(getattr(torch, precision))
+        self._start = torch.from_numpy(start).to(device_of(device), getattr(torch, precision))
 
     def __repr__(self) -> str:
         return f"Flow(prompts={self.prompts}, denoising={self.steps}, noise={self.noise}, parameters={self.model.size})"
@@ -167,21 +169,21 @@ class Flow(World):
     def velocity(self, policy: Policy, x: Floats, t: float) -> Floats:
         """Velocities at samples of the prompts [S, P, G, 2] and a time."""
         with torch.no_grad():
-            return self.velocities(policy.parameters, x, t).double().numpy()
+            return on_host(self.velocities(policy.parameters, x, t))
 
     def velocities(self, parameters: Tensor, x: Floats, t: Any) -> Tensor:
         """Velocities [S, P, ..., 2] at samples [S, P, ..., 2] and times that broadcast to them, differentiable."""
         shape = x.shape[:-1]
         prompt = np.broadcast_to(np.arange(self.prompts).reshape(-1, *[1] * (len(shape) - 2)), shape)
         given = [np.array(np.broadcast_to(each, shape)) for each in (t, prompt)]
-        when, one_of = (torch.from_numpy(each).flatten(1) for each in given)
-        at = torch.from_numpy(x).to(parameters.dtype).flatten(1, -2)
+        when, one_of = (torch.from_numpy(each).to(parameters.device).flatten(1) for each in given)
+        at = torch.from_numpy(x).to(parameters).flatten(1, -2)
         return self.model(parameters, at, when.to(parameters.dtype), one_of).unflatten(1, shape[1:])
 
     def _instant(self, policy: Policy, reached: Floats) -> Floats:
         times = np.array([step.t + step.d for step in self.schedule])
         with torch.no_grad():
-            v = self.velocities(policy.parameters, reached, times).double().numpy()
+            v = on_host(self.velocities(policy.parameters, reached, times))
         ends = reached - times[:, None] * v
         return np.moveaxis(self.reward(np.moveaxis(ends, 3, 0)), 0, 3)
 
@@ -191,16 +193,16 @@ class Flow(World):
             raise ValueError("the action of a denoising step is its number; what was drawn stands in 'reached'")
         latent, reached = rollouts.extra["latent"], rollouts.extra["reached"]
         v = self.velocities(parameters, latent, [step.t for step in self.schedule])
-        steps = [torch.tensor([getattr(s, part) for s in self.schedule], dtype=v.dtype)[:, None]
+        steps = [torch.tensor([getattr(s, part) for s in self.schedule], dtype=v.dtype, device=v.device)[:, None]
                  for part in ("keep", "push", "deviation")]  # fmt: skip
-        before, after = (torch.from_numpy(each).to(v.dtype) for each in (latent, reached))
+        before, after = (torch.from_numpy(each).to(v) for each in (latent, reached))
         density = log_density(after, steps[0] * before + steps[1] * v, steps[2])
-        return torch.where(torch.from_numpy(np.asarray(rollouts.mask)), density, 0.0)
+        return torch.where(torch.from_numpy(np.asarray(rollouts.mask)).to(v.device), density, 0.0)
 
     @torch.no_grad()
     def log_prob(self, policy: Policy, rollouts: Rollouts) -> Floats:
         """Log-density of each step under `policy` [S, P, G, T], nats."""
-        return self.densities(policy.parameters, rollouts).double().numpy()
+        return on_host(self.densities(policy.parameters, rollouts))
 
     def gradient(self, policy: Policy, rollouts: Rollouts, weights: Floats) -> Tensor:
         """Σ w ∇log π by autograd, the weights [S, P, G, T] held fixed: a tensor [S, N]."""
@@ -229,7 +231,7 @@ class Flow(World):
             self.rollout(policy, 8, 0)
         latent, times = policy.memo["rollouts"].extra["latent"], [step.t for step in self.schedule]
         with torch.no_grad():
-            ours, theirs = (self.velocities(p.parameters, latent, times).double().numpy() for p in (policy, other))
+            ours, theirs = (on_host(self.velocities(p.parameters, latent, times)) for p in (policy, other))
         push = np.array([step.push for step in self.schedule])[:, None]
         return ((push * (ours - theirs) / self._deviations[:, None]) ** 2 / 2).sum(-1).sum(-1).mean((1, 2))
 

@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simulators.devices import device_of
 from simulators.errors import check_count
 from simulators.records import Floats, Policy, Rollouts
 from simulators.small_lm.hub import LowRank, Whole, load
 from simulators.small_lm.tasks import FORM, Problem, marked, score, shown, task
-from simulators.small_lm.world import SmallLM, _device, _mask
+from simulators.small_lm.world import SmallLM, _mask
 
 __all__ = ["PretrainedLM"]
 
@@ -59,7 +60,7 @@ class PretrainedLM(SmallLM):
         self, model: str, task: str = "arithmetic", *, prompts: int = 8, length: int = 0, lora: int = 8, shots: int = 2,
         rows: int = 8, problems: int = 500, seed: int = 0, device: str = "auto",
     ) -> None:  # fmt: skip
-        self.prompts, self.device = check_count("prompts", prompts, least=1), _device(device)
+        self.prompts, self.device = check_count("prompts", prompts, least=1), device_of(device)
         self.source, self.rows = model, check_count("rows", rows, least=1)
         check_count("length", length, least=0)
         self.shots = check_count("shots", shots, least=0)

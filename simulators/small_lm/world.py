@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simulators.devices import device_of
 from simulators.errors import check_count, check_room
 from simulators.random import DRAWS, uniforms
 from simulators.records import Floats, Policy, Rollouts, World
@@ -75,7 +76,7 @@ class SmallLM(World):
             raise ValueError(f"accuracy={accuracy}; it must be from 0 to 1")
         if precision not in ("float32", "bfloat16"):
             raise ValueError(f'precision={precision!r}; it is "float32" or "bfloat16"')
-        self.prompts, self.device = check_count("prompts", prompts, least=1), _device(device)
+        self.prompts, self.device = check_count("prompts", prompts, least=1), device_of(device)
         torch.set_num_threads(1)  # runs are the parallel work, and numbers do not depend on the cores
         check_room(64 * check_count("problems", problems, least=10), problems=problems)
         self._problems(task, problems, seed)
@@ -372,15 +373,3 @@ def _picked(logits: Tensor, u: Tensor) -> Tensor:
     """Tokens [S, B] by the inverse of the distribution function at u [S, P, G]."""
     below = logits.softmax(-1).cumsum(-1)[..., :-1] <= u.flatten(1)[..., None]
     return below.sum(-1)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f'device={name!r}; it is one of "cpu", "cuda", "cuda:1" and "auto"') from None
-    if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
-        raise ValueError(f'device={name!r}; torch sees {torch.cuda.device_count()} GPU(s) here: "cpu" or "auto" work')
-    return device

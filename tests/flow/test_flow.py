@@ -114,7 +114,8 @@ def test_the_mixture_and_its_measures():
      ({"mass": [float("nan")] + [1] * 7}, "it must be 8 weights of at least 0"),
      ({"denoising": 1}, "denoising must be at least 2, not 1"), ({"noise": 0.0}, "must be above 0: .* no density"),
      ({"noise": float("nan")}, "noise=nan; it must be above 0"), ({"deviation": 0.0}, "deviation=0.0; at least one"),
-     ({"precision": "half"}, "float64")],
+     ({"precision": "half"}, "float64"), ({"device": "cuda:97"}, "work"),
+     ({"device": "abacus"}, "cuda:1")],
 )  # fmt: skip
 def test_what_cannot_flow_is_refused(given, words):
     with pytest.raises(ValueError, match=words):
@@ -136,6 +137,18 @@ def test_damaged_weights_are_named_and_made_anew(monkeypatch, tmp_path, harm):
     with pytest.warns(UserWarning, match=rf"{file.name} is damaged .* and is made anew"):
         again = Flow(2, **SMALL).start(1)
     assert torch.equal(again, whole) and torch.equal(Flow(2, **SMALL).start(1), whole)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("name", ["flow-grpo", "diffusion-nft", "vgpo", "gdro", "marble"])
+def test_a_gpu_trains_as_the_cpu_does(name):
+    given = {**SMALL, "rewards": "near+right", "precision": "float64"}
+    run = {"steps": 5, "seeds": 2, "group_size": 4, "lr": 1e-2, "measure": ["reward", "gold"]}
+    here, there = (lab.train(Flow(2, **given, device=device), name, **run) for device in ("cpu", "cuda"))
+    assert np.allclose(here.parameters(name), there.parameters(name), rtol=0, atol=1e-9)
+    assert here.frame.select("reward", "gold").to_numpy() == pytest.approx(
+        there.frame.select("reward", "gold").to_numpy()
+    )
 
 
 def test_the_data_are_drawn_by_their_mass():
