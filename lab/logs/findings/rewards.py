@@ -47,14 +47,14 @@ def _names(found: list[tuple[str, pl.DataFrame]]) -> list[str]:
 
 def _far(frame: pl.DataFrame, name: str, widths: float, inner: float, least: int) -> pl.DataFrame:
     """Rows whose value of a reward lies far outside the inner range: step, group, rollout, reward, value, distance."""
-    rows = frame.select("step", "group", "rollout", pl.lit(name).alias("reward"), column(name).alias("value"))
-    rows = rows.drop_nulls()
-    low, high = (rows["value"].quantile(q, "nearest") for q in ((1 - inner) / 2, (1 + inner) / 2))
-    if low is None or high is None or rows.height < least or high <= low:
-        return rows.clear().with_columns(low=0.0, high=0.0, distance=0.0)
-    away = pl.max_horizontal(pl.lit(low) - pl.col("value"), pl.col("value") - high)
-    rows = rows.with_columns(low=pl.lit(low), high=pl.lit(high), distance=away / (high - low))
-    return rows.filter(pl.col("distance") > widths)
+    asked = ["step", "group", "rollout", pl.lit(name).alias("reward"), column(name).alias("value")]
+    known = frame[name].alias("").drop_nulls()
+    low, high = (known.quantile(q, "nearest") for q in ((1 - inner) / 2, (1 + inner) / 2))
+    if low is None or high is None or len(known) < least or high <= low:
+        return frame.clear().select(asked).with_columns(low=0.0, high=0.0, distance=0.0)
+    distance = pl.max_horizontal(low - column(name), column(name) - high) / (high - low)
+    asked += [pl.lit(low).alias("low"), pl.lit(high).alias("high"), distance.alias("distance")]
+    return by_pieces(frame, lambda rows: rows.filter(distance > widths).select(asked))
 
 
 def _ranges(run: Facts, name: str) -> Evidence:
