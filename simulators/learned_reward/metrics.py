@@ -16,11 +16,24 @@ Scorer = Callable[[Floats], Floats]
 _SEED, _BINS = 31_337, 15
 
 
-def _pairs(scorer: Scorer, gold: Gold, number: int) -> tuple[Floats, Floats]:
+def _difference(scorer: Scorer, first: Floats, second: Floats) -> Floats:
+    return scorer(first) - scorer(second)
+
+
+def _log_odds(scorer: Scorer, first: Floats, second: Floats) -> Floats:
+    """Of the preference of the first: the difference of scores, or what a model says that has `preferred`."""
+    own = getattr(scorer, "preferred", None)
+    if own is None:
+        return _difference(scorer, first, second)
+    chance = own(first, second)
+    return np.asarray(np.log(chance) - np.log1p(-chance))
+
+
+def _pairs(scorer: Scorer, gold: Gold, number: int, margin: Callable[..., Floats] = _difference) -> tuple[Floats, ...]:
     """Margins of the models [S, n] and of the gold [n] on fresh pairs, the same for every model."""
     rng = np.random.default_rng(_SEED)
     first, second = gold.draw(rng, number), gold.draw(rng, number)
-    return scorer(first[None]) - scorer(second[None]), gold(first) - gold(second)
+    return margin(scorer, first[None], second[None]), gold(first) - gold(second)
 
 
 def ranked(scorer: Scorer, gold: Gold, number: int = 10_000) -> tuple[Floats, Floats]:
@@ -48,8 +61,11 @@ def reliability(
         number: Fresh pairs, whose labels are drawn without flips.
         beta: Sharpness of the annotators.
         bins: Number of bins; an empty one has NaN for confidence and share.
+
+    A model that says itself how likely the first of two responses is preferred (`preferred`) is taken at its word;
+    for all others it is σ of the difference of their scores.
     """
-    ours, true = _pairs(scorer, gold, number)
+    ours, true = _pairs(scorer, gold, number, _log_odds)
     preferred = np.random.default_rng(_SEED + 1).random(number) < 0.5 * (1 + np.tanh(0.5 * beta * true))
     confidence = 0.5 * (1 + np.tanh(0.5 * np.abs(ours)))
     right = (ours > 0) == preferred

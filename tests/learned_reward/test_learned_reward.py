@@ -177,6 +177,23 @@ def test_calibration_is_0_for_annotators_own_scale_and_auc_counts_pairs() -> Non
     assert metrics.auc(np.array([[1.0, 2.0, 2.0, 3.0]]), np.array([[False, True, False, True]]))[0] == 0.875
 
 
+def test_a_model_that_says_how_likely_a_preference_is_is_taken_at_its_word() -> None:
+    meant = gold("linear")
+
+    class Sure:
+        """Ranks as the gold does, in a scale of its own; it knows how annotators choose."""
+
+        def __call__(self, x: np.ndarray) -> np.ndarray:
+            return 100 * meant(x)
+
+        def preferred(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+            return 1 / (1 + np.exp(2.0 * (meant(second) - meant(first))))
+
+    assert metrics.calibration(Sure(), meant, beta=2.0)[0] < 0.02
+    assert metrics.calibration(Sure().__call__, meant, beta=2.0)[0] > 0.1
+    assert metrics.accuracy(Sure(), meant)[0] == 1
+
+
 def test_best_of_n_is_the_mean_over_all_subsets() -> None:
     rng = np.random.default_rng(0)
     proxy, worth = rng.standard_normal((2, 3, 7))
