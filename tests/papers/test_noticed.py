@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import lab
-from lab import distances, papers
+from lab import distances, papers, reward_models
 from lab.distances.correlation import NAMED
 from lab.registry import rules
 from lab.stand_ins import replaced
@@ -29,7 +29,7 @@ def as_they_are(rewards: np.ndarray) -> np.ndarray:
 #: What stands in for a rule of each kind where no claim names anything else.
 PLAIN: dict[str, Other] = {
     "advantage": "grpo", "objective": "ppo_clip", "reward": as_they_are, "distance": "pearson",
-    "canonicalisation": "none",
+    "canonicalisation": "none", "combine": "sum", "reward_model": "bradley-terry",
 }  # fmt: skip
 
 #: Those whose first claim is an identity, which takes no time.
@@ -65,6 +65,12 @@ class Taken(NamedTuple):
         return {key: own.get(key, first) for key in self.keys}
 
 
+def _named_models() -> list[str]:
+    """Reward models that a claim of their paper reaches by name; others are taken away in their claims themselves."""
+    held = ((name, papers.paper(reward_models.find(name).paper).claims) for name in reward_models.names())
+    return [name for name, claims in held if any(f"reward_model:{name}" in c.about for c in claims)]
+
+
 @cache
 def registered() -> list[Taken]:
     """All rules and distances of papers, with their presets."""
@@ -75,6 +81,8 @@ def registered() -> list[Taken]:
         for rule in rules(kind).values():
             alike.setdefault(rule.function, []).append(rule)
         found += [Taken(kind, tuple(r.name for r in some), some[0].paper) for some in alike.values()]
+    found += [Taken("combine", (rule.name,), rule.paper) for rule in rules("combine").values()]
+    found += [Taken("reward_model", (name,), reward_models.find(name).paper) for name in _named_models()]
     found += [Taken("distance", (name,), d.paper) for name, d in NAMED.items()]
     return found + [Taken("canonicalisation", (name,), c.paper) for name, c in distances.CANONS.items()]
 
