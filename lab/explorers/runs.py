@@ -36,12 +36,19 @@ def settings(variants: Sequence[str], **defaults: Any) -> list[Property]:
     """The properties of a run: its world, these variants, and the rest with these defaults."""
     start = {"group_size": 8, "lr": 2.0, "runs": 16, "steps": 150, "epochs": 1} | defaults
     free = [name for name in places.places() if "group_size" not in fixed(name)]
+    suited_steps = {at.suits["steps"] for at in places.places().values() if "steps" in at.suits}
     known = [
         *places.properties(),
         Choices(name="variants", label="Variants", options=names(), default=[lab.variant(v).name for v in variants]),
         replace(of_run("group_size"), when={"world": free}),
         replace(of_run("lr"), typed=True, format="%g"),
-        Choice(name="steps", label=declared()["steps"].label, options=[50, 150, 500, 2000], default=150, group=RUN),
+        Choice(
+            name="steps",
+            label=declared()["steps"].label,
+            options=sorted({50, 150, 500, 2000} | suited_steps),
+            default=150,
+            group=RUN,
+        ),
         runs_of(),
         of_run("epochs"),
         seed(),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab import explorers
 from lab.explorers.properties import Choice, Choices, Flag, Number, Rewards, Whole, parse, seed, written
 
 PROPERTIES = [
@@ -85,3 +86,11 @@ def test_what_cannot_be_read_falls_back_and_is_named(name, text, words):
 def test_an_emptied_list_counts_as_its_default():
     rules = PROPERTIES[4]
     assert rules.usable([]) == ["grpo"] and rules.usable(["mc-grpo"]) == ["mc-grpo"]
+
+
+@pytest.mark.parametrize("name", explorers.names())
+def test_what_suits_a_choice_is_among_what_may_be_chosen(name: str) -> None:
+    asked = explorers.explorer(name)
+    for scene in asked.scenes:
+        for value, suits in asked.scenes[scene].items():
+            assert asked.state(**{**suits, scene: value})[scene] == value
