@@ -20,7 +20,7 @@ add_paper(
     Paper(
         slug="tree-rm",
         title="Reward Generalization in RLHF: A Topological Perspective",
-        short="Tree-structured reward modeling",
+        short="Tree RM",
         date="February 2024",
         arxiv={"tree-structured reward modeling": "2402.10184"},
         code="",
